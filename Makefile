@@ -1,0 +1,49 @@
+# Two commands matter: `make run` tries Cordée, `make test` proves it. Both install what they need.
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run check test lock docs clean
+
+help:  ## say what each command does
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: .venv/.installed  ## install into .venv from the hash-pinned lock
+
+.venv/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Cordée needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation --no-deps -q -e .
+	@touch $@
+
+run: setup  ## start the whole system with a simulated fleet, and print the address to open
+	$(BIN)/cordee demo
+
+check: setup  ## formatting, lint, types, import layers, compose file, lock and generated pages are current
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	$(BIN)/python tools/lock.py --check
+	$(BIN)/cordee wire --check
+
+test: setup browser  ## every test, on real servers
+	$(BIN)/pytest
+
+.PHONY: browser
+browser: setup
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
+		command -v google-chrome >/dev/null || $(BIN)/playwright install chromium
+
+lock: setup  ## write requirements.lock anew from pyproject.toml
+	$(BIN)/python tools/lock.py
+
+docs: setup  ## write docs/WIRE.md and the JSON Schemas anew from ingest/messages.py
+	$(BIN)/cordee wire
+
+clean:  ## remove what `make run` keeps (the demo's data), not .venv
+	$(BIN)/cordee clean

@@ -1,0 +1,233 @@
+"""The wire contract, version 1: every topic, and what its payload must hold.
+
+This file is the one source: `docs/WIRE.md` and `docs/schemas/*.json` are generated from it. Times
+are integer milliseconds UTC, positions WGS 84 degrees, and a unit ends the name of what it
+measures. Unknown fields are ignored; missing or ill-typed ones reject the message. It knows nothing
+of the broker, the database or the rules.
+
+OwnTracks payloads follow that app's booklet (tech/json): seconds, and speed in km/h.
+"""
+
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+QOS: Final = 1
+BACKLOG_MAX: Final = 1_000
+
+#: Milliseconds since 1970 UTC, from 2000-01-01 to 2100-01-01.
+TimeMs = Annotated[int, Meta(ge=946_684_800_000, le=4_102_444_800_000)]
+#: Seconds since 1970 UTC, the same span; OwnTracks sends some as floats.
+TimeS = Annotated[float, Meta(ge=946_684_800, le=4_102_444_800)]
+LatitudeDeg = Annotated[float, Meta(ge=-90, le=90)]
+LongitudeDeg = Annotated[float, Meta(ge=-180, le=180)]
+NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
+BearingDeg = Annotated[float, Meta(ge=0, le=360)]
+Percent = Annotated[float, Meta(ge=0, le=100)]
+Epoch = Annotated[str, Meta(min_length=1, max_length=64)]
+Seq = Annotated[int, Meta(ge=1, le=2**62)]
+ShortText = Annotated[str, Meta(max_length=200)]
+
+Intent = Literal["issue", "load", "receive", "return", "transfer", "count", "scrap"]
+
+
+class Position(msgspec.Struct, frozen=True):
+    """A GPS fix. `fleet/v1/{van}/position`, from the van; an array of up to 1,000 is a backlog."""
+
+    t: TimeMs
+    lat: LatitudeDeg
+    lon: LongitudeDeg
+    acc_m: NotNegative | None = None
+    speed_mps: NotNegative | None = None
+    bearing_deg: BearingDeg | None = None
+    ignition: bool | None = None
+    odometer_m: NotNegative | None = None
+    battery_pct: Percent | None = None
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """A scanned code. `fleet/v1/{van}/scan`, from the tablet; an array of up to 1,000 is a backlog.
+
+    `epoch` is random at install and `seq` counts from 1 within it: together with the van they are
+    the scan's key. Either `code` (text) or `code_b64` (raw bytes) is given. `qty` counts packs of
+    the scanned code, 1 when absent; for a count it may be 0. `counterpart` names the other side:
+    the receiving van of a transfer.
+    """
+
+    epoch: Epoch
+    seq: Seq
+    t: TimeMs
+    intent: Intent
+    code: ShortText | None = None
+    code_b64: Annotated[bytes, Meta(max_length=200)] | None = None
+    aim_id: ShortText | None = None
+    qty: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+    work_order: ShortText | None = None
+    counterpart: ShortText | None = None
+    lot: ShortText | None = None
+    user: ShortText | None = None
+
+
+class ScanKey(msgspec.Struct, frozen=True):
+    """What is read of a scan that is otherwise unusable, so that its tablet may drop it."""
+
+    epoch: Epoch
+    seq: Seq
+
+
+class Status(msgspec.Struct, frozen=True):
+    """Reachable or not, on duty or not. `fleet/v1/{van}/status`, retained, also the last will."""
+
+    state: Literal["online", "offline"]
+    t: TimeMs
+    duty: Literal["on", "off"] | None = None
+
+
+class Receipt(msgspec.Struct, frozen=True):
+    """`fleet/v1/{van}/receipt`, to the tablet: every scan of `epoch` up to `through` is committed."""
+
+    epoch: Epoch
+    through: int
+
+
+class InboxMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`fleet/v1/{van}/inbox`, to the tablet: a message, a request to count, news of an order."""
+
+    id: str
+    t: TimeMs
+    kind: Literal["message", "count_request", "order_news"]
+    text: str
+    order: str | None = None
+    items: list[str] = []
+
+
+class OrderLine(msgspec.Struct, frozen=True):
+    """One line of a resupply list: base units of one item, and why."""
+
+    item: str
+    name: str
+    qty: int
+    why: str
+
+
+class ResupplyOrder(msgspec.Struct, frozen=True):
+    """What the warehouse is asked to send."""
+
+    order: str
+    warehouse: str
+    van: str
+    mode: Literal["van", "home", "site"]
+    cutoff_t: TimeMs
+    lines: list[OrderLine]
+
+
+class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a planner should know of one stop."""
+
+    van: str
+    kind: Literal["late"]
+    state: Literal["raised", "cleared", "withdrawn"]
+    site: str
+    tour: str
+    stop: int
+    due_t: TimeMs
+    reason: str
+    arrived_t: TimeMs | None = None
+
+
+class OrderEvent(msgspec.Struct, frozen=True):
+    """`warehouse/v1/orders/{order}`, from the base: a CloudEvents 1.0 envelope, structured JSON."""
+
+    id: str
+    source: str
+    type: Literal["cordee.order.sent.v1"]
+    time: str
+    subject: str
+    data: ResupplyOrder
+    specversion: Literal["1.0"] = "1.0"
+    datacontenttype: Literal["application/json"] = "application/json"
+
+
+class AlertEvent(msgspec.Struct, frozen=True):
+    """`planner/v1/alerts/{van}`, from the base: a CloudEvents 1.0 envelope, structured JSON."""
+
+    id: str
+    source: str
+    type: Literal["cordee.alert.raised.v1", "cordee.alert.cleared.v1", "cordee.alert.withdrawn.v1"]
+    time: str
+    subject: str
+    data: Alert
+    specversion: Literal["1.0"] = "1.0"
+    datacontenttype: Literal["application/json"] = "application/json"
+
+
+class OwnTracksLocation(msgspec.Struct, frozen=True, tag_field="_type", tag="location"):
+    """`owntracks/{van}/{device}`, from the OwnTracks app: a fix."""
+
+    lat: LatitudeDeg
+    lon: LongitudeDeg
+    tst: TimeS
+    acc: NotNegative | None = None
+    vel: NotNegative | None = None
+    cog: BearingDeg | None = None
+    batt: Percent | None = None
+    ign: bool | int | None = None
+    odometer: NotNegative | None = None
+
+
+class OwnTracksTransition(msgspec.Struct, frozen=True, tag_field="_type", tag="transition"):
+    """`owntracks/{van}/{device}`: the app saw a region entered or left; read as a fix if it has one.
+
+    The app's own verdict is not used: arrivals are judged here, from fixes alone.
+    """
+
+    tst: TimeS
+    event: Literal["enter", "leave"]
+    acc: NotNegative | None = None
+    lat: LatitudeDeg | None = None
+    lon: LongitudeDeg | None = None
+
+
+class OwnTracksLwt(msgspec.Struct, frozen=True, tag_field="_type", tag="lwt"):
+    """`owntracks/{van}/{device}`: the app's last will. `tst` is when it had connected."""
+
+    tst: TimeS
+
+
+OwnTracks = OwnTracksLocation | OwnTracksTransition | OwnTracksLwt
+
+
+class Topic(msgspec.Struct, frozen=True):
+    """One row of the contract."""
+
+    template: str
+    sender: Literal["van", "tablet", "base", "app"]
+    payloads: tuple[type[msgspec.Struct], ...]
+    backlog: bool = False
+    retained: bool = False
+
+
+CONTRACT: Final = (
+    Topic("fleet/v1/{van}/position", "van", (Position,), backlog=True),
+    Topic("fleet/v1/{van}/scan", "tablet", (Scan,), backlog=True),
+    Topic("fleet/v1/{van}/status", "van", (Status,), retained=True),
+    Topic("fleet/v1/{van}/receipt", "base", (Receipt,)),
+    Topic("fleet/v1/{van}/inbox", "base", (InboxMessage,)),
+    Topic("warehouse/v1/orders/{order}", "base", (OrderEvent,)),
+    Topic("planner/v1/alerts/{van}", "base", (AlertEvent,)),
+    Topic("owntracks/{van}/{device}", "app", (OwnTracksLocation, OwnTracksTransition, OwnTracksLwt)),
+)
+
+#: What ingest subscribes to: the contract's topics that vans, tablets and apps send.
+SUBSCRIPTIONS: Final = (
+    "fleet/v1/+/position",
+    "fleet/v1/+/scan",
+    "fleet/v1/+/status",
+    "owntracks/+/+",
+)
+
+
+def encode(message: msgspec.Struct) -> bytes:
+    """Return a message as the bytes of its payload."""
+    return msgspec.json.encode(message)

@@ -1,0 +1,93 @@
+"""Every setting of every process, in one table.
+
+A setting is an environment variable: the field's name in capitals after `CORDEE_`. The table is
+the class below; `docs/SETTINGS.md` is written from it, and a test holds the two together.
+"""
+
+from datetime import UTC, datetime
+from time import time_ns
+from typing import Protocol
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings read from the environment when a process starts."""
+
+    model_config = SettingsConfigDict(env_prefix="CORDEE_", frozen=True)
+
+    database_url: str = Field(
+        default="postgresql://cordee@127.0.0.1:5432/cordee",
+        description="PostgreSQL server, user and database, as a libpq URL.",
+    )
+    broker_host: str = Field(default="127.0.0.1", description="Host of the MQTT broker.")
+    broker_port: int = Field(default=1883, description="Port of the MQTT broker.")
+    broker_user: str = Field(default="", description="User at the broker; empty for none.")
+    broker_password: str = Field(default="", description="Password at the broker.")
+    ingest_client_id: str = Field(
+        default="cordee-ingest",
+        description="MQTT client id of ingest; the broker keeps its backlog under this name.",
+    )
+    batch_messages_max: int = Field(
+        default=5_000, ge=1, description="Most messages that one transaction takes."
+    )
+    queue_messages_max: int = Field(
+        default=20_000,
+        ge=1,
+        description="Most received messages that wait in memory; beyond it the connection waits.",
+    )
+    tick_s: float = Field(
+        default=1.0, gt=0, description="Seconds between looks at what no message can tell."
+    )
+    api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
+    api_port: int = Field(default=8000, description="Port the API listens on.")
+    clock_origin_ms: int = Field(
+        default=0,
+        description="Simulated time, ms since 1970 UTC, at clock_start_ms; 0 for the real clock.",
+    )
+    clock_start_ms: int = Field(
+        default=0, description="Real time, ms since 1970 UTC, at which the simulated clock began."
+    )
+    clock_factor: float = Field(
+        default=1.0, gt=0, description="Simulated seconds in one real second."
+    )
+
+
+class Clock(Protocol):
+    """A source of the present, so that no rule ever asks the machine."""
+
+    def __call__(self) -> int:
+        """Return the present in milliseconds since 1970 UTC."""
+        ...
+
+
+def real_ms() -> int:
+    """Return the machine's time in milliseconds since 1970 UTC."""
+    return time_ns() // 1_000_000
+
+
+def clock(settings: Settings) -> Clock:
+    """Return the clock that all processes of one installation share.
+
+    With `clock_origin_ms` 0 it is the machine's clock. Otherwise time began at the origin when the
+    machine showed `clock_start_ms`, and runs `clock_factor` times as fast.
+    """
+    if settings.clock_origin_ms == 0:
+        return real_ms
+
+    def simulated_ms() -> int:
+        elapsed_ms = real_ms() - settings.clock_start_ms
+        return settings.clock_origin_ms + int(elapsed_ms * settings.clock_factor)
+
+    return simulated_ms
+
+
+def as_datetime(t_ms: int) -> datetime:
+    """Return milliseconds since 1970 as an aware UTC time."""
+    return datetime.fromtimestamp(t_ms / 1_000, UTC)
+
+
+def as_ms(moment: datetime) -> int:
+    """Return an aware time as milliseconds since 1970 UTC."""
+    return round(moment.timestamp() * 1_000)
