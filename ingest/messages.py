@@ -216,7 +216,9 @@ CONTRACT: Final = (
     Topic("fleet/v1/{van}/inbox", "base", (InboxMessage,)),
     Topic("warehouse/v1/orders/{order}", "base", (OrderEvent,)),
     Topic("planner/v1/alerts/{van}", "base", (AlertEvent,)),
-    Topic("owntracks/{van}/{device}", "app", (OwnTracksLocation, OwnTracksTransition, OwnTracksLwt)),
+    Topic(
+        "owntracks/{van}/{device}", "app", (OwnTracksLocation, OwnTracksTransition, OwnTracksLwt)
+    ),
 )
 
 #: What ingest subscribes to: the contract's topics that vans, tablets and apps send.

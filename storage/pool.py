@@ -3,7 +3,7 @@
 Only a shell opens connections; rules never do. Every connection speaks UTC.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -21,7 +21,11 @@ Pool = AsyncConnectionPool[Connection]
 
 @asynccontextmanager
 async def connect(
-    database_url: str, name: str, *, size_max: int = 4
+    database_url: str,
+    name: str,
+    *,
+    size_max: int = 4,
+    prepare: Callable[[Connection], Awaitable[None]] | None = None,
 ) -> AsyncIterator[Pool]:
     """Open a pool of up to `size_max` connections and close it on the way out.
 
@@ -29,6 +33,7 @@ async def connect(
         database_url: A libpq URL.
         name: The process, as the server's `pg_stat_activity` will show it.
         size_max: The most connections held at once.
+        prepare: What every new connection needs before its first use.
 
     Raises:
         psycopg_pool.PoolTimeout: no connection within 30 s.
@@ -38,6 +43,7 @@ async def connect(
         kwargs={"options": SESSION.format(name=name)},
         min_size=1,
         max_size=size_max,
+        configure=prepare,
         open=False,
         check=AsyncConnectionPool.check_connection,
     )

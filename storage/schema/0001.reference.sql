@@ -37,8 +37,10 @@ CREATE TABLE warehouse (
   longitude_deg double precision NOT NULL,
   time_zone text NOT NULL DEFAULT 'Europe/Paris',
   cutoff_times time[] NOT NULL DEFAULT '{16:00}',
+  cutoff_done_at timestamptz,
   CONSTRAINT warehouse_code_once UNIQUE (organisation_id, code)
 );
+COMMENT ON COLUMN warehouse.cutoff_done_at IS 'The newest cut-off that has made its orders.';
 COMMENT ON COLUMN warehouse.cutoff_times IS
   'Local times of the working day at which open proposals become orders.';
 

@@ -58,7 +58,7 @@ CREATE TABLE visit (
   verdict text NOT NULL CHECK (verdict IN ('visit', 'pass', 'undecided')),
   uncertain boolean NOT NULL,
   ignition_off boolean NOT NULL,
-  distance_m_mean real NOT NULL,
+  distance_m_mean double precision NOT NULL,
   shadowed_by integer,
   service_date date NOT NULL,
   stop_id integer REFERENCES stop ON DELETE SET NULL,

@@ -1,0 +1,209 @@
+"""From a decoded batch and what the tables say to what has to be written. Pure.
+
+`apply` is where the rules of `geofence` and `stock_tracker` meet the batch; a new rule about alerts
+belongs in `geofence/alerts.py`, and reaches the tables and the planners through here.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from geofence import alerts, changes, visits
+from geofence.alerts import AlertChange, LateAlert
+from geofence.changes import Known, Visit
+from geofence.fences import Fences
+from geofence.tours import Stop
+from geofence.visits import Reading
+from ingest import messages
+from ingest.batch import Batch, StatusEvent, Van
+from stock_tracker import barcodes, ledger
+from stock_tracker.orders import Order
+
+SOURCE: Final = "urn:cordee:ingest"
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """Vans and sites, as of one version of the reference data."""
+
+    version: int
+    vans: Mapping[str, Van]
+    fences: Fences
+    organisation_of: Mapping[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the tables say of the vans and scans of a batch."""
+
+    readings: Mapping[int, Reading] = field(default_factory=dict)
+    known: Mapping[int, Known] = field(default_factory=dict)
+    scan_hashes: Mapping[ledger.ScanKey, set[int]] = field(default_factory=dict)
+    articles: Mapping[str, ledger.Article] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A message for the outbox."""
+
+    topic: str
+    payload: bytes
+
+
+@dataclass(slots=True)
+class Changes:
+    """What to write in the batch's transaction."""
+
+    visits: list[Visit] = field(default_factory=list)
+    gone: list[Visit] = field(default_factory=list)
+    alerts: list[AlertChange] = field(default_factory=list)
+    scans: list[ledger.Reading] = field(default_factory=list)
+    conflicting: list[ledger.ScanEvent] = field(default_factory=list)
+    contested: set[ledger.ScanKey] = field(default_factory=set)
+    statuses: list[StatusEvent] = field(default_factory=list)
+
+
+def apply(batch: Batch, state: State, reference: Reference, now: int) -> Changes:
+    """Return what a batch changes.
+
+    Args:
+        batch: Decoded.
+        state: What the tables say. The engine's states in it are advanced in place, to be written.
+        reference: Vans and sites.
+        now: The present, ms since 1970 UTC.
+    """
+    made = Changes(statuses=_newest(batch.statuses))
+    for van_id, reading in state.readings.items():
+        clusters = visits.advance(
+            reading.state, reading.fixes, reference.fences, reference.organisation_of[van_id]
+        )
+        if not clusters and reading.rewritten_since is None:
+            continue
+        revised = changes.revise(
+            van_id, clusters, reading.rewritten_since, state.known[van_id], reference.fences, now
+        )
+        made.visits += revised.visits
+        made.gone += revised.gone
+        made.alerts += revised.alerts
+    sorted_scans = ledger.sort(batch.scans, state.scan_hashes)
+    made.conflicting, made.contested = sorted_scans.conflicting, sorted_scans.contested
+    made.scans = [
+        ledger.read(
+            scan,
+            barcodes.look_up(scan.code, state.articles),
+            _places(scan, reference.vans),
+        )
+        for scan in sorted_scans.fresh
+    ]
+    return made
+
+
+def tick(due: Sequence[Stop], live: Mapping[int, LateAlert], now: int) -> list[AlertChange]:
+    """Return what the clock alone changes: stops whose window ended with nobody there."""
+    judged = (alerts.judge(stop, None, live.get(stop.stop_id), now) for stop in due)
+    return [change for change in judged if change is not None]
+
+
+def _newest(statuses: Iterable[StatusEvent]) -> list[StatusEvent]:
+    """Return the newest status of each van; of equals, the greater by value."""
+    newest: dict[int, StatusEvent] = {}
+    for status in statuses:
+        best = newest.get(status.van_id)
+        if best is None or _rank(status) > _rank(best):
+            newest[status.van_id] = status
+    return list(newest.values())
+
+
+def _rank(status: StatusEvent) -> tuple[int, str, str]:
+    return status.t, status.state, status.duty or ""
+
+
+def _places(scan: ledger.ScanEvent, vans: Mapping[str, Van]) -> Mapping[str, int]:
+    places = vans[scan.key.device].places
+    if scan.counterpart is None:
+        return places
+    return {**places, "counterpart": vans[scan.counterpart].places["van"]}
+
+
+def alert_messages(
+    made: Iterable[AlertChange], van_code: Mapping[int, str], now: int
+) -> list[Outgoing]:
+    """Return the planner's messages for the changes that are news, as CloudEvents."""
+    return [
+        Outgoing(
+            f"planner/v1/alerts/{van_code[change.stop.van_id]}",
+            msgspec.json.encode(
+                messages.AlertEvent(
+                    id=f"late-{change.stop.stop_id}-{change.news}-{now}",
+                    source=SOURCE,
+                    type=f"cordee.alert.{change.news}.v1",  # type: ignore[arg-type]
+                    time=_rfc3339(now),
+                    subject=van_code[change.stop.van_id],
+                    data=messages.Alert(
+                        van=van_code[change.stop.van_id],
+                        kind="late",
+                        state=change.news,
+                        site=change.stop.site_code,
+                        tour=change.stop.tour_code,
+                        stop=change.stop.position,
+                        due_t=change.stop.window_end,
+                        reason=change.reason,
+                        arrived_t=change.arrived_at,
+                    ),
+                )
+            ),
+        )
+        for change in made
+        if change.news is not None
+    ]
+
+
+def order_messages(orders: Iterable[Order], now: int) -> list[Outgoing]:
+    """Return the warehouse's messages for new orders, as CloudEvents with the order as id."""
+    return [
+        Outgoing(
+            f"warehouse/v1/orders/{order.code}",
+            msgspec.json.encode(
+                messages.OrderEvent(
+                    id=order.code,
+                    source=SOURCE,
+                    type="cordee.order.sent.v1",
+                    time=_rfc3339(now),
+                    subject=order.code,
+                    data=messages.ResupplyOrder(
+                        order=order.code,
+                        warehouse=order.warehouse_code,
+                        van=order.van_code,
+                        mode=order.mode,
+                        cutoff_t=round(order.cutoff_at.timestamp() * 1_000),
+                        lines=[
+                            messages.OrderLine(
+                                item=line.ref,
+                                name=line.name,
+                                qty=line.qty,
+                                why=str(line.inputs["why"]),
+                            )
+                            for line in order.lines
+                        ],
+                    ),
+                )
+            ),
+        )
+        for order in orders
+    ]
+
+
+def receipt_messages(through: Iterable[tuple[str, str, int]]) -> list[Outgoing]:
+    """Return the tablets' receipts for (device, epoch, through); nothing to say before seq 1."""
+    return [
+        Outgoing(f"fleet/v1/{device}/receipt", msgspec.json.encode(messages.Receipt(epoch, seq)))
+        for device, epoch, seq in through
+        if seq > 0
+    ]
+
+
+def _rfc3339(t_ms: int) -> str:
+    return datetime.fromtimestamp(t_ms / 1_000, UTC).isoformat(timespec="milliseconds")

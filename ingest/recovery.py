@@ -1,0 +1,88 @@
+"""What to do when a batch cannot be committed.
+
+| error                                   | what is done                                            |
+| --------------------------------------- | ------------------------------------------------------- |
+| the database is away, busy or restarts  | wait and try again, for as long as it takes             |
+| the data is refused                     | try once more, then message by message; what fails then |
+|                                         | alone becomes a rejection `refused_by_database`         |
+| anything else                           | a defect: crash; redelivery repairs                     |
+
+Waiting loses nothing: unacknowledged messages are the broker's, and the queue in front of the batch
+is bounded.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Concatenate, ParamSpec, TypeVar
+
+import psycopg
+import psycopg_pool
+import structlog
+
+from ingest import store
+from ingest.apply import Reference
+from ingest.batch import Delivery, Rejection
+from storage.pool import Pool
+from storage.settings import Clock
+
+Rest = ParamSpec("Rest")
+Result = TypeVar("Result")
+
+Commit = Callable[[Pool, list[Delivery], Reference | None, Clock], Awaitable[Reference]]
+
+WAIT_S_MIN = 0.1
+WAIT_S_MAX = 10.0
+
+#: The server's fault or the moment's; it will pass.
+PASSING = (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout)
+#: This data's fault; it will not pass.
+REFUSED = (psycopg.DataError, psycopg.IntegrityError)
+
+log = structlog.get_logger()
+
+
+async def insist(
+    act: Callable[Concatenate[Pool, Rest], Awaitable[Result]],
+    pool: Pool,
+    *args: Rest.args,
+    **kwargs: Rest.kwargs,
+) -> Result:
+    """Do `act` until the database lets it; waits grow from 0.1 s to 10 s."""
+    wait_s = WAIT_S_MIN
+    while True:
+        try:
+            return await act(pool, *args, **kwargs)
+        except PASSING as error:
+            log.warning("the database is away, trying again", wait_s=wait_s, error=str(error))
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, WAIT_S_MAX)
+
+
+async def persist(
+    commit: Commit, pool: Pool, deliveries: list[Delivery], reference: Reference | None, now: Clock
+) -> Reference:
+    """Commit a batch, whatever it takes; afterwards every message of it is stored or rejected."""
+    for _ in range(2):
+        try:
+            return await insist(commit, pool, deliveries, reference, now)
+        except REFUSED as error:
+            log.warning("the database refused a batch", error=str(error), messages=len(deliveries))
+    for delivery in deliveries:
+        try:
+            reference = await insist(commit, pool, [delivery], reference, now)
+        except REFUSED as error:
+            await insist(_reject, pool, delivery, str(error), now)
+    if reference is None:
+        return await insist(_load_reference, pool)
+    return reference
+
+
+async def _reject(pool: Pool, delivery: Delivery, detail: str, now: Clock) -> None:
+    rejection = Rejection(delivery.topic, delivery.payload, "refused_by_database", detail)
+    async with pool.connection() as conn, conn.transaction():
+        await store.put_rejections(conn, [rejection], now())
+
+
+async def _load_reference(pool: Pool) -> Reference:
+    async with pool.connection() as conn, conn.transaction():
+        return await store.load_reference(conn, None)

@@ -1,0 +1,237 @@
+"""The SQL that belongs to no rule: reference data, locks, rejections, the outbox, activity.
+
+Functions take a connection and never commit.
+"""
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+
+import numpy as np
+
+import geofence.store
+import stock_tracker.store
+from geofence.changes import Known
+from geofence.fences import Fences
+from geofence.visits import Reading
+from ingest import apply as rules
+from ingest.apply import Changes, Outgoing, Reference, State
+from ingest.batch import Batch, Rejection, StatusEvent, Van
+from storage.pool import Connection
+from storage.settings import as_datetime
+
+LAG_BUCKETS = 24
+
+VANS = """
+SELECT van.van_id, van.organisation_id, van.code,
+       own.location_id, depot.location_id,
+       (SELECT jsonb_object_agg(kind, location_id) FROM location
+        WHERE location.organisation_id = van.organisation_id
+          AND kind IN ('customer', 'in_transit', 'scrap'))
+FROM van
+JOIN location AS own ON own.kind = 'van' AND own.van_id = van.van_id
+LEFT JOIN location AS depot ON depot.kind = 'warehouse' AND depot.warehouse_id = van.warehouse_id
+"""
+
+PUT_STATUS = """
+INSERT INTO van_status VALUES (%s, %s, %s, %s)
+ON CONFLICT (van_id) DO UPDATE SET
+  status_time = excluded.status_time, state = excluded.state, duty = excluded.duty
+WHERE (van_status.status_time, van_status.state, coalesce(van_status.duty, ''))
+    < (excluded.status_time, excluded.state, coalesce(excluded.duty, ''))
+"""
+
+PUT_ACTIVITY = """
+INSERT INTO ingest_activity AS known
+VALUES (date_trunc('second', clock_timestamp()), 1, %s, %s, %s, %s, %s)
+ON CONFLICT (second) DO UPDATE SET
+  batches = known.batches + 1,
+  messages = known.messages + excluded.messages,
+  fixes = known.fixes + excluded.fixes,
+  scans = known.scans + excluded.scans,
+  rejected = known.rejected + excluded.rejected,
+  lag_counts = (SELECT array_agg(a + b ORDER BY i) FROM
+                unnest(known.lag_counts, excluded.lag_counts) WITH ORDINALITY AS sums (a, b, i))
+"""
+
+
+async def load_reference(conn: Connection, known: Reference | None) -> Reference:
+    """Return vans and sites; what is `known` already, unless an import has changed them since."""
+    found = await (await conn.execute("SELECT version FROM reference_version")).fetchone()
+    version = int(found[0]) if found else 0
+    if known is not None and known.version == version:
+        return known
+    vans = {
+        code: Van(van_id, organisation_id, code, _places(own, depot, shared))
+        for van_id, organisation_id, code, own, depot, shared in await (
+            await conn.execute(VANS)
+        ).fetchall()
+    }
+    return Reference(
+        version=version,
+        vans=vans,
+        fences=Fences(await geofence.store.load_sites(conn)),
+        organisation_of={van.van_id: van.organisation_id for van in vans.values()},
+    )
+
+
+def _places(own: int, depot: int | None, shared: dict[str, int]) -> dict[str, int]:
+    return {**shared, "van": own, **({"warehouse": depot} if depot is not None else {})}
+
+
+async def lock(conn: Connection, batch: Batch) -> None:
+    """Keep a second ingest off this batch's vans, and off the ledger if it holds scans.
+
+    Vans are locked in the order of their ids, so that two processes cannot wait for each other.
+    """
+    await conn.execute(
+        "SELECT FROM van WHERE van_id = ANY(%s) ORDER BY van_id FOR NO KEY UPDATE",
+        (batch.van_ids(),),
+    )
+    if batch.scans:
+        await conn.execute("SELECT pg_advisory_xact_lock(hashtext('cordee ledger'))")
+
+
+async def load_state(conn: Connection, batch: Batch, now: int) -> State:
+    """Put the batch's fixes, and return what the tables say of its vans and scans."""
+    readings: dict[int, Reading] = {}
+    known: dict[int, Known] = {}
+    if len(batch.fixes):
+        late = await geofence.store.put_fixes(conn, batch.fixes, now)
+        readings = await geofence.store.load_readings(conn, batch.fixes, late)
+        since = {
+            van: int(reading.fixes.t_ms[0])
+            if reading.rewritten_since is None
+            else reading.rewritten_since
+            for van, reading in readings.items()
+        }
+        for van, reading in readings.items():
+            begun = [run.arrived_at for run in reading.state.cluster]
+            since[van] = min([since[van], *begun])
+        known = await geofence.store.load_known(conn, since)
+    if not batch.scans:
+        return State(readings, known)
+    return State(
+        readings,
+        known,
+        await stock_tracker.store.load_known(conn, [scan.key for scan in batch.scans]),
+        await stock_tracker.store.load_articles(conn, [scan.code for scan in batch.scans]),
+    )
+
+
+async def write(
+    conn: Connection,
+    batch: Batch,
+    state: State,
+    changes: Changes,
+    reference: Reference,
+    now: int,
+) -> None:
+    """Write all that a batch changes, and what has to be told of it."""
+    await geofence.store.write_visits(conn, changes.visits, changes.gone)
+    await geofence.store.write_progress(conn, dict(state.readings))
+    await geofence.store.write_alerts(conn, changes.alerts, now)
+    outgoing = rules.alert_messages(changes.alerts, _codes(reference), now)
+    touched = await stock_tracker.store.write_scans(
+        conn, changes.scans, changes.conflicting, changes.contested, now
+    )
+    if touched:
+        await stock_tracker.store.refresh_levels(conn, touched)
+        await stock_tracker.store.refresh_proposals(conn, {pair[:2] for pair in touched})
+    unusable = [r.key for r in batch.rejections if r.key is not None]
+    await stock_tracker.store.put_unusable(conn, unusable)
+    keys = [*(scan.key for scan in batch.scans), *unusable]
+    if keys:
+        epochs = {(key.device, key.epoch) for key in keys}
+        through = await stock_tracker.store.advance_through(conn, epochs)
+        outgoing += rules.receipt_messages(through)
+    await put_rejections(conn, batch.rejections, now)
+    await _put_statuses(conn, changes.statuses)
+    await put_outbox(conn, outgoing, now)
+    await conn.execute("NOTIFY cordee")
+
+
+async def put_rejections(conn: Connection, rejections: Sequence[Rejection], now: int) -> None:
+    """Store what could not be used. The same bytes on the same topic are one row."""
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO rejected VALUES (%s, %s, %s, %s, %s, %s, %s)"
+            " ON CONFLICT (rejected_id) DO NOTHING",
+            [
+                (
+                    blake2b(r.topic.encode() + b"\0" + r.payload, digest_size=16).digest(),
+                    _text(r.topic), r.payload, r.reason, _text(r.detail),
+                    None if r.van_code is None else _text(r.van_code), as_datetime(now),
+                )
+                for r in rejections
+            ],
+        )  # fmt: skip
+
+
+def _text(text: str) -> str:
+    """Return text that a text column can hold: PostgreSQL's has no NUL."""
+    return text.replace("\0", "\N{SYMBOL FOR NULL}")
+
+
+async def _put_statuses(conn: Connection, statuses: Sequence[StatusEvent]) -> None:
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            PUT_STATUS, [(s.van_id, as_datetime(s.t), s.state, s.duty) for s in statuses]
+        )
+
+
+async def put_outbox(conn: Connection, outgoing: Sequence[Outgoing], now: int) -> None:
+    """Leave messages for the relay, which hears of them when the transaction commits."""
+    if not outgoing:
+        return
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO outbox (topic, payload, created_time) VALUES (%s, %s, %s)",
+            [(message.topic, message.payload, as_datetime(now)) for message in outgoing],
+        )
+    await conn.execute("NOTIFY cordee_outbox")
+
+
+async def put_activity(conn: Connection, batch: Batch, lag_ms: Sequence[int]) -> None:
+    """Add a committed batch to its second: what it held, and how long its messages waited.
+
+    Args:
+        conn: Outside the batch's transaction, which is what was timed.
+        batch: The batch.
+        lag_ms: From arrival to commit, one a message.
+    """
+    exponents = np.ceil(np.log2(np.maximum(np.array(lag_ms, dtype=np.float64), 1) + 1))
+    counts = np.bincount(
+        np.minimum(exponents.astype(np.int64), LAG_BUCKETS - 1), minlength=LAG_BUCKETS
+    )
+    await conn.execute(
+        PUT_ACTIVITY,
+        (batch.messages, len(batch.fixes), len(batch.scans), len(batch.rejections),
+         counts.tolist()),
+    )  # fmt: skip
+
+
+async def tick(conn: Connection, reference: Reference, now: int) -> int:
+    """Do what the clock alone demands: late stops, and orders at cut-off. Return how many of both.
+
+    Nothing here is done twice: a stop has one live alert, a warehouse remembers its last cut-off.
+    """
+    due = await geofence.store.load_due_stops(conn, now)
+    live = await geofence.store.load_alerts(conn, [stop.stop_id for stop in due])
+    raised = rules.tick(due, live, now)
+    await geofence.store.write_alerts(conn, raised, now)
+    orders = await stock_tracker.store.make_orders(conn, now)
+    await put_outbox(
+        conn,
+        [
+            *rules.alert_messages(raised, _codes(reference), now),
+            *rules.order_messages(orders, now),
+        ],
+        now,
+    )
+    if raised or orders:
+        await conn.execute("NOTIFY cordee")
+    return len(raised) + len(orders)
+
+
+def _codes(reference: Reference) -> Mapping[int, str]:
+    return {van.van_id: van.code for van in reference.vans.values()}

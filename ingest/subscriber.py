@@ -1,0 +1,182 @@
+"""The MQTT side of ingest: messages in, acknowledgements out when the caller says so.
+
+paho-mqtt runs its network loop in a thread. That thread only puts deliveries into a bounded queue;
+when the queue is full it waits, TCP fills up, and the broker keeps the rest. The session is
+persistent: what is not acknowledged comes again after a crash or a lost connection.
+
+An acknowledgement names a packet id, which a new connection may give to another message. A ticket
+therefore carries the connection it came by, and is void once that connection is gone.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from types import TracebackType
+from typing import Self
+
+import aiomqtt
+import structlog
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv311
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from ingest.batch import Delivery
+from ingest.messages import QOS, SUBSCRIPTIONS
+from storage.settings import Settings, real_ms
+
+KEEPALIVE_S = 60
+RECONNECT_S_MIN = 1
+RECONNECT_S_MAX = 30
+
+log = structlog.get_logger()
+
+
+async def open_session(settings: Settings) -> None:
+    """Make the broker keep messages for ingest from now on, though ingest may not run yet.
+
+    A broker keeps nothing for a session that it has never seen: what is published before the first
+    subscription is acknowledged and gone. Done once, before the first van is let in.
+
+    Raises:
+        aiomqtt.MqttError: The broker is away or refuses.
+    """
+    client = aiomqtt.Client(
+        settings.broker_host,
+        settings.broker_port,
+        identifier=settings.ingest_client_id,
+        clean_session=False,
+        username=settings.broker_user or None,
+        password=settings.broker_password or None,
+    )
+    async with client:
+        await client.subscribe([(topic, QOS) for topic in SUBSCRIPTIONS])
+
+
+class Subscriber:
+    """A persistent MQTT session whose messages are acknowledged by hand."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._waiting: deque[Delivery] = deque()
+        self._room = threading.Semaphore(settings.queue_messages_max)
+        self._arrived = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._connection = 0
+        self._closing = False
+        client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=settings.ingest_client_id,
+            clean_session=False,
+            protocol=MQTTv311,
+            manual_ack=True,
+        )
+        if settings.broker_user:
+            client.username_pw_set(settings.broker_user, settings.broker_password)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_subscribe = self._on_subscribe
+        client.on_message = self._on_message
+        client.reconnect_delay_set(RECONNECT_S_MIN, RECONNECT_S_MAX)
+        self._client = client
+
+    async def __aenter__(self) -> Self:
+        """Begin to connect; a broker that is away is tried again until it is there."""
+        settings = self._settings
+        self._client.connect_async(settings.broker_host, settings.broker_port, KEEPALIVE_S)
+        self._client.loop_start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Send what was acknowledged, then leave; the broker keeps the session."""
+        self._closing = True
+        self._room.release(self._settings.queue_messages_max)
+        self._client.disconnect()
+        await asyncio.to_thread(self._client.loop_stop)
+
+    async def batches(self, stop: asyncio.Event) -> AsyncIterator[list[Delivery]]:
+        """Yield what has arrived, up to the batch limit; an empty list after an idle tick."""
+        while not stop.is_set():
+            if not self._waiting:
+                self._arrived.clear()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._arrived.wait(), self._settings.tick_s)
+            count = min(len(self._waiting), self._settings.batch_messages_max)
+            yield [self._waiting.popleft() for _ in range(count)]
+
+    def ack(self, deliveries: Sequence[Delivery]) -> None:
+        """Tell the broker that these are done with, and make room for as many more."""
+        connection = self._connection
+        for delivery in deliveries:
+            came_by, packet_id = delivery.ticket
+            if came_by == connection:
+                self._client.ack(packet_id, QOS)
+        self._room.release(len(deliveries))
+
+    def wake(self) -> None:
+        """Let `batches` look at its stop event at once."""
+        self._arrived.set()
+
+    def _on_connect(
+        self,
+        client: Client,
+        _userdata: object,
+        flags: ConnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            log.warning("broker refused the connection", reason=str(reason))
+            return
+        self._connection += 1
+        log.info("connected to the broker", session_kept=flags.session_present)
+        client.subscribe([(topic, QOS) for topic in SUBSCRIPTIONS])
+
+    def _on_subscribe(
+        self,
+        _client: Client,
+        _userdata: object,
+        _mid: int,
+        reasons: list[ReasonCode],
+        _properties: Properties | None,
+    ) -> None:
+        refused = [t for t, r in zip(SUBSCRIPTIONS, reasons, strict=False) if r.is_failure]
+        if refused:
+            log.warning(
+                "broker refused subscriptions: give ingest's user the right", topics=refused
+            )
+
+    def _on_disconnect(
+        self,
+        _client: Client,
+        _userdata: object,
+        _flags: DisconnectFlags,
+        reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        if reason.is_failure:
+            log.warning("lost the broker, reconnecting", reason=str(reason))
+
+    def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
+        """Run in paho's thread: queue the message, waiting for room if there is none."""
+        self._room.acquire()
+        if self._closing:
+            return
+        ticket = (self._connection, message.mid)
+        self._waiting.append(Delivery(_topic(message), bytes(message.payload), real_ms(), ticket))
+        if not self._arrived.is_set():
+            self._loop.call_soon_threadsafe(self._arrived.set)
+
+
+def _topic(message: MQTTMessage) -> str:
+    try:
+        return message.topic
+    except UnicodeDecodeError:
+        return "(a topic that is no UTF-8)"

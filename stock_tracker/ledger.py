@@ -1,0 +1,183 @@
+"""What a scan does to stock: a movement between two locations, or a count.
+
+A movement takes base units of one item from one location to another and posts twice, minus and
+plus. A count says what is there. **Level = the latest count's quantity + all postings after it**,
+"after" by the order key (t, device, epoch, seq), which the payload alone decides: the order in
+which scans arrive plays no part. A scan stands for ever; a mistake is corrected by another.
+
+| intent   | from               | to                   |
+| -------- | ------------------ | -------------------- |
+| issue    | the van            | the customer         |
+| load     | its warehouse      | the van              |
+| receive  | in transit         | the van              |
+| return   | the van            | its warehouse        |
+| transfer | the van            | the counterpart van  |
+| scrap    | the van            | scrap                |
+| count    | sets the van's own quantity                 |
+
+Two different payloads under one key are both set aside until a person decides. This module knows
+nothing of the database or of what the codes mean.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+Intent = Literal["issue", "load", "receive", "return", "transfer", "count", "scrap"]
+Place = Literal["van", "customer", "warehouse", "in_transit", "counterpart", "scrap"]
+
+#: Where a movement goes from and to, by intent; a count is none.
+MOVES: Final[Mapping[str, tuple[Place, Place]]] = {
+    "issue": ("van", "customer"),
+    "load": ("warehouse", "van"),
+    "receive": ("in_transit", "van"),
+    "return": ("van", "warehouse"),
+    "transfer": ("van", "counterpart"),
+    "scrap": ("van", "scrap"),
+}
+
+ScanStatus = Literal["applied", "unknown_code", "unknown_counterpart", "conflict"]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ScanKey:
+    """Who said it: the device, its install, its counter."""
+
+    device: str
+    epoch: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScanEvent:
+    """A decoded scan. `t` is ms since 1970 UTC; `qty` counts packs of the code, None means one."""
+
+    key: ScanKey
+    payload_hash: int
+    van_id: int
+    t: int
+    intent: Intent
+    code: bytes
+    qty: int | None
+    lot: str
+    counterpart: str | None
+    work_order: str | None
+    raw: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Article:
+    """What a code stands for: an item, and how many base units one scan of it means."""
+
+    item_id: int
+    pack_qty: int
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """`qty` > 0 base units of an item from one location to another."""
+
+    key: ScanKey
+    t: int
+    kind: Intent
+    item_id: int
+    lot: str
+    qty: int
+    from_location_id: int
+    to_location_id: int
+    work_order: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CountLine:
+    """`qty` >= 0 base units of an item seen at a location."""
+
+    key: ScanKey
+    t: int
+    location_id: int
+    item_id: int
+    lot: str
+    qty: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What became of a scan: its status, and its effect where it has one."""
+
+    scan: ScanEvent
+    status: ScanStatus
+    effect: Movement | CountLine | None = None
+
+
+def read(scan: ScanEvent, article: Article | None, places: Mapping[str, int]) -> Reading:
+    """Return what one scan does.
+
+    Args:
+        scan: The scan.
+        article: What its code stands for; None if nobody knows.
+        places: Location by place, as seen from the scan's van: `van`, `warehouse`, `customer`,
+            `in_transit`, `scrap`, and `counterpart` where the scan names a known van.
+    """
+    if article is None:
+        return Reading(scan, "unknown_code")
+    packs = 1 if scan.qty is None else scan.qty
+    qty = packs * article.pack_qty
+    if scan.intent == "count":
+        line = CountLine(scan.key, scan.t, places["van"], article.item_id, scan.lot, qty)
+        return Reading(scan, "applied", line)
+    origin, destination = MOVES[scan.intent]
+    if origin not in places or destination not in places:
+        return Reading(scan, "unknown_counterpart")
+    if qty == 0 or places[origin] == places[destination]:
+        return Reading(scan, "applied")
+    movement = Movement(
+        key=scan.key,
+        t=scan.t,
+        kind=scan.intent,
+        item_id=article.item_id,
+        lot=scan.lot,
+        qty=qty,
+        from_location_id=places[origin],
+        to_location_id=places[destination],
+        work_order=scan.work_order,
+    )
+    return Reading(scan, "applied", movement)
+
+
+@dataclass(frozen=True, slots=True)
+class Sorted:
+    """Scans of a batch, told apart by what is already known of their keys.
+
+    Attributes:
+        fresh: First of their key: they take effect.
+        conflicting: Their key has another payload already, or a second one in this batch.
+        contested: The keys that are now in conflict: whatever they did is undone.
+    """
+
+    fresh: list[ScanEvent]
+    conflicting: list[ScanEvent]
+    contested: set[ScanKey]
+
+
+def sort(scans: Iterable[ScanEvent], known: Mapping[ScanKey, set[int]]) -> Sorted:
+    """Tell repeats, first scans and conflicts apart.
+
+    Args:
+        scans: A batch, in any order.
+        known: Payload hashes already stored, by key.
+    """
+    by_key: dict[ScanKey, dict[int, ScanEvent]] = {}
+    for scan in scans:
+        by_key.setdefault(scan.key, {}).setdefault(scan.payload_hash, scan)
+    fresh: list[ScanEvent] = []
+    conflicting: list[ScanEvent] = []
+    contested: set[ScanKey] = set()
+    for key, payloads in by_key.items():
+        stored = known.get(key, set())
+        new = [scan for hash_, scan in payloads.items() if hash_ not in stored]
+        if len(new) + len(stored) > 1 and new:
+            conflicting += new
+            contested.add(key)
+        else:
+            fresh += new
+    return Sorted(fresh, conflicting, contested)

@@ -1,0 +1,369 @@
+"""The SQL of scans, the ledger, levels and orders. Functions take a connection and never commit."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, time
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from stock_tracker import barcodes, orders, replenish
+from stock_tracker.ledger import (
+    Article,
+    CountLine,
+    Movement,
+    Reading,
+    ScanEvent,
+    ScanKey,
+)
+from stock_tracker.orders import Order, Proposed
+from stock_tracker.replenish import Policy, Position
+from storage.pool import Connection
+from storage.settings import as_datetime
+
+Pair = tuple[int, int, str]
+"""A location, an item and a lot."""
+
+KNOWN = """
+SELECT device, epoch, seq, payload_hash
+FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS wanted (device, epoch, seq)
+JOIN scan USING (device, epoch, seq)
+"""
+
+PUT_SCAN = """
+INSERT INTO scan VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (device, epoch, seq, payload_hash) DO NOTHING
+"""
+
+PUT_MOVEMENT = """
+WITH put AS (
+  INSERT INTO movement (device, epoch, seq, t, kind, item_id, lot, qty, from_location_id,
+                        to_location_id, work_order)
+  VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+  RETURNING *
+)
+INSERT INTO posting
+SELECT device, epoch, seq, line, location_id, item_id, lot, delta, t
+FROM put, LATERAL (VALUES (from_location_id, -qty), (to_location_id, qty)) AS side (location_id, delta)
+"""
+
+PUT_COUNT = "INSERT INTO count_line VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+
+# A contested key did nothing: its movement and its count leave the ledger until a person decides.
+UNDO = """
+WITH contested AS (
+  SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS contested (device, epoch, seq)
+), marked AS (
+  UPDATE scan SET status = 'conflict' FROM contested
+  WHERE (scan.device, scan.epoch, scan.seq) = (contested.device, contested.epoch, contested.seq)
+), moved AS (
+  DELETE FROM movement USING contested
+  WHERE (movement.device, movement.epoch, movement.seq)
+      = (contested.device, contested.epoch, contested.seq)
+  RETURNING item_id, lot, from_location_id, to_location_id
+), counted AS (
+  DELETE FROM count_line USING contested
+  WHERE (count_line.device, count_line.epoch, count_line.seq)
+      = (contested.device, contested.epoch, contested.seq)
+  RETURNING location_id, item_id, lot
+)
+SELECT from_location_id, item_id, lot FROM moved
+UNION SELECT to_location_id, item_id, lot FROM moved
+UNION SELECT location_id, item_id, lot FROM counted
+"""
+
+# Level = the latest count's quantity + all postings after it, by (t, device, epoch, seq).
+REFRESH_LEVELS = """
+INSERT INTO level (location_id, item_id, lot, qty, counted_at)
+SELECT pair.*, coalesce(counted.qty, 0) + coalesce(moved.delta, 0), counted.t
+FROM unnest(%s::int[], %s::int[], %s::text[]) AS pair (location_id, item_id, lot)
+LEFT JOIN LATERAL (
+  SELECT * FROM count_line AS c
+  WHERE (c.location_id, c.item_id, c.lot) = (pair.location_id, pair.item_id, pair.lot)
+  ORDER BY t DESC, device DESC, epoch DESC, seq DESC
+  LIMIT 1
+) AS counted ON true
+LEFT JOIN LATERAL (
+  SELECT sum(delta) AS delta FROM posting AS p
+  WHERE (p.location_id, p.item_id, p.lot) = (pair.location_id, pair.item_id, pair.lot)
+    AND (counted.t IS NULL OR (p.t, p.device, p.epoch, p.seq)
+                            > (counted.t, counted.device, counted.epoch, counted.seq))
+) AS moved ON true
+ORDER BY pair.location_id, pair.item_id, pair.lot
+ON CONFLICT (location_id, item_id, lot) DO UPDATE
+SET qty = excluded.qty, counted_at = excluded.counted_at
+WHERE (level.qty, level.counted_at) IS DISTINCT FROM (excluded.qty, excluded.counted_at)
+"""
+
+# Of touched pairs, those that a van's template follows. On order is what open and past orders asked
+# for and no receipt, by scan, has brought.
+POSITIONS = """
+SELECT location_id, item_id, on_hand, greatest(0, ordered - received) AS on_order,
+       reorder_point, order_up_to, cap, pack_qty
+FROM (SELECT DISTINCT * FROM unnest(%s::int[], %s::int[]) AS pair (location_id, item_id)) AS pair
+JOIN location USING (location_id)
+JOIN van USING (van_id)
+JOIN template_line USING (template_id, item_id)
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(greatest(0, qty)), 0)::int AS on_hand FROM level
+  WHERE (level.location_id, level.item_id) = (pair.location_id, pair.item_id)
+) AS held
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(requested - cancelled), 0)::int AS ordered
+  FROM resupply_line JOIN resupply_order USING (order_id)
+  WHERE resupply_line.item_id = pair.item_id AND resupply_order.location_id = pair.location_id
+    AND state <> 'cancelled'
+) AS asked
+CROSS JOIN LATERAL (
+  SELECT coalesce(sum(movement.qty), 0)::int AS received
+  FROM posting JOIN movement USING (device, epoch, seq, line)
+  WHERE posting.location_id = pair.location_id AND posting.item_id = pair.item_id
+    AND posting.delta > 0 AND movement.kind = 'receive'
+) AS brought
+"""
+
+SET_PROPOSAL = """
+INSERT INTO proposal VALUES (%s, %s, %s, %s)
+ON CONFLICT (location_id, item_id) DO UPDATE SET qty = excluded.qty, inputs = excluded.inputs
+WHERE (proposal.qty, proposal.inputs) IS DISTINCT FROM (excluded.qty, excluded.inputs)
+"""
+
+# The longest unbroken row of numbers after `through`: the n-th number beyond it must be through + n.
+ADVANCE = """
+INSERT INTO scan_through
+SELECT device, epoch, coalesce(max(seq) FILTER (WHERE seq = through + nth), through)
+FROM (
+  SELECT device, epoch, through, seq,
+         row_number() OVER (PARTITION BY device, epoch ORDER BY seq) AS nth
+  FROM (
+    SELECT device, epoch, coalesce(known.through, 0) AS through
+    FROM unnest(%s::text[], %s::text[]) AS wanted (device, epoch)
+    LEFT JOIN scan_through AS known USING (device, epoch)
+  ) AS begun
+  LEFT JOIN LATERAL (
+    SELECT seq FROM scan
+    WHERE (scan.device, scan.epoch) = (begun.device, begun.epoch) AND seq > through
+    UNION
+    SELECT seq FROM scan_unusable AS u
+    WHERE (u.device, u.epoch) = (begun.device, begun.epoch) AND seq > through
+  ) AS beyond ON true
+) AS numbered
+GROUP BY device, epoch, through
+ORDER BY device, epoch
+ON CONFLICT (device, epoch) DO UPDATE SET through = excluded.through
+RETURNING device, epoch, through
+"""
+
+WAREHOUSES = """
+SELECT warehouse_id, code, organisation_id, time_zone, cutoff_times, cutoff_done_at
+FROM warehouse ORDER BY warehouse_id FOR UPDATE
+"""
+
+PROPOSED = """
+SELECT proposal.location_id, van.code AS van_code, item_id, ref, item.name, proposal.qty, inputs,
+       CASE WHEN home_latitude_deg IS NULL THEN 'van' ELSE 'home' END AS mode
+FROM proposal
+JOIN location USING (location_id)
+JOIN van ON van.van_id = location.van_id
+JOIN item USING (item_id)
+LEFT JOIN technician ON technician.technician_id = van.technician_id
+WHERE van.warehouse_id = %s
+ORDER BY van.code, ref
+"""
+
+PUT_ORDER = """
+INSERT INTO resupply_order (code, organisation_id, warehouse_id, location_id, mode, cutoff_at,
+                            state, created_time)
+VALUES (%s, %s, %s, %s, %s, %s, 'sent', %s)
+RETURNING order_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Warehouse:
+    """A warehouse as far as its cut-offs go."""
+
+    warehouse_id: int
+    code: str
+    organisation_id: int
+    time_zone: str
+    cutoff_times: list[time]
+    cutoff_done_at: datetime | None
+
+
+async def load_known(conn: Connection, keys: Sequence[ScanKey]) -> dict[ScanKey, set[int]]:
+    """Return the payload hashes already stored under each of these keys."""
+    known: dict[ScanKey, set[int]] = {}
+    for device, epoch, seq, hash_ in await (await conn.execute(KNOWN, _columns(keys))).fetchall():
+        known.setdefault(ScanKey(device, epoch, seq), set()).add(hash_)
+    return known
+
+
+async def load_articles(conn: Connection, codes: Iterable[bytes]) -> dict[str, Article]:
+    """Return what every candidate of these codes stands for, by its text."""
+    wanted = sorted({text for code in codes for text in barcodes.candidates(code)})
+    wanted = [text for text in wanted if "\0" not in text]  # a text column holds no NUL
+    rows = await conn.execute(
+        "SELECT code, item_id, pack_qty FROM barcode WHERE code = ANY(%s)", (wanted,)
+    )
+    return {code: Article(item_id, pack) for code, item_id, pack in await rows.fetchall()}
+
+
+async def write_scans(
+    conn: Connection,
+    readings: Sequence[Reading],
+    conflicting: Sequence[ScanEvent],
+    contested: Collection[ScanKey],
+    now: int,
+) -> set[Pair]:
+    """Store scans and their effects, undo what is contested, and return the pairs touched."""
+    touched: set[Pair] = set()
+    stored = [(reading.scan, reading.status) for reading in readings]
+    stored += [(scan, "conflict") for scan in conflicting]
+    movements = [r.effect for r in readings if isinstance(r.effect, Movement)]
+    counts = [r.effect for r in readings if isinstance(r.effect, CountLine)]
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            PUT_SCAN, [_scan_row(scan, status, now) for scan, status in stored]
+        )
+        await cursor.executemany(PUT_MOVEMENT, [_movement_row(m) for m in movements])
+        await cursor.executemany(PUT_COUNT, [_count_row(c) for c in counts])
+        if contested:
+            await cursor.execute(UNDO, _columns(list(contested)))
+            touched.update(await cursor.fetchall())
+    for m in movements:
+        touched.add((m.from_location_id, m.item_id, m.lot))
+        touched.add((m.to_location_id, m.item_id, m.lot))
+    touched.update((c.location_id, c.item_id, c.lot) for c in counts)
+    return touched
+
+
+async def refresh_levels(conn: Connection, pairs: Iterable[Pair]) -> None:
+    """Compute the level of each pair from its latest count and the postings after it."""
+    ordered = sorted(pairs)
+    await conn.execute(
+        REFRESH_LEVELS,
+        ([p[0] for p in ordered], [p[1] for p in ordered], [p[2] for p in ordered]),
+    )
+
+
+async def refresh_proposals(conn: Connection, pairs: Iterable[tuple[int, int]]) -> None:
+    """Set, change or remove the open proposal of each (location, item) that a template follows."""
+    ordered = sorted(set(pairs))
+    rows = await conn.execute(POSITIONS, ([p[0] for p in ordered], [p[1] for p in ordered]))
+    positions = [
+        Position(location_id, item_id, on_hand, on_order, Policy(*policy))
+        for location_id, item_id, on_hand, on_order, *policy in await rows.fetchall()
+    ]
+    wanted = {(p.location_id, p.item_id): replenish.quantity(p) for p in positions}
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            "DELETE FROM proposal WHERE location_id = %s AND item_id = %s",
+            [pair for pair, qty in wanted.items() if qty == 0],
+        )
+        await cursor.executemany(
+            SET_PROPOSAL,
+            [
+                (p.location_id, p.item_id, qty, Jsonb(replenish.inputs(p)))
+                for p in positions
+                if (qty := wanted[p.location_id, p.item_id]) > 0
+            ],
+        )
+
+
+async def put_unusable(conn: Connection, keys: Sequence[ScanKey]) -> None:
+    """Remember the keys of rejected scans, so that receipts can pass them."""
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            "INSERT INTO scan_unusable VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
+            [(key.device, key.epoch, key.seq) for key in keys],
+        )
+
+
+async def advance_through(
+    conn: Connection, epochs: Iterable[tuple[str, str]]
+) -> list[tuple[str, str, int]]:
+    """Move each (device, epoch) on as far as its scans are unbroken; return where each stands."""
+    ordered = sorted(epochs)
+    rows = await conn.execute(ADVANCE, ([e[0] for e in ordered], [e[1] for e in ordered]))
+    return await rows.fetchall()
+
+
+async def make_orders(conn: Connection, now: int) -> list[Order]:
+    """Turn what is proposed into orders at every warehouse whose cut-off has come.
+
+    A cut-off is done once: the warehouse's row is locked and remembers it. The first look at a new
+    warehouse only sets the mark.
+    """
+    moment = as_datetime(now)
+    made: list[Order] = []
+    async with conn.cursor(row_factory=class_row(Warehouse)) as cursor:
+        await cursor.execute(WAREHOUSES)
+        warehouses = await cursor.fetchall()
+    for warehouse in warehouses:
+        cutoff = orders.latest_cutoff(warehouse.cutoff_times, warehouse.time_zone, moment)
+        if cutoff is None or (warehouse.cutoff_done_at and warehouse.cutoff_done_at >= cutoff):
+            continue
+        if warehouse.cutoff_done_at is not None:
+            made += await _order_proposed(conn, warehouse, cutoff, moment)
+        await conn.execute(
+            "UPDATE warehouse SET cutoff_done_at = %s WHERE warehouse_id = %s",
+            (cutoff, warehouse.warehouse_id),
+        )
+    return made
+
+
+async def _order_proposed(
+    conn: Connection, warehouse: Warehouse, cutoff: datetime, moment: datetime
+) -> list[Order]:
+    async with conn.cursor(row_factory=class_row(Proposed)) as cursor:
+        await cursor.execute(PROPOSED, (warehouse.warehouse_id,))
+        proposed = await cursor.fetchall()
+    made: list[Order] = []
+    for van_code in sorted({line.van_code for line in proposed}):
+        lines = [line for line in proposed if line.van_code == van_code]
+        first, code = lines[0], orders.order_code(van_code, cutoff)
+        put = await conn.execute(
+            PUT_ORDER,
+            (code, warehouse.organisation_id, warehouse.warehouse_id, first.location_id,
+             first.mode, cutoff, moment),
+        )  # fmt: skip
+        (order_id,) = await put.fetchone() or (None,)
+        async with conn.cursor() as cursor:
+            await cursor.executemany(
+                "INSERT INTO resupply_line (order_id, item_id, requested, inputs)"
+                " VALUES (%s, %s, %s, %s)",
+                [(order_id, line.item_id, line.qty, Jsonb(line.inputs)) for line in lines],
+            )
+            await cursor.executemany(
+                "DELETE FROM proposal WHERE location_id = %s AND item_id = %s",
+                [(line.location_id, line.item_id) for line in lines],
+            )
+        made.append(Order(code, warehouse.code, van_code, first.mode, cutoff, lines))
+    return made
+
+
+def _columns(keys: Sequence[ScanKey]) -> tuple[list[str], list[str], list[int]]:
+    return [k.device for k in keys], [k.epoch for k in keys], [k.seq for k in keys]
+
+
+def _scan_row(scan: ScanEvent, status: str, now: int) -> tuple[object, ...]:
+    key = scan.key
+    return (
+        key.device, key.epoch, key.seq, scan.payload_hash, scan.van_id, as_datetime(scan.t),
+        scan.intent, scan.code, status, scan.raw, as_datetime(now),
+    )  # fmt: skip
+
+
+def _movement_row(m: Movement) -> tuple[object, ...]:
+    return (
+        m.key.device, m.key.epoch, m.key.seq, as_datetime(m.t), m.kind, m.item_id, m.lot, m.qty,
+        m.from_location_id, m.to_location_id, m.work_order,
+    )  # fmt: skip
+
+
+def _count_row(c: CountLine) -> tuple[object, ...]:
+    return (
+        c.key.device, c.key.epoch, c.key.seq, c.location_id, c.item_id, c.lot, c.qty,
+        as_datetime(c.t),
+    )  # fmt: skip
