@@ -29,7 +29,7 @@ check: setup  ## formatting, lint, types, import layers, compose file, lock and 
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/python tools/lock.py --check
-	$(BIN)/cordee wire --check
+	$(BIN)/cordee docs --check
 
 test: setup browser  ## every test, on real servers
 	$(BIN)/pytest
@@ -42,8 +42,8 @@ browser: setup
 lock: setup  ## write requirements.lock anew from pyproject.toml
 	$(BIN)/python tools/lock.py
 
-docs: setup  ## write docs/WIRE.md and the JSON Schemas anew from ingest/messages.py
-	$(BIN)/cordee wire
+docs: setup  ## write docs/WIRE.md, its schemas and docs/SETTINGS.md anew from the code
+	$(BIN)/cordee docs
 
 clean:  ## remove what `make run` keeps (the demo's data), not .venv
 	$(BIN)/cordee clean

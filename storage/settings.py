@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(default=8000, description="Port the API listens on.")
+    api_allow_remote: bool = Field(
+        default=False,
+        description="Let the API listen on an address that other machines reach; there is no"
+        " sign-in yet, so put a proxy with one before it.",
+    )
     clock_origin_ms: int = Field(
         default=0,
         description="Simulated time, ms since 1970 UTC, at clock_start_ms; 0 for the real clock.",

@@ -1,0 +1,170 @@
+"""The `cordee` command: one subcommand a process, and what operators do by hand."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import click
+import structlog
+
+import ingest.relay
+import ingest.service
+from api.serve import serve
+from ops import demo as demos
+from ops import doctor as doctors
+from ops import embedded, fleet, imports, papers, replays
+from storage.settings import Settings
+
+FOLDER = Path(".cordee")
+
+
+def _log_json() -> None:
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ]
+    )
+
+
+def _until_stopped(run: Callable[[Settings, asyncio.Event], Awaitable[None]]) -> None:
+    """Run a service until SIGINT or SIGTERM, then let it finish what it has in hand."""
+
+    async def main() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await run(Settings(), stop)
+
+    _log_json()
+    asyncio.run(main())
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cordee")
+def main() -> None:
+    """Keep a maintenance company and its travelling technicians in step."""
+
+
+@main.command()
+@click.option("--exit-after", type=float, help="Stop after this many seconds of running.")
+@click.option("--speed", type=float, default=20.0, show_default=True, help="Simulated s per s.")
+@click.option("--report", type=click.Path(path_type=Path), help="Write the comparison with truth.")
+@click.option("--vans", type=int, default=200, show_default=True)
+@click.option("--sites", type=int, default=20_000, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--port", type=int, default=8000, show_default=True, help="The page's; 0 for any.")
+@click.option("--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True)
+def demo(**options: object) -> None:
+    """Run everything here, with a simulated fleet; Ctrl-C stops it, the next run goes on."""
+    try:
+        sys.exit(demos.run(demos.Plan(**options)))  # type: ignore[arg-type]
+    except (embedded.ServerError, demos.DemoError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+@main.command("ingest")
+def ingest_() -> None:
+    """Consume the fleet's messages and keep the tables true."""
+    _until_stopped(ingest.service.run)
+
+
+@main.command()
+def relay() -> None:
+    """Send what the outbox holds: receipts, alerts, resupply orders."""
+    _until_stopped(ingest.relay.run)
+
+
+@main.command()
+def api() -> None:
+    """Serve the API and the page."""
+    settings = Settings()
+    _log_json()
+    serve(settings, allow_remote=settings.api_allow_remote)
+
+
+@main.command()
+@click.option("--world", "world_file", type=click.Path(path_type=Path, exists=True), required=True)
+@click.option("--truth", type=click.Path(path_type=Path), required=True)
+def simulate(world_file: Path, truth: Path) -> None:
+    """Publish as a fleet would, and write down what really happened."""
+    _until_stopped(lambda settings, stop: fleet.simulate(settings, stop, world_file, truth))
+
+
+@main.command()
+def migrate() -> None:
+    """Bring the database up to date, and make the broker keep messages for ingest."""
+    for name in asyncio.run(fleet.prepare(Settings())):
+        click.echo(f"applied {name}")
+
+
+@main.command("import")
+@click.argument("kind", type=click.Choice(imports.KIND_NAMES))
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--organisation", default="default", show_default=True)
+def import_(kind: str, file: Path, organisation: str) -> None:
+    """Import reference data of one KIND from a CSV or GeoJSON FILE.
+
+    Bad rows are listed with their line and reason, and stop nothing else.
+    """
+    try:
+        result = asyncio.run(imports.import_file(Settings(), kind, file, organisation))
+    except imports.UnusableFileError as error:
+        raise click.ClickException(str(error)) from error
+    for line in imports.in_words(result):
+        click.echo(line)
+    sys.exit(1 if result.bad else 0)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--van", default="van-001", show_default=True)
+@click.option("--sites", type=click.Path(path_type=Path, exists=True), help="GeoJSON of sites.")
+@click.option("--speed", type=float, default=1.0, show_default=True)
+@click.option("--report", type=click.Path(path_type=Path), help="Write what was made of it.")
+def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path | None) -> None:
+    """Publish a recorded drive (CSV or GPX FILE) as VAN would, through servers of its own."""
+    try:
+        outcome = replays.run(file, van, sites, speed)
+    except (ValueError, embedded.ServerError) as error:
+        raise click.ClickException(str(error)) from error
+    text = json.dumps(outcome, indent=2)
+    if report:
+        report.write_text(text + "\n")
+    click.echo(text)
+    sys.exit(0 if outcome["as_expected"] else 1)
+
+
+@main.command()
+def doctor() -> None:
+    """Say what works, what is missing, and what to do about it."""
+    findings = asyncio.run(doctors.examine(Settings()))
+    for finding in findings:
+        click.echo(f"{finding.mark}  {finding.text}")
+    sys.exit(1 if any(finding.is_bad for finding in findings) else 0)
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail if a page is stale.")
+def docs(*, check: bool) -> None:
+    """Write docs/WIRE.md, its JSON Schemas and docs/SETTINGS.md from the code."""
+    stale = papers.write(Path("docs"), check=check)
+    for path in stale:
+        click.echo(f"{path} is {'stale: run `make docs`' if check else 'written'}")
+    sys.exit(1 if check and stale else 0)
+
+
+@main.command()
+@click.option("--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True)
+def clean(folder: Path) -> None:
+    """Delete what `cordee demo` keeps."""
+    embedded.remove_data(folder)
+
+
+if __name__ == "__main__":
+    main()

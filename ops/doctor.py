@@ -1,0 +1,116 @@
+"""What works, what is missing, and what to do about it."""
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import aiomqtt
+import psycopg
+import yoyo
+
+from storage.pool import SCHEMA
+from storage.settings import Settings
+
+PYTHON_MIN = (3, 11)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    is_bad: bool
+    text: str
+
+    @property
+    def mark(self) -> str:
+        """A word before the text, for eyes and for grep."""
+        return "BAD" if self.is_bad else "ok "
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Return what was found of Python, the database and the broker, in the order to mend it."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    findings = [Finding(sys.version_info < PYTHON_MIN, f"Python {version}")]
+    findings += _database(settings.database_url)
+    findings.append(await _broker(settings))
+    if os.geteuid() == 0:
+        findings.append(
+            Finding(
+                False,
+                "runs as root: the embedded PostgreSQL then keeps its data in /var/lib/cordee",
+            )  # noqa: FBT003
+        )
+    return findings
+
+
+def _database(url: str) -> Iterator[Finding]:
+    try:
+        with psycopg.connect(url, connect_timeout=5) as conn:
+            yield Finding(
+                is_bad=False, text=f"PostgreSQL {conn.info.server_version // 10_000} answers"
+            )
+            yield from _schema(conn)
+            yield _timescale(conn)
+    except psycopg.OperationalError as error:
+        reason = str(error).strip().splitlines()[-1]
+        yield Finding(
+            is_bad=True, text=f"no database: {reason}. Start it, or set CORDEE_DATABASE_URL."
+        )
+
+
+def _schema(conn: psycopg.Connection) -> Iterator[Finding]:
+    wanted = {migration.id for migration in yoyo.read_migrations(str(SCHEMA))}
+    try:
+        with conn.transaction():
+            rows = conn.execute("SELECT migration_id FROM _yoyo_migration").fetchall()
+    except psycopg.errors.UndefinedTable:
+        rows = []
+    missing = sorted(wanted - {row[0] for row in rows})
+    if missing:
+        text = f"the schema lacks {', '.join(missing)}: run `cordee migrate`"
+        yield Finding(is_bad=True, text=text)
+        return
+    yield Finding(is_bad=False, text=f"the schema is current ({max(wanted)})")
+    vans = conn.execute("SELECT count(*) FROM van").fetchone()
+    if vans == (0,):
+        text = "no van is known: `cordee import vans FILE`, or every message will be rejected"
+        yield Finding(is_bad=True, text=text)
+
+
+def _timescale(conn: psycopg.Connection) -> Finding:
+    found = conn.execute(
+        "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'"
+    ).fetchone()
+    if found:
+        text = f"TimescaleDB {found[0]}: fixes are compressed after 8 days, dropped after 2 months"
+        return Finding(is_bad=False, text=text)
+    offered = conn.execute(
+        "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
+    ).fetchone()
+    hint = (
+        "the server has TimescaleDB but does not load it: add it to shared_preload_libraries"
+        if offered
+        else "no TimescaleDB: the same results on a plain table, without compression and retention"
+    )
+    return Finding(is_bad=False, text=hint)
+
+
+async def _broker(settings: Settings) -> Finding:
+    address = f"{settings.broker_host}:{settings.broker_port}"
+    client = aiomqtt.Client(
+        settings.broker_host,
+        settings.broker_port,
+        username=settings.broker_user or None,
+        password=settings.broker_password or None,
+        timeout=5,
+    )
+    try:
+        async with client:
+            return Finding(is_bad=False, text=f"the broker at {address} answers")
+    except aiomqtt.MqttError as error:
+        text = (
+            f"no broker at {address}: {error}. Start it, or set CORDEE_BROKER_HOST, _PORT, _USER"
+            " and _PASSWORD."
+        )
+        return Finding(is_bad=True, text=text)

@@ -1,0 +1,62 @@
+"""The simulated fleet as a process: a world on disk, a truth file beside it."""
+
+import asyncio
+from datetime import date
+from pathlib import Path
+
+import msgspec
+
+from ingest.subscriber import open_session
+from simulators.faults import Outgoing
+from simulators.fleet import outgoing
+from simulators.publisher import publish
+from simulators.truth_file import TruthFile
+from simulators.world import World, create_world
+from storage.pool import migrate
+from storage.settings import Settings, clock
+
+
+class WorldFile(msgspec.Struct, frozen=True):
+    """What a world is made of, and the first day that is simulated in it."""
+
+    seed: int
+    vans: int
+    sites: int
+    items: int
+    first_day: date
+
+    def create(self) -> World:
+        """Make the world; the same file makes the same one."""
+        return create_world(self.seed, vans=self.vans, sites=self.sites, items=self.items)
+
+
+async def prepare(settings: Settings) -> list[str]:
+    """Migrate the database and open ingest's session; return the migrations applied."""
+    applied = await asyncio.to_thread(migrate, settings.database_url)
+    await open_session(settings)
+    return applied
+
+
+async def simulate(
+    settings: Settings, stop: asyncio.Event, world_file: Path, truth_path: Path
+) -> None:
+    """Publish the fleet's messages from now on, until `stop`; then what it still holds back."""
+    plan = msgspec.json.decode(world_file.read_bytes(), type=WorldFile)
+    world, now = plan.create(), clock(settings)
+    since_ms = now()
+    with TruthFile(truth_path, world, plan.first_day, since_ms) as truth:
+
+        def record(message: Outgoing, real_ms: int) -> None:
+            truth.record(message, real_ms)
+
+        await publish(
+            outgoing(world, plan.first_day, since_ms=since_ms, tell=truth.tell),
+            host=settings.broker_host,
+            port=settings.broker_port,
+            user=settings.broker_user or None,
+            password=settings.broker_password or None,
+            clock=now,
+            speed=settings.clock_factor,
+            record=record,
+            stop=stop,
+        )

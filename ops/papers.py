@@ -1,0 +1,135 @@
+"""The pages of docs/ that are written from the code, so that they cannot tell another story."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ingest.messages import BACKLOG_MAX, CONTRACT, Topic
+from storage.settings import Settings
+
+NOTICE = "<!-- Written by `make docs`. Change the code instead. -->"
+
+
+def write(folder: Path, *, check: bool) -> list[Path]:
+    """Write every generated page that differs, or only name it when checking.
+
+    Returns:
+        The pages that differed.
+    """
+    pages = {folder / "WIRE.md": wire(), folder / "SETTINGS.md": settings()}
+    for struct in _payloads():
+        pages[folder / "schemas" / f"{struct.__name__}.json"] = schema(struct)
+    stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
+    known = {path.name for path in pages}
+    stale += [path for path in folder.glob("schemas/*.json") if path.name not in known]
+    for path in stale if not check else ():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(pages[path]) if path in pages else path.unlink()
+    return stale
+
+
+def _payloads() -> Iterator[type[msgspec.Struct]]:
+    for topic in CONTRACT:
+        yield from topic.payloads
+
+
+def schema(struct: type[msgspec.Struct]) -> str:
+    """Return the JSON Schema of a payload."""
+    return json.dumps(msgspec.json.schema(struct), indent=2) + "\n"
+
+
+def wire() -> str:
+    """Return docs/WIRE.md."""
+    lines = [
+        "# Wire contract, version 1",
+        "",
+        NOTICE,
+        "",
+        "MQTT 3.1.1, QoS 1, UTF-8 JSON. Times are integer milliseconds UTC in `t`; positions are",
+        "WGS 84; the unit ends a name. Unknown fields are ignored; a missing or ill-typed field",
+        "rejects the message, which is kept with its bytes and the reason.",
+        "",
+        "| topic | from | payload | retained |",
+        "| --- | --- | --- | --- |",
+        *(_topic_row(topic) for topic in CONTRACT),
+        "",
+        "Keys: a fix is (van, t); of two with one key the better accuracy wins, then the greater",
+        "hash of its values. A scan is (van, epoch, seq), `seq` from 1; a repeat is a no-op, and two",
+        "different payloads under one key are both set aside. What claims to be more than 2 minutes",
+        "ahead of the clock is rejected as `future`.",
+        "",
+    ]
+    for topic in CONTRACT:
+        lines += [f"## `{topic.template}`", ""]
+        for struct in topic.payloads:
+            lines += [*_struct_lines(struct), ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _topic_row(topic: Topic) -> str:
+    names = " or ".join(f"[{s.__name__}](schemas/{s.__name__}.json)" for s in topic.payloads)
+    backlog = f", or an array of up to {BACKLOG_MAX:,}" if topic.backlog else ""
+    retained = "yes" if topic.retained else "no"
+    return f"| `{topic.template}` | {topic.sender} | {names}{backlog} | {retained} |"
+
+
+def _struct_lines(struct: type[msgspec.Struct]) -> Iterator[str]:
+    parts = msgspec.json.schema(struct)["$defs"]
+    main = parts.pop(struct.__name__)
+    yield f"**{struct.__name__}.** {(struct.__doc__ or '').split('.', 1)[0].strip('`')}."
+    yield ""
+    yield "| field | type | needed |"
+    yield "| --- | --- | --- |"
+    for name, field in main["properties"].items():
+        needed = "yes" if name in main.get("required", ()) else "no"
+        yield f"| `{name}` | {_type_words(field)} | {needed} |"
+    for name, part in parts.items():
+        yield ""
+        yield f"{name}: " + ", ".join(
+            f"`{field}` {_type_words(kind)}" for field, kind in part["properties"].items()
+        )
+
+
+def _type_words(field: dict[str, Any]) -> str:
+    if "anyOf" in field:
+        return " or ".join(_type_words(part) for part in field["anyOf"] if part != {"type": "null"})
+    if "enum" in field:
+        return ", ".join(f"`{value}`" for value in field["enum"])
+    if "$ref" in field:
+        return str(field["$ref"]).rsplit("/", 1)[-1]
+    if field.get("type") == "array":
+        return f"array of {_type_words(field['items'])}"
+    limits = [
+        f"{sign} {field[key]:,}" if isinstance(field[key], int) else f"{sign} {field[key]:g}"
+        for key, sign in (("minimum", "≥"), ("maximum", "≤"))
+        if key in field
+    ]
+    if "maxLength" in field:
+        limits.append(f"at most {field['maxLength']} characters")
+    kind = "base64" if field.get("contentEncoding") == "base64" else str(field.get("type", "any"))
+    return ", ".join([kind, *limits])
+
+
+def settings() -> str:
+    """Return docs/SETTINGS.md."""
+    rows = [
+        f"| `CORDEE_{name.upper()}` | `{field.default}` | {field.description} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            NOTICE,
+            "",
+            "Every process reads these environment variables when it starts.",
+            "",
+            "| variable | default | meaning |",
+            "| --- | --- | --- |",
+            *rows,
+            "",
+        ]
+    )

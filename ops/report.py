@@ -1,0 +1,50 @@
+"""What the tables say, gathered for the comparison with the truth."""
+
+from collections.abc import Iterable
+
+import psycopg
+from psycopg.rows import TupleRow
+
+from simulators.truth import Tables
+
+VISITS = """
+SELECT van.code, site.code, (extract(epoch FROM arrived_at) * 1000)::bigint,
+       (extract(epoch FROM left_at) * 1000)::bigint
+FROM visit JOIN van USING (van_id) JOIN site USING (site_id)
+WHERE verdict = 'visit' AND shadowed_by IS NULL
+"""
+
+LEVELS = """
+SELECT van.code, ref, sum(qty)::int
+FROM level JOIN location USING (location_id) JOIN van USING (van_id) JOIN item USING (item_id)
+WHERE kind = 'van'
+GROUP BY 1, 2
+"""
+
+# The true time of commit, where the server keeps it (track_commit_timestamp).
+FIXES = """
+SELECT van.code, (extract(epoch FROM fix_time) * 1000)::bigint,
+       (extract(epoch FROM pg_xact_commit_timestamp(fix.xmin)) * 1000)::bigint
+FROM fix JOIN van USING (van_id)
+"""
+
+SCANS = "SELECT device, epoch, seq FROM scan UNION SELECT device, epoch, seq FROM scan_unusable"
+
+
+def read_tables(database_url: str) -> Tables:
+    """Return all that the simulator's truth can be compared with."""
+    with psycopg.connect(database_url) as conn:
+
+        def ask(query: str) -> Iterable[TupleRow]:
+            return conn.execute(query).fetchall()
+
+        fixes = list(ask(FIXES))
+        return Tables(
+            visits=[tuple(row) for row in ask(VISITS)],
+            levels={(van, ref): qty for van, ref, qty in ask(LEVELS)},
+            fix_keys={(van, t) for van, t, _ in fixes},
+            scan_keys={(device, epoch, seq) for device, epoch, seq in ask(SCANS)},
+            rejected=next(iter(ask("SELECT count(*) FROM rejected")))[0],
+            orders=next(iter(ask("SELECT count(*) FROM resupply_order")))[0],
+            commit_ms={(van, t): ms for van, t, ms in fixes if ms is not None},
+        )

@@ -1,0 +1,675 @@
+"""Every route of the API over a real database, asked as a client would."""
+
+import base64
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+from psycopg.types.json import Jsonb
+
+from api import problems
+from api.app import create_app
+from api.auth import OrganisationId, organisation
+from api.serve import NotLoopbackError, check_address
+from storage.settings import Settings
+
+#: Friday 2026-11-20 10:00 in Paris; the clock stands still there (a factor that small).
+NOW_MS = 1_795_165_200_000
+MINUTE_MS = 60_000
+
+FLEET = """
+INSERT INTO organisation (organisation_id, name) VALUES (2, 'other');
+INSERT INTO technician (technician_id, organisation_id, code, name) VALUES (1, 1, 'T1', 'Ana');
+INSERT INTO warehouse (warehouse_id, organisation_id, code, name, latitude_deg, longitude_deg)
+VALUES (1, 1, 'LYON', 'Lyon', 45.7, 4.8), (2, 2, 'NICE', 'Nice', 43.7, 7.2);
+INSERT INTO item (item_id, ref, name) VALUES (1, 'FIL-20', 'Filter 20'), (2, 'SEAL_5', '5 % seal'),
+                                             (3, 'PUMP', 'Pump');
+INSERT INTO van_template (template_id, code) VALUES (1, 'HVAC');
+INSERT INTO template_line (template_id, item_id, reorder_point, order_up_to, cap)
+VALUES (1, 1, 4, 10, 12), (1, 2, 2, 6, 6);
+INSERT INTO van (van_id, organisation_id, code, name, technician_id, template_id, warehouse_id)
+VALUES (1, 1, 'V1', 'Kangoo 1', 1, 1, 1), (2, 1, 'V2', 'Kangoo 2', NULL, NULL, 1),
+       (3, 1, 'V3', 'Kangoo 3', NULL, NULL, 1), (9, 2, 'X9', 'Their van', NULL, 1, 2);
+INSERT INTO location (location_id, organisation_id, kind, van_id)
+VALUES (101, 1, 'van', 1), (109, 2, 'van', 9);
+INSERT INTO site (site_id, organisation_id, code, name, latitude_deg, longitude_deg, radius_m)
+VALUES (1, 1, 'BAKERY', 'Bakery', 45.75, 4.85, 100), (2, 1, 'SCHOOL', 'School', 45.76, 4.86, 100),
+       (9, 2, 'HARBOUR', 'Harbour', 43.69, 7.28, 100);
+INSERT INTO tour (tour_id, code, van_id, service_date) VALUES (1, 'TOUR1', 1, '2026-11-20'),
+                                                              (9, 'TOUR9', 9, '2026-11-20');
+INSERT INTO stop (stop_id, tour_id, position, site_id, window_start, window_end, planned_duration_s)
+VALUES (1, 1, 1, 1, '2026-11-20 07:00Z', '2026-11-20 08:00Z', 3600),
+       (2, 1, 2, 2, '2026-11-20 08:00Z', '2026-11-20 08:30Z', 3600),
+       (9, 9, 1, 9, '2026-11-20 08:00Z', '2026-11-20 08:30Z', 3600);
+INSERT INTO van_position VALUES
+  (1, '2026-11-20 08:59Z', 45.75, 4.85, 0, 90, false, '2026-11-20 08:59:01Z'),
+  (2, '2026-11-20 08:40Z', 45.80, 4.90, 13.9, NULL, true, '2026-11-20 08:40:01Z'),
+  (9, '2026-11-20 08:59Z', 43.69, 7.28, 20, NULL, true, '2026-11-20 08:59:01Z');
+INSERT INTO visit VALUES
+  (1, 1, '2026-11-20 07:55Z', '2026-11-20 08:59Z', NULL, NULL,
+   'visit', false, true, 10, NULL, '2026-11-20', 1, 'on_time'),
+  (1, 2, '2026-11-19 09:00Z', '2026-11-19 09:30Z', '2026-11-19 09:31Z', '2026-11-19 09:33Z',
+   'visit', false, true, 10, NULL, '2026-11-19', NULL, 'unplanned'),
+  (1, 2, '2026-11-20 07:56Z', '2026-11-20 07:58Z', '2026-11-20 07:59Z', '2026-11-20 08:02Z',
+   'pass', false, false, 90, NULL, '2026-11-20', NULL, NULL),
+  (2, 1, '2026-11-20 06:00Z', '2026-11-20 06:10Z', '2026-11-20 06:11Z', '2026-11-20 06:13Z',
+   'visit', false, true, 90, 2, '2026-11-20', NULL, 'unplanned'),
+  (2, 2, '2026-11-20 06:00Z', '2026-11-20 06:20Z', '2026-11-20 06:30Z', '2026-11-20 06:33Z',
+   'visit', true, true, 5, NULL, '2026-11-20', NULL, 'unplanned'),
+  (9, 9, '2026-11-20 08:00Z', '2026-11-20 08:59Z', NULL, NULL,
+   'visit', false, true, 10, NULL, '2026-11-20', 9, 'on_time');
+INSERT INTO alert (van_id, stop_id, kind, due_at, arrived_at, state, reason, raised_time,
+                   changed_time)
+VALUES (1, 1, 'late', '2026-11-20 07:40Z', '2026-11-20 07:55Z', 'cleared', 'arrived 15 min late',
+        '2026-11-20 07:41Z', '2026-11-20 07:56Z'),
+       (1, 2, 'late', '2026-11-20 08:30Z', NULL, 'open', 'not arrived', '2026-11-20 08:31Z',
+        '2026-11-20 08:31Z'),
+       (9, 9, 'late', '2026-11-20 08:30Z', NULL, 'open', 'not arrived', '2026-11-20 08:31Z',
+        '2026-11-20 08:31Z');
+INSERT INTO level VALUES (101, 1, '', 3, '2026-11-18 10:00Z'), (101, 1, 'L2', 1, NULL),
+                         (101, 3, '', 7, NULL), (109, 1, '', 0, NULL);
+INSERT INTO resupply_order (order_id, code, organisation_id, warehouse_id, location_id, mode,
+                            cutoff_at, state, created_time)
+OVERRIDING SYSTEM VALUE VALUES
+  (1, 'O-1', 1, 1, 101, 'van', '2026-11-19 15:00Z', 'sent', '2026-11-19 15:00:05Z'),
+  (9, 'O-9', 2, 2, 109, 'van', '2026-11-19 15:00Z', 'sent', '2026-11-19 15:00:05Z');
+INSERT INTO scan VALUES
+  ('V1', 'e', 1, 0, 1, '2026-11-20 08:00Z', 'issue', 'FIL-20', 'applied', '{}', '2026-11-20 08:00Z'),
+  ('V1', 'e', 2, 0, 1, '2026-11-19 20:00Z', 'issue', 'FIL-20', 'applied', '{}', '2026-11-20 08:00Z'),
+  ('X9', 'e', 1, 0, 9, '2026-11-20 08:00Z', 'issue', 'FIL-20', 'applied', '{}', '2026-11-20 08:00Z');
+INSERT INTO rejected VALUES
+  ('\\x01', 'fleet/v1/V1/position', '\\xff00616263', 'malformed', 'not JSON', 'V1', '2026-11-20 08:00Z'),
+  ('\\x02', 'fleet/v1/NOBODY/position', '{}', 'unknown_van', 'no such van', 'NOBODY',
+   '2026-11-20 08:05Z'),
+  ('\\x03', 'fleet/v1/X9/position', '{}', 'malformed', 'theirs', 'X9', '2026-11-20 08:06Z'),
+  ('\\x04', 'fleet/v1/V1/position', '{}', 'future', 'long ago', 'V1', '2026-11-01 08:06Z');
+"""
+
+
+def settings_at(database_url: str, now_ms: int = NOW_MS) -> Settings:
+    """Settings with a clock that shows `now_ms` and hardly moves."""
+    return Settings(
+        database_url=database_url, clock_origin_ms=now_ms, clock_start_ms=0, clock_factor=1e-12
+    )
+
+
+@pytest.fixture
+def conn(database_url: str) -> Any:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(FLEET)
+        connection.execute(
+            "INSERT INTO resupply_line (order_id, item_id, requested, inputs) VALUES"
+            " (1, 1, 6, %s), (1, 3, 1, %s), (9, 1, 1, '{}')",
+            (Jsonb({"why": "4 on hand, reorder at 4", "on_hand": 4}), Jsonb({"on_hand": 0})),
+        )
+        yield connection
+
+
+@pytest.fixture
+async def api(conn: psycopg.Connection[Any], database_url: str) -> AsyncIterator[httpx.AsyncClient]:
+    app = create_app(settings_at(database_url))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
+    ):
+        client.app = app  # type: ignore[attr-defined]
+        yield client
+
+
+async def answer(api: httpx.AsyncClient, path: str, **params: Any) -> Any:
+    response = await api.get(path, params=params)
+    assert response.status_code == 200, response.text
+    return response.json()
+
+
+async def problem(api: httpx.AsyncClient, path: str, **params: Any) -> tuple[int, str]:
+    """Return the status and code of a refusal, having checked its form."""
+    response = await api.get(path, params=params)
+    assert response.headers["content-type"] == "application/problem+json", response.text
+    body = response.json()
+    assert body["status"] == response.status_code
+    assert body["type"] == f"/problems/{body['code']}"
+    assert body["title"] == problems.TITLES[body["code"]]
+    assert body["detail"]
+    return response.status_code, body["code"]
+
+
+def as_organisation(api: httpx.AsyncClient, key: int) -> None:
+    overrides = api.app.dependency_overrides  # type: ignore[attr-defined]
+    overrides[organisation] = lambda: OrganisationId(key)
+
+
+# ---- vans ----
+
+
+async def test_each_van_is_listed_with_its_state_and_newest_fix(api: httpx.AsyncClient) -> None:
+    vans = (await answer(api, "/v1/vans"))["vans"]
+    assert [(van["code"], van["state"]) for van in vans] == [
+        ("V1", "at_site"), ("V2", "silent"), ("V3", "never_seen"),
+    ]  # fmt: skip
+    assert vans[0] == {
+        "code": "V1",
+        "name": "Kangoo 1",
+        "technician": "Ana",
+        "state": "at_site",
+        "site": {"code": "BAKERY", "name": "Bakery"},
+        "last_fix": {
+            "t_ms": NOW_MS - MINUTE_MS,
+            "latitude_deg": 45.75,
+            "longitude_deg": 4.85,
+            "speed_mps": 0.0,
+            "bearing_deg": 90.0,
+            "ignition": False,
+            "age_s": 60,
+        },
+    }
+    assert vans[2]["last_fix"] is None
+
+
+async def test_one_van_is_the_same_as_in_the_list(api: httpx.AsyncClient) -> None:
+    everyone = (await answer(api, "/v1/vans"))["vans"]
+    assert await answer(api, "/v1/vans/V2") == everyone[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "state"),
+    [
+        ("UPDATE van_position SET speed_mps = 1.4 WHERE van_id = 2", "driving"),
+        ("UPDATE van_position SET speed_mps = 1.3 WHERE van_id = 2", "standing"),
+        ("UPDATE van_position SET speed_mps = NULL WHERE van_id = 2", "driving"),
+        ("UPDATE van_position SET speed_mps = NULL, ignition = NULL WHERE van_id = 2", "standing"),
+        ("UPDATE van_position SET fix_time = '2026-11-20 08:45Z' WHERE van_id = 2", "silent"),
+        ("INSERT INTO van_status VALUES (2, '2026-11-20 08:00Z', 'online', 'off')", "off_duty"),
+        ("INSERT INTO van_status VALUES (2, '2026-11-20 08:00Z', 'offline', 'on')", "driving"),
+        ("DELETE FROM van_position WHERE van_id = 2", "never_seen"),
+        ("UPDATE visit SET left_at = NULL, closed_by = NULL WHERE van_id = 2 AND site_id = 2",
+         "at_site"),
+        ("UPDATE visit SET left_at = NULL, closed_by = NULL WHERE van_id = 2 AND site_id = 1",
+         "driving"),
+    ],
+)  # fmt: skip
+async def test_state_follows_the_table_in_states(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any], change: str, state: str
+) -> None:
+    conn.execute("UPDATE van_position SET fix_time = '2026-11-20 08:45:01Z' WHERE van_id = 2")
+    conn.execute(change)
+    assert (await answer(api, "/v1/vans/V2"))["state"] == state
+
+
+@pytest.mark.parametrize("path", ["", "/track", "/visits", "/stock"])
+@pytest.mark.parametrize("van", ["NOBODY", "X9", "V1%20", "v1"])
+async def test_an_unknown_van_is_not_found(api: httpx.AsyncClient, path: str, van: str) -> None:
+    assert await problem(api, f"/v1/vans/{van}{path}") == (404, "van_not_found")
+
+
+# ---- track ----
+
+
+def put_fixes(conn: psycopg.Connection[Any], minutes: range) -> None:
+    conn.execute(
+        "INSERT INTO fix SELECT 1, to_timestamp(%s / 1000) + m * INTERVAL '1 minute',"
+        " 45 + m / 1000.0, 4 + m / 1000.0, 5, m, NULL, NULL, NULL, NULL, 0, now()"
+        " FROM unnest(%s::int[]) AS m",
+        (NOW_MS, list(minutes)),
+    )
+
+
+async def test_track_is_geojson_with_a_time_for_each_point(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    put_fixes(conn, range(-3, 0))
+    response = await api.get("/v1/vans/V1/track")
+    assert response.headers["content-type"] == "application/geo+json"
+    feature = response.json()
+    assert feature["geometry"] == {
+        "type": "LineString",
+        "coordinates": [[3.997, 44.997], [3.998, 44.998], [3.999, 44.999]],
+    }
+    properties = feature["properties"]
+    assert properties["times_ms"] == [NOW_MS + m * MINUTE_MS for m in (-3, -2, -1)]
+    assert properties["truncated"] is False
+
+
+async def test_track_without_bounds_is_the_12_hours_before_the_newest_fix(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    put_fixes(conn, range(-900, 0))
+    times = (await answer(api, "/v1/vans/V1/track"))["properties"]["times_ms"]
+    assert (times[0], times[-1]) == (NOW_MS - 721 * MINUTE_MS, NOW_MS - MINUTE_MS)
+
+
+async def test_track_keeps_the_newest_fixes_of_a_range_that_holds_too_many(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    put_fixes(conn, range(-10, 0))
+    bounds = {"from_ms": NOW_MS - 8 * MINUTE_MS, "to_ms": NOW_MS - 2 * MINUTE_MS}
+    whole = (await answer(api, "/v1/vans/V1/track", **bounds))["properties"]
+    assert len(whole["times_ms"]) == 7
+    cut = (await answer(api, "/v1/vans/V1/track", **bounds, limit=2))["properties"]
+    assert cut["truncated"] is True
+    assert cut["times_ms"] == whole["times_ms"][-2:]
+
+
+async def test_track_of_one_fix_is_a_point_and_of_none_has_no_geometry(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    assert (await answer(api, "/v1/vans/V3/track"))["geometry"] is None
+    put_fixes(conn, range(-1, 0))
+    assert (await answer(api, "/v1/vans/V1/track"))["geometry"]["type"] == "Point"
+
+
+# ---- visits ----
+
+
+def keys(page: Any) -> list[tuple[str, str]]:
+    return [(visit["van"], visit["site"]) for visit in page["visits"]]
+
+
+async def test_visits_are_those_that_count_newest_first(api: httpx.AsyncClient) -> None:
+    page = await answer(api, "/v1/visits")
+    assert keys(page) == [("V1", "BAKERY"), ("V2", "SCHOOL"), ("V1", "SCHOOL")]
+    assert page["next_cursor"] is None
+    first, second, _ = page["visits"]
+    assert (first["tour"], first["stop"], first["punctuality"]) == ("TOUR1", 1, "on_time")
+    assert (first["left_at_ms"], first["dwell_s"]) == (None, 64 * 60)
+    assert second["uncertain"] is True
+    assert second["left_at_ms"] == NOW_MS - 150 * MINUTE_MS
+
+
+@pytest.mark.parametrize(
+    ("params", "expected"),
+    [
+        ({"van": "V2"}, [("V2", "SCHOOL")]),
+        ({"site": "SCHOOL"}, [("V2", "SCHOOL"), ("V1", "SCHOOL")]),
+        ({"verdict": "pass"}, [("V1", "SCHOOL")]),
+        ({"verdict": "undecided"}, []),
+        ({"van": "V2", "shadowed": True}, [("V2", "SCHOOL"), ("V2", "BAKERY")]),
+        ({"from_ms": NOW_MS - 65 * MINUTE_MS}, [("V1", "BAKERY")]),
+        ({"from_ms": NOW_MS - 65 * MINUTE_MS + 1}, []),
+        ({"to_ms": NOW_MS - 180 * MINUTE_MS}, [("V1", "SCHOOL")]),
+    ],
+)
+async def test_visits_are_filtered(
+    api: httpx.AsyncClient, params: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    assert keys(await answer(api, "/v1/visits", **params)) == expected
+
+
+async def test_pages_of_visits_hold_each_visit_once_even_at_equal_times(
+    api: httpx.AsyncClient,
+) -> None:
+    wanted = keys(await answer(api, "/v1/visits", verdict="any", shadowed=True))
+    assert len(wanted) == 5
+    seen: list[tuple[str, str]] = []
+    cursor: dict[str, str] = {}
+    while True:
+        page = await answer(api, "/v1/visits", verdict="any", shadowed=True, limit=1, **cursor)
+        assert len(page["visits"]) == 1
+        seen += keys(page)
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert seen == wanted
+
+
+async def test_visits_of_one_van(api: httpx.AsyncClient) -> None:
+    page = await answer(api, "/v1/vans/V1/visits")
+    assert keys(page) == [("V1", "BAKERY"), ("V1", "SCHOOL")]
+
+
+def _cursor(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "", "x", "ééé", "not base64!", _cursor("[]"), _cursor("{}"), _cursor("null"),
+        _cursor('{"arrived_at_ms": -1, "van": "V1", "site": "S"}'),
+        _cursor('{"arrived_at_ms": 99999999999999999999, "van": "V1", "site": "S"}'),
+        _cursor('{"arrived_at_ms": "1", "van": "V1", "site": "S"}'),
+    ],
+)  # fmt: skip
+async def test_a_bad_cursor_is_a_bad_request(api: httpx.AsyncClient, cursor: str) -> None:
+    assert await problem(api, "/v1/visits", cursor=cursor) == (400, "bad_cursor")
+    assert await problem(api, "/v1/vans/V1/visits", cursor=cursor) == (400, "bad_cursor")
+
+
+# ---- alerts, stock, orders, rejected ----
+
+
+async def test_open_alerts_come_first_with_the_time_they_are_late(api: httpx.AsyncClient) -> None:
+    alerts = (await answer(api, "/v1/alerts"))["alerts"]
+    assert [(a["van"], a["site"], a["state"], a["late_s"]) for a in alerts] == [
+        ("V1", "SCHOOL", "open", 1800),
+        ("V1", "BAKERY", "cleared", 900),
+    ]
+    only = (await answer(api, "/v1/alerts", state="cleared"))["alerts"]
+    assert only == alerts[1:]
+
+
+async def test_stock_adds_lots_and_says_what_is_below_its_reorder_point(
+    api: httpx.AsyncClient,
+) -> None:
+    stock = await answer(api, "/v1/vans/V1/stock")
+    assert [(x["item"], x["qty"], x["on_order"], x["reorder_point"], x["below"])
+            for x in stock["levels"]] == [
+        ("FIL-20", 4, 6, 4, True),
+        ("SEAL_5", 0, 0, 2, True),
+        ("PUMP", 7, 1, None, False),
+    ]  # fmt: skip
+    assert stock["levels"][0]["counted_at_ms"] == NOW_MS - 47 * 60 * MINUTE_MS
+
+
+@pytest.mark.parametrize(
+    ("params", "items"),
+    [
+        ({"q": "fil"}, ["FIL-20"]),
+        ({"q": "%"}, ["SEAL_5"]),
+        ({"q": "_"}, ["SEAL_5"]),
+        ({"q": "nothing"}, []),
+        ({"below": True}, ["FIL-20", "SEAL_5"]),
+        ({"limit": 1}, ["FIL-20"]),
+    ],
+)
+async def test_stock_is_searched_literally(
+    api: httpx.AsyncClient, params: dict[str, Any], items: list[str]
+) -> None:
+    stock = await answer(api, "/v1/vans/V1/stock", **params)
+    assert [level["item"] for level in stock["levels"]] == items
+    assert stock["truncated"] is ("limit" in params)
+
+
+async def test_an_order_shows_why_each_line_is_on_it(api: httpx.AsyncClient) -> None:
+    [order] = (await answer(api, "/v1/orders"))["orders"]
+    assert (order["code"], order["van"], order["lines"], order["units"]) == ("O-1", "V1", 2, 7)
+    one = await answer(api, "/v1/orders/O-1")
+    assert one["order"] == order
+    assert [(line["item"], line["why"]) for line in one["lines"]] == [
+        ("FIL-20", "4 on hand, reorder at 4"),
+        ("PUMP", None),
+    ]
+    assert one["lines"][1]["inputs"] == {"on_hand": 0}
+
+
+async def test_orders_are_filtered_by_van_and_state(api: httpx.AsyncClient) -> None:
+    assert (await answer(api, "/v1/orders", van="V2"))["orders"] == []
+    assert (await answer(api, "/v1/orders", state="received"))["orders"] == []
+    assert len((await answer(api, "/v1/orders", van="V1", state="sent"))["orders"]) == 1
+
+
+async def test_rejected_messages_show_raw_bytes_both_ways(api: httpx.AsyncClient) -> None:
+    rejected = await answer(api, "/v1/rejected")
+    assert [(r["reason"], r["count"]) for r in rejected["reasons"]] == [
+        ("malformed", 1), ("unknown_van", 1),
+    ]  # fmt: skip
+    assert [m["van"] for m in rejected["messages"]] == ["NOBODY", "V1"]
+    shown = rejected["messages"][1]
+    assert shown["payload_text"] == "\ufffd\0abc"
+    assert base64.b64decode(shown["payload_base64"]) == b"\xff\0abc"
+    assert shown["payload_bytes"] == 5
+
+
+async def test_only_the_beginning_of_a_long_rejected_payload_is_sent(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute("UPDATE rejected SET payload = %s", (b"x" * 1_000_000,))
+    [shown, _] = (await answer(api, "/v1/rejected"))["messages"]
+    assert (len(shown["payload_text"]), shown["payload_bytes"]) == (2_048, 1_000_000)
+
+
+# ---- overview, metrics, operations ----
+
+
+async def test_overview_counts_today_in_paris(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute(
+        "INSERT INTO ingest_activity VALUES"
+        " (clock_timestamp() - INTERVAL '10 s', 1, 100, 90, 8, 2, '{0,0,50,49,1}'),"
+        " (clock_timestamp() - INTERVAL '20 s', 1, 200, 190, 8, 2, '{0,0,101,99}'),"
+        " (clock_timestamp() - INTERVAL '90 s', 1, 999, 9, 9, 9, '{0,0,0,0,0,0,0,0,999}')"
+    )
+    assert await answer(api, "/v1/overview") == {
+        "vans_total": 3,
+        "vans_seen_today": 2,
+        "vans_on_the_road": 1,
+        "vans_silent": 1,
+        "visits_today": 2,
+        "late_stops_today": 2,
+        "alerts_open": 1,
+        "scans_today": 1,
+        "orders_open": 1,
+        "rejected_24h": 2,
+        "messages_per_s": 5.0,
+        "lag_p50_ms": 4,
+        "lag_p99_ms": 8,
+    }
+
+
+async def test_overview_of_an_empty_database_has_no_lag(database_url: str) -> None:
+    app = create_app(settings_at(database_url))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://localhost") as empty,
+    ):
+        figures = await answer(empty, "/v1/overview")
+        assert (figures["vans_total"], figures["lag_p99_ms"]) == (0, None)
+        assert (await answer(empty, "/v1/vans"))["vans"] == []
+
+
+async def metric_values(api: httpx.AsyncClient) -> dict[tuple[str, str], float]:
+    response = await api.get("/metrics")
+    assert response.status_code == 200
+    return {
+        (sample.name, ",".join(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(response.text)
+        for sample in family.samples
+    }
+
+
+async def test_metrics_show_the_whole_installation(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute("INSERT INTO outbox (topic, payload, created_time) VALUES ('a', '', now())")
+    found = await metric_values(api)
+    assert found["fleet_vans", "at_site"] == 2
+    assert found["fleet_vans", "silent"] == 1
+    assert found["fleet_ingest_rejected_total", "malformed"] == 2
+    assert found["fleet_alerts", "open"] == 2
+    assert found["fleet_outbox_pending", ""] == 1
+    assert found["fleet_database_up", ""] == 1
+    assert found["fleet_sse_clients", ""] == 0
+
+
+async def test_message_counters_add_settled_seconds_once_and_never_fall(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    second = "INSERT INTO ingest_activity VALUES (clock_timestamp() - %s::interval, 1, 10, 9, 1, 0, %s)"
+    conn.execute(second, ("60 s", [0, 0, 10]))
+    conn.execute(second, ("-60 s", [0, 0, 10]))
+    for _ in range(2):
+        found = await metric_values(api)
+        assert found["fleet_messages_total", ""] == 10
+        assert found["fleet_ingest_lag_seconds_bucket", "0.002"] == 0
+        assert found["fleet_ingest_lag_seconds_bucket", "0.004"] == 10
+    conn.execute("DELETE FROM ingest_activity")
+    conn.execute(second, ("30 s", [0, 5, 5]))
+    found = await metric_values(api)
+    assert found["fleet_messages_total", ""] == 20
+    assert found["fleet_ingest_lag_seconds_bucket", "+Inf"] == 20
+
+
+async def test_ready_once_every_migration_is_applied(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    assert await answer(api, "/readyz") == {"status": "ready"}
+    conn.execute("DELETE FROM _yoyo_migration WHERE migration_id LIKE '0003%'")
+    assert await problem(api, "/readyz") == (503, "migrations_missing")
+    assert "0003.stock" in (await api.get("/readyz")).json()["detail"]
+    conn.execute("DROP TABLE _yoyo_migration CASCADE")
+    assert await problem(api, "/readyz") == (503, "migrations_missing")
+
+
+async def test_without_a_database_the_process_is_alive_but_not_ready(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.resources.CONNECTION_WITHIN_S", 0.5)
+    monkeypatch.setattr("api.routes.operations.CONNECTION_WITHIN_S", 0.5)
+    held = api.app.state.resources  # type: ignore[attr-defined]
+    await held.pool.close()
+    assert await answer(api, "/healthz") == {"status": "alive"}
+    assert await problem(api, "/readyz") == (503, "database_unavailable")
+    assert await problem(api, "/v1/vans") == (503, "database_unavailable")
+    found = await metric_values(api)
+    assert found["fleet_database_up", ""] == 0
+    assert ("fleet_vans", "silent") not in found
+
+
+# ---- refusals ----
+
+
+@pytest.mark.parametrize(
+    ("path", "params"),
+    [
+        ("/v1/visits", {"limit": 501}),
+        ("/v1/visits", {"limit": 0}),
+        ("/v1/visits", {"limit": "many"}),
+        ("/v1/visits", {"verdict": "maybe"}),
+        ("/v1/visits", {"from_ms": -1}),
+        ("/v1/visits", {"from_ms": 10**20}),
+        ("/v1/visits", {"from_ms": 5, "to_ms": 5}),
+        ("/v1/visits", {"van": "x" * 201}),
+        ("/v1/visits", {"cursor": "x" * 1_001}),
+        ("/v1/vans/V1/visits", {"limit": 501}),
+        ("/v1/vans/V1/track", {"limit": 20_001}),
+        ("/v1/vans/V1/track", {"from_ms": 9, "to_ms": 3}),
+        ("/v1/vans/V1/stock", {"limit": 5_001}),
+        ("/v1/vans/V1/stock", {"q": "x" * 101}),
+        ("/v1/alerts", {"state": "gone"}),
+        ("/v1/alerts", {"limit": 501}),
+        ("/v1/orders", {"state": "lost"}),
+        ("/v1/rejected", {"limit": 501}),
+    ],
+)
+async def test_a_wrong_parameter_is_named(
+    api: httpx.AsyncClient, path: str, params: dict[str, Any]
+) -> None:
+    assert await problem(api, path, **params) == (422, "invalid_parameters")
+    errors = (await api.get(path, params=params)).json()["errors"]
+    assert {error["where"].removeprefix("query.") for error in errors} <= set(params)
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "refusal"),
+    [
+        ("/v1/visits", {"van": "X9"}, (404, "van_not_found")),
+        ("/v1/visits", {"site": "HARBOUR"}, (404, "site_not_found")),
+        ("/v1/visits", {"site": "NOWHERE"}, (404, "site_not_found")),
+        ("/v1/orders", {"van": "X9"}, (404, "van_not_found")),
+        ("/v1/orders/NONE", {}, (404, "order_not_found")),
+        ("/v1/orders/O-9", {}, (404, "order_not_found")),
+        ("/v1/nothing", {}, (404, "route_not_found")),
+        ("/nothing.html", {}, (404, "route_not_found")),
+        ("/../pyproject.toml", {}, (404, "route_not_found")),
+        ("/%2e%2e/app.py", {}, (404, "route_not_found")),
+        ("/docs", {}, (404, "route_not_found")),
+        ("/v1/vans/%00", {}, (400, "bad_text")),
+        ("/v1/vans/V1/stock", {"q": "a\0"}, (400, "bad_text")),
+    ],
+)
+async def test_what_cannot_be_answered_is_a_problem(
+    api: httpx.AsyncClient, path: str, params: dict[str, Any], refusal: tuple[int, str]
+) -> None:
+    assert await problem(api, path, **params) == refusal
+
+
+async def test_other_methods_are_refused(api: httpx.AsyncClient) -> None:
+    response = await api.post("/v1/vans")
+    assert response.status_code == 405
+    assert response.json()["code"] == "method_not_allowed"
+
+
+async def test_a_mistake_of_ours_tells_nothing_of_itself(
+    api: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise AssertionError("secret")
+
+    monkeypatch.setattr("api.queries.vans", broken)
+    assert await problem(api, "/v1/vans") == (500, "internal_error")
+    assert "secret" not in (await api.get("/v1/vans")).text
+
+
+# ---- organisations ----
+
+LISTS = ["/v1/vans", "/v1/visits?verdict=any&shadowed=true", "/v1/alerts", "/v1/orders",
+         "/v1/rejected", "/v1/overview"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_no_organisation_sees_rows_of_another(api: httpx.AsyncClient, path: str) -> None:
+    ours = (await api.get(path)).text
+    as_organisation(api, 2)
+    theirs = (await api.get(path)).text
+    for mine in ("V1", "V2", "BAKERY", "SCHOOL", "O-1", "NOBODY", "Ana"):
+        assert f'"{mine}"' not in theirs
+    for foreign in ("X9", "HARBOUR", "O-9", "theirs"):
+        assert f'"{foreign}"' not in ours
+
+
+async def test_another_organisation_sees_its_own_rows(api: httpx.AsyncClient) -> None:
+    as_organisation(api, 2)
+    assert [van["code"] for van in (await answer(api, "/v1/vans"))["vans"]] == ["X9"]
+    assert keys(await answer(api, "/v1/visits")) == [("X9", "HARBOUR")]
+    assert len((await answer(api, "/v1/alerts"))["alerts"]) == 1
+    assert [o["code"] for o in (await answer(api, "/v1/orders"))["orders"]] == ["O-9"]
+    assert [m["detail"] for m in (await answer(api, "/v1/rejected"))["messages"]] == ["theirs"]
+    figures = await answer(api, "/v1/overview")
+    assert (figures["vans_total"], figures["visits_today"], figures["scans_today"]) == (1, 1, 1)
+    assert await problem(api, "/v1/vans/V1") == (404, "van_not_found")
+    assert await problem(api, "/v1/orders/O-1") == (404, "order_not_found")
+
+
+# ---- the page's files, the schema, the address ----
+
+
+async def test_the_page_comes_with_a_policy_that_forbids_foreign_code(
+    api: httpx.AsyncClient,
+) -> None:
+    response = await api.get("/")
+    assert response.headers["content-type"].startswith("text/html")
+    assert "default-src 'self'" in response.headers["content-security-policy"]
+    assert response.headers["x-content-type-options"] == "nosniff"
+    for name in ("app.js", "style.css", "strings.js", "icon.svg"):
+        file = await api.get(f"/{name}")
+        assert file.status_code == 200
+        assert "http://" not in file.text.replace("http://www.w3.org/", "")
+        assert "https://" not in file.text
+
+
+async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
+    paths = (await answer(api, "/v1/openapi.json"))["paths"]
+    assert set(paths) == {
+        "/healthz", "/readyz", "/metrics", "/v1/vans", "/v1/vans/{van}", "/v1/vans/{van}/track",
+        "/v1/vans/{van}/visits", "/v1/vans/{van}/stock", "/v1/visits", "/v1/alerts", "/v1/orders",
+        "/v1/orders/{code}", "/v1/rejected", "/v1/overview", "/v1/live",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_a_loopback_address_needs_no_leave(host: str) -> None:
+    check_address(host, allow_remote=False)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", socket.gethostname(), ""])
+def test_any_other_address_is_refused_until_allowed(host: str) -> None:
+    with pytest.raises(NotLoopbackError, match="no sign-in"):
+        check_address(host, allow_remote=False)
+    check_address(host, allow_remote=True)
