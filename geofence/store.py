@@ -1,6 +1,7 @@
 """The SQL of fixes, visits and alerts. Functions take a connection and never commit."""
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import msgspec
@@ -10,15 +11,15 @@ from psycopg.rows import class_row
 from geofence.alerts import AlertChange, LateAlert
 from geofence.changes import Known, Visit
 from geofence.fences import Site
-from geofence.tours import Stop
 from geofence.fixes import IGNITION_UNKNOWN, Fix, FixColumns, Fixes
+from geofence.tours import Stop
 from geofence.visits import Reading, State
 from storage.copy import binary_rows, timestamps
 from storage.pool import Connection
 from storage.settings import as_datetime
 
-#: Of a moment, what a day that it may belong to in any time zone can begin before it.
-DAY_AROUND = timedelta(days=2)
+#: The local day of a moment lies within this of it, in any time zone.
+DAY_AROUND = timedelta(days=1)
 
 STAGING = """
 CREATE TEMP TABLE fix_in (
@@ -117,8 +118,8 @@ FROM tour JOIN stop USING (tour_id) JOIN site USING (site_id)
 """
 
 STOPS = f"""{STOP_COLUMNS}
-JOIN unnest(%s::int[], %s::date[]) AS wanted (van_id, since) USING (van_id)
-WHERE service_date >= since
+JOIN unnest(%s::int[], %s::date[], %s::date[]) AS wanted (van_id, since, until) USING (van_id)
+WHERE service_date BETWEEN since AND until
 """
 
 #: Stops whose window has ended in the last day, unmet and without an alert.
@@ -267,25 +268,30 @@ async def _read_again(conn: Connection, van_id: int, late: int) -> Reading:
     return Reading(state, fixes, since_ms)
 
 
-async def load_known(conn: Connection, since: dict[int, int]) -> dict[int, Known]:
-    """Return what the tables say of each van from the day of its `since` (ms since 1970) on."""
-    vans = list(since)
-    lower = [as_datetime(t) - DAY_AROUND for t in since.values()]
+async def load_known(conn: Connection, spans: Mapping[int, tuple[int, int]]) -> dict[int, Known]:
+    """Return what the tables say of each van on the days around a span of time.
+
+    Args:
+        conn: In the batch's transaction.
+        spans: First and last moment by van, ms since 1970 UTC.
+    """
+    vans = list(spans)
+    since = [as_datetime(first) - DAY_AROUND for first, _ in spans.values()]
+    until = [as_datetime(last) + DAY_AROUND for _, last in spans.values()]
+    visits: dict[int, list[Visit]] = defaultdict(list)
+    stops: dict[int, list[Stop]] = defaultdict(list)
     async with conn.cursor(row_factory=class_row(Visit)) as cursor:
-        await cursor.execute(VISITS, (vans, lower))
-        visits = await cursor.fetchall()
+        await cursor.execute(VISITS, (vans, since))
+        for visit in await cursor.fetchall():
+            visits[visit.van_id].append(visit)
     async with conn.cursor(row_factory=class_row(Stop)) as cursor:
-        await cursor.execute(STOPS, (vans, [moment.date() for moment in lower]))
-        stops = await cursor.fetchall()
-    live = await load_alerts(conn, [stop.stop_id for stop in stops])
-    return {
-        van: Known(
-            [visit for visit in visits if visit.van_id == van],
-            [stop for stop in stops if stop.van_id == van],
-            live,
+        await cursor.execute(
+            STOPS, (vans, [moment.date() for moment in since], [moment.date() for moment in until])
         )
-        for van in vans
-    }
+        for stop in await cursor.fetchall():
+            stops[stop.van_id].append(stop)
+    live = await load_alerts(conn, [stop.stop_id for of_van in stops.values() for stop in of_van])
+    return {van: Known(visits[van], stops[van], live) for van in vans}
 
 
 async def load_alerts(conn: Connection, stop_ids: Sequence[int]) -> dict[int, LateAlert]:

@@ -1,7 +1,7 @@
 """Fixes of one van, in the order of their own times, become runs inside sites, and runs are judged.
 
-A fold: `advance(state, fixes)` gives the next state and every run that it opened, continued or
-closed. The state after a set of fixes does not depend on how the set was cut into calls, and a fix
+A fold: `advance` takes the state of a van and the fixes that follow, and gives the next state and
+every run that they opened, continued or closed. The state after a set of fixes does not depend on how the set was cut into calls, and a fix
 that comes late is handled by folding again from an earlier state: what it says of a set of fixes is
 always what one pass in order says of it.
 
@@ -27,7 +27,7 @@ overlap in time the planned one stands, then the one nearer on average; the othe
 It knows nothing of the database, of the present, or of what was planned when: that is asked.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, Literal, NewType
 
 import msgspec
@@ -116,32 +116,43 @@ class Judged(msgspec.Struct, frozen=True):
 Planned = Callable[[Run], bool]
 
 
-def advance(state: State, fixes: Fixes, fences: Fences, organisation: int) -> list[list[Run]]:
-    """Fold fixes into `state` and return the clusters of runs that they touched, oldest first.
+Clusters = list[list[Run]]
+Nearby = dict[int, tuple[float, float]]
+"""The sites whose bound holds a fix: site_id -> (outside_m, centre_m)."""
 
-    A cluster holds runs that may overlap: it ends when no run is open. `state` is changed in place.
+
+def advance(
+    readings: Mapping[int, Reading], fences: Fences, organisation_of: Mapping[int, int]
+) -> dict[int, Clusters]:
+    """Fold fixes into the states of many vans and return the clusters of runs that they touched.
+
+    A cluster holds runs that may overlap: it ends when no run is open. Clusters of a van come
+    oldest first; a van without any is left out. The states are changed in place.
 
     Args:
-        state: What `advance` left behind for every earlier fix of this van.
-        fixes: The fixes that follow, in the order of time.
+        readings: By van: what `advance` left behind for its earlier fixes, and those that follow.
         fences: All sites.
-        organisation: The van's; sites of others do not exist for it.
+        organisation_of: By van; sites of other organisations do not exist for it.
     """
-    candidates = _usable_but_for_jumps(fixes)
-    order = [*([state.held] if state.held else []), *candidates]
-    usable, state.held = _without_jumps(state.previous, order)
-    touched = [state.cluster] if state.cluster else []
-    if not usable:
-        return touched
-    state.previous = usable[-1]
-    near = _near(usable, fences, organisation)
-    for i, fix in enumerate(usable):
-        if not near[i] and not state.cluster:
+    usable = {van: _take_usable(reading) for van, reading in readings.items()}
+    near = iter(_near(usable, fences, organisation_of))
+    touched: dict[int, Clusters] = {}
+    for van, fixes in usable.items():
+        clusters = _fold(readings[van].state, fixes, [next(near) for _ in fixes], fences)
+        if clusters:
+            touched[van] = clusters
+    return touched
+
+
+def _fold(state: State, usable: list[Fix], near: list[Nearby], fences: Fences) -> Clusters:
+    touched = [state.cluster] if state.cluster and usable else []
+    for fix, nearby in zip(usable, near, strict=True):
+        if not nearby and not state.cluster:
             continue
         if not state.cluster:
             state.cluster = []
             touched.append(state.cluster)
-        _step(state.cluster, fix, near[i], fences)
+        _step(state.cluster, fix, nearby, fences)
         if all(run.closed_by is not None for run in state.cluster):
             if not state.cluster:
                 touched.pop()
@@ -178,6 +189,18 @@ def _overlap(a: Run, b: Run) -> bool:
     return a.arrived_at <= b.last_inside_at and b.arrived_at <= a.last_inside_at
 
 
+def _take_usable(reading: Reading) -> list[Fix]:
+    """Return the fixes that can be used now; the state keeps the newest, and the one held."""
+    state = reading.state
+    held = [state.held] if state.held else []
+    usable, state.held = _without_jumps(
+        state.previous, [*held, *_usable_but_for_jumps(reading.fixes)]
+    )
+    if usable:
+        state.previous = usable[-1]
+    return usable
+
+
 def _usable_but_for_jumps(fixes: Fixes) -> list[Fix]:
     poor = fixes.accuracy_m > ACCURACY_M_MAX  # False where unknown: NaN compares so
     zero = (fixes.latitude_deg == 0) & (fixes.longitude_deg == 0)
@@ -209,15 +232,17 @@ def _too_fast(a: Fix, b: Fix) -> bool:
 
 
 def _near(
-    usable: list[Fix], fences: Fences, organisation: int
-) -> list[dict[int, tuple[float, float]]]:
-    """Return for each fix the sites whose bound holds it: site_id -> (outside_m, centre_m)."""
-    near: list[dict[int, tuple[float, float]]] = [{} for _ in usable]
-    found = fences.near(
-        np.array([fix.latitude_deg for fix in usable]),
-        np.array([fix.longitude_deg for fix in usable]),
-        np.full(len(usable), organisation, dtype=np.int64),
-    )
+    usable: Mapping[int, list[Fix]], fences: Fences, organisation_of: Mapping[int, int]
+) -> list[Nearby]:
+    """Return for each fix, van by van, the sites whose bound holds it. One query for all."""
+    rows = [
+        (fix.latitude_deg, fix.longitude_deg, organisation_of[van])
+        for van, fixes in usable.items()
+        for fix in fixes
+    ]
+    table = np.array(rows, dtype=np.float64).reshape(-1, 3)
+    found = fences.near(table[:, 0], table[:, 1], table[:, 2].astype(np.int64))
+    near: list[Nearby] = [{} for _ in rows]
     pairs = zip(
         found.fix.tolist(),
         found.site.tolist(),
@@ -230,9 +255,7 @@ def _near(
     return near
 
 
-def _step(
-    cluster: list[Run], fix: Fix, near: dict[int, tuple[float, float]], fences: Fences
-) -> None:
+def _step(cluster: list[Run], fix: Fix, near: Nearby, fences: Fences) -> None:
     """Apply one fix to every run of a cluster by the table above, then open what it enters."""
     opened = set()
     for run in cluster:

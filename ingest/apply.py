@@ -37,9 +37,10 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """What the tables say of the vans and scans of a batch."""
+    """What the engine has read of a batch's vans, and what the tables say of them and the scans."""
 
     readings: Mapping[int, Reading] = field(default_factory=dict)
+    clusters: Mapping[int, visits.Clusters] = field(default_factory=dict)
     known: Mapping[int, Known] = field(default_factory=dict)
     scan_hashes: Mapping[ledger.ScanKey, set[int]] = field(default_factory=dict)
     articles: Mapping[str, ledger.Article] = field(default_factory=dict)
@@ -71,19 +72,19 @@ def apply(batch: Batch, state: State, reference: Reference, now: int) -> Changes
 
     Args:
         batch: Decoded.
-        state: What the tables say. The engine's states in it are advanced in place, to be written.
+        state: What was read.
         reference: Vans and sites.
         now: The present, ms since 1970 UTC.
     """
     made = Changes(statuses=_newest(batch.statuses))
-    for van_id, reading in state.readings.items():
-        clusters = visits.advance(
-            reading.state, reading.fixes, reference.fences, reference.organisation_of[van_id]
-        )
-        if not clusters and reading.rewritten_since is None:
-            continue
+    for van_id, known in state.known.items():
         revised = changes.revise(
-            van_id, clusters, reading.rewritten_since, state.known[van_id], reference.fences, now
+            van_id,
+            state.clusters.get(van_id, ()),
+            state.readings[van_id].rewritten_since,
+            known,
+            reference.fences,
+            now,
         )
         made.visits += revised.visits
         made.gone += revised.gone

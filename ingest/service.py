@@ -44,7 +44,7 @@ async def commit(
         reference = await store.load_reference(conn, reference)
         batch = decode(deliveries, reference.vans, now())
         await store.lock(conn, batch)
-        state = await store.load_state(conn, batch, now())
+        state = await store.load_state(conn, batch, reference, now())
         changes = apply(batch, state, reference, now())
         await store.write(conn, batch, state, changes, reference, now())
     await _note(pool, batch, deliveries, time.perf_counter() - began)

@@ -10,7 +10,7 @@ import numpy as np
 
 import geofence.store
 import stock_tracker.store
-from geofence.changes import Known
+from geofence import visits
 from geofence.fences import Fences
 from geofence.visits import Reading
 from ingest import apply as rules
@@ -91,31 +91,40 @@ async def lock(conn: Connection, batch: Batch) -> None:
         await conn.execute("SELECT pg_advisory_xact_lock(hashtext('cordee ledger'))")
 
 
-async def load_state(conn: Connection, batch: Batch, now: int) -> State:
-    """Put the batch's fixes, and return what the tables say of its vans and scans."""
-    readings: dict[int, Reading] = {}
-    known: dict[int, Known] = {}
-    if len(batch.fixes):
-        late = await geofence.store.put_fixes(conn, batch.fixes, now)
-        readings = await geofence.store.load_readings(conn, batch.fixes, late)
-        since = {
-            van: int(reading.fixes.t_ms[0])
-            if reading.rewritten_since is None
-            else reading.rewritten_since
-            for van, reading in readings.items()
-        }
-        for van, reading in readings.items():
-            begun = [run.arrived_at for run in reading.state.cluster]
-            since[van] = min([since[van], *begun])
-        known = await geofence.store.load_known(conn, since)
+async def load_state(conn: Connection, batch: Batch, reference: Reference, now: int) -> State:
+    """Put the batch's fixes, advance the visit engine, and return what `apply` must know."""
+    readings = await _read_fixes(conn, batch, now)
+    clusters = visits.advance(readings, reference.fences, reference.organisation_of)
+    spans = {
+        van: span
+        for van, reading in readings.items()
+        if (span := _span(reading, clusters.get(van, []))) is not None
+    }
+    known = await geofence.store.load_known(conn, spans) if spans else {}
     if not batch.scans:
-        return State(readings, known)
+        return State(readings, clusters, known)
     return State(
         readings,
+        clusters,
         known,
         await stock_tracker.store.load_known(conn, [scan.key for scan in batch.scans]),
         await stock_tracker.store.load_articles(conn, [scan.code for scan in batch.scans]),
     )
+
+
+async def _read_fixes(conn: Connection, batch: Batch, now: int) -> dict[int, Reading]:
+    if not len(batch.fixes):
+        return {}
+    late = await geofence.store.put_fixes(conn, batch.fixes, now)
+    return await geofence.store.load_readings(conn, batch.fixes, late)
+
+
+def _span(reading: Reading, clusters: visits.Clusters) -> tuple[int, int] | None:
+    """Return the first and last moment that may change; None if the fixes touched no run."""
+    moments = [run.arrived_at for cluster in clusters for run in cluster]
+    if reading.rewritten_since is not None:
+        moments += [int(reading.fixes.t_ms[0]), int(reading.fixes.t_ms[-1])]
+    return (min(moments), max(moments)) if moments else None
 
 
 async def write(

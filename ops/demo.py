@@ -252,7 +252,7 @@ def _watch(
             services.keep_alive()
             _keep_clock(plan, now)
             moment = as_datetime(now())
-            restarted = ", ".join(f"{n} restarted {c}×" for n, c in services.restarts.items())
+            restarted = ", ".join(f"{n} restarted {c} times" for n, c in services.restarts.items())
             if console.is_terminal:
                 figures = panel.read(conn, moment)
                 live.update(

@@ -37,9 +37,9 @@ async def examine(settings: Settings) -> list[Finding]:
     if os.geteuid() == 0:
         findings.append(
             Finding(
-                False,
-                "runs as root: the embedded PostgreSQL then keeps its data in /var/lib/cordee",
-            )  # noqa: FBT003
+                is_bad=False,
+                text="runs as root: the embedded PostgreSQL then keeps its data in /var/lib/cordee",
+            )
         )
     return findings
 

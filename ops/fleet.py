@@ -41,7 +41,7 @@ async def simulate(
     settings: Settings, stop: asyncio.Event, world_file: Path, truth_path: Path
 ) -> None:
     """Publish the fleet's messages from now on, until `stop`; then what it still holds back."""
-    plan = msgspec.json.decode(world_file.read_bytes(), type=WorldFile)
+    plan = msgspec.json.decode(await asyncio.to_thread(world_file.read_bytes), type=WorldFile)
     world, now = plan.create(), clock(settings)
     since_ms = now()
     with TruthFile(truth_path, world, plan.first_day, since_ms) as truth:

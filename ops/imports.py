@@ -1,5 +1,6 @@
 """Imports of reference data, from the command line or the demo."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -27,12 +28,13 @@ async def import_file(
     Raises:
         UnusableFileError: The file as a whole cannot be used; the message says why.
     """
+    data = await asyncio.to_thread(file.read_bytes)
     async with (
         connect(settings.database_url, "cordee-import", size_max=1) as pool,
         pool.connection() as conn,
         conn.transaction(),
     ):
-        return await KINDS[kind](conn, file.read_bytes(), organisation=organisation)
+        return await KINDS[kind](conn, data, organisation=organisation)
 
 
 def in_words(result: ImportResult) -> Iterator[str]:

@@ -58,7 +58,8 @@ def read(conn: psycopg.Connection, now: datetime) -> Figures:
     """Ask the database for the figures at `now`, by the system's clock."""
     with conn.cursor(row_factory=class_row(Figures)) as cursor:
         found = cursor.execute(FIGURES, {"now": now}).fetchone()
-    assert found is not None, "an aggregate always has a row"
+    if found is None:
+        raise LookupError("a query of aggregates gave no row")
     return found
 
 
@@ -79,7 +80,7 @@ def draw(figures: Figures, now: datetime, address: str, speed: float, note: str)
     for row in rows:
         table.add_row(*row)
     local = now.astimezone(ZoneInfo("Europe/Paris"))
-    title = f"[bold]Cordée[/]  {local:%a %d %b %H:%M:%S}  ×{speed:g}"
+    title = f"[bold]Cordée[/]  {local:%a %d %b %H:%M:%S}  x{speed:g}"
     return Panel(
         table,
         title=title,
