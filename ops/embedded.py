@@ -28,6 +28,8 @@ from pathlib import Path
 import psycopg
 import psycopg.sql
 
+from storage.settings import Settings
+
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
 LOG_LINES_SHOWN = 15
@@ -188,7 +190,7 @@ def _programs_for_nobody() -> Path:
 def _postgres_home(folder: Path) -> tuple[Path, Path, str | None]:
     """Return where PostgreSQL's binaries are, where its data goes, and as which user it runs."""
     folder.mkdir(parents=True, exist_ok=True)
-    chosen = os.environ.get("CORDEE_POSTGRES_PROGRAMS")
+    chosen = Settings().postgres_programs
     if os.geteuid() != 0:
         programs = Path(chosen) if chosen else WHEEL_POSTGRES / "pginstall/bin"
         return programs, folder / "postgres", None
@@ -241,6 +243,7 @@ def start_postgres(folder: Path, options: tuple[str, ...] = ()) -> tuple[Child, 
         "max_wal_size=2GB",
         "track_commit_timestamp=on",
         *options,
+        *Settings().postgres_options.split(),
     )
     child = start(
         "PostgreSQL",

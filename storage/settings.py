@@ -47,6 +47,15 @@ class Settings(BaseSettings):
         description="Let the API listen on an address that other machines reach; there is no"
         " sign-in yet, so put a proxy with one before it.",
     )
+    postgres_programs: str = Field(
+        default="",
+        description="Folder of PostgreSQL's programs for `cordee demo` and the tests; empty for"
+        " the wheel's. The place for a build with TimescaleDB.",
+    )
+    postgres_options: str = Field(
+        default="",
+        description="Further settings for that PostgreSQL, `name=value` separated by spaces.",
+    )
     clock_origin_ms: int = Field(
         default=0,
         description="Simulated time, ms since 1970 UTC, at clock_start_ms; 0 for the real clock.",
