@@ -88,7 +88,7 @@ async def lock(conn: Connection, batch: Batch) -> None:
         (batch.van_ids(),),
     )
     if batch.scans:
-        await conn.execute("SELECT pg_advisory_xact_lock(hashtext('cordee ledger'))")
+        await stock_tracker.store.lock_ledger(conn)
 
 
 async def load_state(conn: Connection, batch: Batch, reference: Reference, now: int) -> State:

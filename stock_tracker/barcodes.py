@@ -6,12 +6,14 @@ the table as 14. Bytes are kept as they are: stripping "white space" would eat t
 """
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from biip import ParseError
 from biip.gtin import Gtin
 
 Found = TypeVar("Found")
+
+GTIN_LENGTHS: Final = frozenset({8, 12, 13, 14})
 
 
 def candidates(code: bytes) -> tuple[str, ...]:
@@ -23,8 +25,7 @@ def candidates(code: bytes) -> tuple[str, ...]:
         text = code.decode()
     except UnicodeDecodeError:
         text = code.decode("latin-1")
-    gtin = _gtin_14(text)
-    return (text,) if gtin is None or gtin == text else (text, gtin)
+    return tuple(dict.fromkeys((text, stored(text))))
 
 
 def look_up(code: bytes, known: Mapping[str, Found]) -> Found | None:
@@ -32,10 +33,11 @@ def look_up(code: bytes, known: Mapping[str, Found]) -> Found | None:
     return next((known[text] for text in candidates(code) if text in known), None)
 
 
-def _gtin_14(text: str) -> str | None:
-    if not (text.isascii() and text.isdigit() and len(text) in {8, 12, 13, 14}):
-        return None
+def stored(code: str) -> str:
+    """Return a code as the table holds it: a GTIN as its 14 digits, any other as it is."""
+    if not (code.isascii() and code.isdigit() and len(code) in GTIN_LENGTHS):
+        return code
     try:
-        return Gtin.parse(text).value.rjust(14, "0")
+        return Gtin.parse(code).value.rjust(14, "0")
     except ParseError:
-        return None
+        return code

@@ -191,6 +191,14 @@ class Warehouse:
     cutoff_done_at: datetime | None
 
 
+async def lock_ledger(conn: Connection) -> None:
+    """Wait until no other transaction writes the ledger, and keep others off until this one ends.
+
+    Two that add to one pair at a time would each compute a level without the other's postings.
+    """
+    await conn.execute("SELECT pg_advisory_xact_lock(hashtext('cordee ledger'))")
+
+
 async def load_known(conn: Connection, keys: Sequence[ScanKey]) -> dict[ScanKey, set[int]]:
     """Return the payload hashes already stored under each of these keys."""
     known: dict[ScanKey, set[int]] = {}

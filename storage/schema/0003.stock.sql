@@ -105,15 +105,16 @@ CREATE INDEX count_line_by_pair ON count_line (location_id, item_id, t);
 COMMENT ON TABLE count_line IS 'What somebody counted: an anchor for the level.';
 
 CREATE TABLE level (
-  location_id integer NOT NULL REFERENCES location,
-  item_id integer NOT NULL REFERENCES item,
+  location_id integer NOT NULL,
+  item_id integer NOT NULL,
   lot text COLLATE "C" NOT NULL DEFAULT '',
   qty integer NOT NULL,
   counted_at timestamptz,
   PRIMARY KEY (location_id, item_id, lot)
 );
 COMMENT ON TABLE level IS
-  'Latest count plus all postings after it, by the order key: a cache that can be rebuilt.';
+  'Latest count plus all postings after it, by the order key: a cache that can be rebuilt, without'
+  ' foreign keys of its own.';
 
 CREATE TABLE proposal (
   location_id integer NOT NULL REFERENCES location,

@@ -431,19 +431,8 @@ async def test_opening_counts_carry_the_key_of_their_file_and_line(filled: Conne
     assert found == [("import", 32, 2, ""), ("import", 32, 3, "")]
 
 
-async def test_a_role_that_may_not_skip_foreign_key_checks_imports_the_same(
-    filled: Connection,
-) -> None:
-    """The way out that CHECK_FOREIGN_KEYS leaves: only superusers may, unless it was granted."""
-    await filled.execute("TRUNCATE count_line, level; DROP TABLE staged")
-    name = f"clerk_{random.randrange(10**9)}"
-    await filled.execute(f"CREATE ROLE {name}".encode())
-    await filled.execute(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}".encode())
-    await filled.execute(f"SET LOCAL ROLE {name}".encode())
-    assert counts(await load(filled, "stock", FILES["stock"])) == (2, 0, 0, 0, 0)
-    assert await levels(filled) == {("V-1", "I-1"): 5, ("V-1", "I-2"): 40}
 
-
-async def test_foreign_keys_are_checked_again_after_the_import(filled: Connection) -> None:
-    with pytest.raises(psycopg.errors.ForeignKeyViolation):
-        await filled.execute("INSERT INTO level VALUES (999999, 999999, '', 1)")
+async def test_stock_at_its_reorder_point_is_proposed_by_the_import(filled: Connection) -> None:
+    await load(filled, "stock", FILES["stock"].replace("I-1,5,", "I-1,2,"))
+    proposed = await rows(filled, "SELECT ref, qty FROM proposal JOIN item USING (item_id)")
+    assert proposed == [("I-1", 4)]

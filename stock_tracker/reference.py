@@ -1,0 +1,299 @@
+"""Import of what is carried: items, barcodes, van templates and opening stock.
+
+Each function takes a file's bytes and merges its good rows in the caller's transaction; how rows
+are read and refused stands in `storage/imports.py`. Items, barcodes and templates are shared by
+the installation, stock belongs to an organisation's vans. Nothing here knows scans or orders.
+"""
+
+import hashlib
+from datetime import timedelta
+from functools import lru_cache
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+from stock_tracker import barcodes
+from stock_tracker.store import lock_ledger, refresh_proposals
+from storage.copy import POSTGRES_ORIGIN_MS
+from storage.imports import (
+    Code,
+    Importer,
+    ImportResult,
+    Name,
+    PackQuantity,
+    Quantity,
+    StagedRow,
+    UnusableRowError,
+    YesNo,
+    begin,
+    csv_rows,
+    ids_by_code,
+    is_yes,
+    known,
+    merge,
+    moment,
+    result,
+    sift,
+    stage,
+    stage_numbers,
+)
+from storage.pool import Connection
+from storage.settings import as_datetime
+
+POSTGRES_ORIGIN: Final = as_datetime(POSTGRES_ORIGIN_MS)
+#: The lengths of GTIN-8, UPC-A, EAN-13 and GTIN-14 (GS1 General Specifications, 1.4).
+
+# --- Items -------------------------------------------------------------------------------------
+
+
+class ItemRow(msgspec.Struct, frozen=True):
+    """A line of items.csv."""
+
+    item: Code
+    name: Name
+    base_unit: Code = "piece"
+    tracked: YesNo = "true"
+    critical: YesNo = "false"
+
+
+STAGED_ITEM = "ref text, name text, base_unit text, tracked boolean, critical boolean"
+MERGE_ITEMS = """
+INSERT INTO item AS kept (ref, name, base_unit, tracked, critical)
+SELECT ref, name, base_unit, tracked, critical FROM staged
+ON CONFLICT ON CONSTRAINT item_ref_once DO UPDATE SET
+  name = excluded.name, base_unit = excluded.base_unit, tracked = excluded.tracked,
+  critical = excluded.critical
+WHERE (kept.name, kept.base_unit, kept.tracked, kept.critical)
+  IS DISTINCT FROM (excluded.name, excluded.base_unit, excluded.tracked, excluded.critical)
+"""
+ITEMS = "SELECT ref, item_id FROM item"
+
+
+async def import_items(conn: Connection, data: bytes, *, organisation: str) -> ImportResult:
+    """Import the item catalogue."""
+    await begin(conn, organisation)
+    sheet = sift(csv_rows(data, ItemRow), ItemRow, staged_item, ["item"])
+    await stage(conn, STAGED_ITEM, sheet.staged)
+    return result("items", sheet, await merge(conn, MERGE_ITEMS))
+
+
+def staged_item(_line: int, row: ItemRow) -> StagedRow:
+    """Return an item as staged."""
+    return (row.item, row.name, row.base_unit, is_yes(row.tracked), is_yes(row.critical))
+
+
+# --- Barcodes ----------------------------------------------------------------------------------
+
+
+class BarcodeRow(msgspec.Struct, frozen=True):
+    """A line of barcodes.csv. The code may hold the control characters that symbols carry."""
+
+    code: Annotated[
+        str,
+        Meta(
+            max_length=200,
+            pattern=r"^[^\x00\ud800-\udfff]+\Z",
+            description="1 to 200 characters, without NUL",
+        ),
+    ]
+    item: Code
+    pack_qty: PackQuantity = 1
+
+
+STAGED_BARCODE = 'code text COLLATE "C", item_id int, pack_qty int'
+MERGE_BARCODES = """
+INSERT INTO barcode AS kept (code, item_id, pack_qty)
+SELECT code, item_id, pack_qty FROM staged
+ON CONFLICT (code) DO UPDATE SET item_id = excluded.item_id, pack_qty = excluded.pack_qty
+WHERE (kept.item_id, kept.pack_qty) <> (excluded.item_id, excluded.pack_qty)
+"""
+
+
+async def import_barcodes(conn: Connection, data: bytes, *, organisation: str) -> ImportResult:
+    """Import barcodes; a GTIN is stored, and found to be repeated, as its 14 digits."""
+    await begin(conn, organisation)
+    items = await ids_by_code(conn, ITEMS)
+
+    def staged_barcode(_line: int, row: BarcodeRow) -> StagedRow:
+        return (barcodes.stored(row.code), known(items, "item", row.item), row.pack_qty)
+
+    sheet = sift(csv_rows(data, BarcodeRow), BarcodeRow, staged_barcode, ["code"])
+    await stage(conn, STAGED_BARCODE, sheet.staged)
+    return result("barcodes", sheet, await merge(conn, MERGE_BARCODES))
+
+
+# --- Van templates -----------------------------------------------------------------------------
+
+
+class TemplateRow(msgspec.Struct, frozen=True):
+    """A line of templates.csv: what a van of this template should hold of one item."""
+
+    template: Code
+    item: Code
+    reorder_point: Quantity
+    order_up_to: Quantity
+    cap: Quantity
+    pack_qty: PackQuantity = 1
+
+
+STAGED_TEMPLATE_LINE = """
+  template text, item_id int, reorder_point int, order_up_to int, cap int, pack_qty int
+"""
+ADD_TEMPLATES = """
+INSERT INTO van_template (code) SELECT DISTINCT template FROM staged
+ON CONFLICT ON CONSTRAINT van_template_code_once DO NOTHING
+"""
+MERGE_TEMPLATE_LINES = """
+INSERT INTO template_line AS kept
+  (template_id, item_id, reorder_point, order_up_to, cap, pack_qty)
+SELECT template_id, item_id, reorder_point, order_up_to, cap, pack_qty
+FROM staged JOIN van_template ON van_template.code = staged.template
+ON CONFLICT (template_id, item_id) DO UPDATE SET
+  reorder_point = excluded.reorder_point, order_up_to = excluded.order_up_to,
+  cap = excluded.cap, pack_qty = excluded.pack_qty
+WHERE (kept.reorder_point, kept.order_up_to, kept.cap, kept.pack_qty)
+  <> (excluded.reorder_point, excluded.order_up_to, excluded.cap, excluded.pack_qty)
+"""
+
+
+async def import_templates(conn: Connection, data: bytes, *, organisation: str) -> ImportResult:
+    """Import van templates, one row an item; items that the file does not list stay."""
+    await begin(conn, organisation)
+    items = await ids_by_code(conn, ITEMS)
+
+    def staged_line(_line: int, row: TemplateRow) -> StagedRow:
+        if not row.reorder_point < row.order_up_to <= row.cap:
+            raise UnusableRowError(
+                f"reorder_point {row.reorder_point} must be less than order_up_to "
+                f"{row.order_up_to}, and that no more than cap {row.cap}"
+            )
+        return (row.template, known(items, "item", row.item), row.reorder_point,
+                row.order_up_to, row.cap, row.pack_qty)  # fmt: skip
+
+    sheet = sift(csv_rows(data, TemplateRow), TemplateRow, staged_line, ["template", "item"])
+    await stage(conn, STAGED_TEMPLATE_LINE, sheet.staged)
+    await conn.execute(ADD_TEMPLATES)
+    return result("templates", sheet, await merge(conn, MERGE_TEMPLATE_LINES))
+
+
+# --- Opening stock -----------------------------------------------------------------------------
+
+
+class StockRow(msgspec.Struct, frozen=True):
+    """A line of stock.csv: what was counted of an item in a van, and when."""
+
+    van: str
+    item: str
+    qty: Quantity
+    counted_at: str
+
+
+VAN_LOCATIONS = """
+SELECT van.code, location_id FROM van JOIN location USING (van_id)
+WHERE van.organisation_id = %s AND location.kind = 'van'
+"""
+STAGED_COUNT = "location_id int, item_id int, t timestamptz, seq bigint, qty int"
+COUNT_TYPES: Final = ("i4", "i4", "i8", "i8", "i4")
+SORT_IN_MEMORY = "SET LOCAL work_mem = '64MB'"
+# An import says one thing about a pair at a time. Once these are gone, what is staged is news.
+DROP_KNOWN_COUNTS = """
+DELETE FROM staged USING count_line AS kept
+WHERE kept.device = 'import' AND kept.lot = '' AND kept.qty = staged.qty
+  AND (kept.location_id, kept.item_id, kept.t) = (staged.location_id, staged.item_id, staged.t)
+"""
+CORRECT_COUNTS = """
+UPDATE count_line AS kept SET epoch = %s, seq = staged.seq, qty = staged.qty FROM staged
+WHERE kept.device = 'import' AND kept.lot = ''
+  AND (kept.location_id, kept.item_id, kept.t) = (staged.location_id, staged.item_id, staged.t)
+"""
+ADD_COUNTS = """
+INSERT INTO count_line (device, epoch, seq, location_id, item_id, qty, t)
+SELECT 'import', %s, seq, location_id, item_id, qty, t FROM staged
+WHERE NOT EXISTS (
+  SELECT FROM count_line AS kept
+  WHERE kept.device = 'import' AND kept.lot = ''
+    AND (kept.location_id, kept.item_id, kept.t) = (staged.location_id, staged.item_id, staged.t))
+ORDER BY seq  -- appends to the primary key's index; the order of a hash join takes twice as long
+"""
+# The latest count by the order key, whoever made it, and all postings with a greater key.
+SET_LEVELS = """
+WITH anchor AS (
+  SELECT DISTINCT ON (location_id, item_id) location_id, item_id, qty, t, device, epoch, seq
+  FROM count_line
+  JOIN (SELECT DISTINCT location_id, item_id FROM staged) AS touched USING (location_id, item_id)
+  WHERE lot = ''
+  ORDER BY location_id, item_id, t DESC, device DESC, epoch DESC, seq DESC
+), later AS (
+  SELECT location_id, item_id, sum(delta) AS delta
+  FROM anchor JOIN posting USING (location_id, item_id)
+  WHERE lot = '' AND (posting.t, posting.device, posting.epoch, posting.seq)
+    > (anchor.t, anchor.device, anchor.epoch, anchor.seq)
+  GROUP BY location_id, item_id
+), right_now AS (
+  SELECT location_id, item_id, qty + coalesce(delta, 0) AS qty, t AS counted_at
+  FROM anchor LEFT JOIN later USING (location_id, item_id)
+), updated AS (
+  UPDATE level AS kept SET qty = right_now.qty, counted_at = right_now.counted_at FROM right_now
+  WHERE (kept.location_id, kept.item_id, kept.lot) = (right_now.location_id, right_now.item_id, '')
+)
+INSERT INTO level (location_id, item_id, qty, counted_at)
+SELECT * FROM right_now
+WHERE NOT EXISTS (SELECT FROM level AS kept WHERE
+   (kept.location_id, kept.item_id, kept.lot) = (right_now.location_id, right_now.item_id, ''))
+ORDER BY location_id, item_id
+"""
+# Of 360,000 pairs few need an order; the others have no proposal and get none.
+PAIRS_TO_ORDER = """
+SELECT location_id, item_id
+FROM (SELECT DISTINCT location_id, item_id FROM staged) AS touched
+JOIN level USING (location_id, item_id)
+JOIN location USING (location_id)
+JOIN van USING (van_id)
+LEFT JOIN template_line USING (template_id, item_id)
+LEFT JOIN proposal USING (location_id, item_id)
+WHERE level.qty <= reorder_point OR proposal.qty IS NOT NULL
+"""
+
+
+async def import_stock(conn: Connection, data: bytes, *, organisation: str) -> ImportResult:
+    """Import opening stock as counts, and set the levels of the pairs it tells something new about.
+
+    The key of a count is device 'import', as epoch a hash of the file, as seq its line. A count
+    that an earlier import had for the same van, item and time is the same if the quantity is, and
+    is replaced otherwise: so a corrected file corrects, which the order of two hashes would not.
+    A count or scan made later than the import's `counted_at` still goes before it.
+    """
+    owner = await begin(conn, organisation)
+    epoch = hashlib.sha256(data).hexdigest()[:32]
+    vans = await ids_by_code(conn, VAN_LOCATIONS, [owner])
+    items = await ids_by_code(conn, ITEMS)
+
+    def staged_count(line: int, row: StockRow) -> StagedRow:
+        location_id, item_id = known(vans, "van", row.van), known(items, "item", row.item)
+        return (location_id, item_id, postgres_us(row.counted_at), line, row.qty)
+
+    sheet = sift(csv_rows(data, StockRow), StockRow, staged_count, ["van", "item", "counted_at"])
+    await stage_numbers(conn, STAGED_COUNT, COUNT_TYPES, sheet.staged)
+    await lock_ledger(conn)
+    await conn.execute(SORT_IN_MEMORY)
+    await conn.execute(DROP_KNOWN_COUNTS)
+    updated = (await conn.execute(CORRECT_COUNTS, [epoch])).rowcount
+    inserted = (await conn.execute(ADD_COUNTS, [epoch])).rowcount
+    await conn.execute(SET_LEVELS)
+    await refresh_proposals(conn, await (await conn.execute(PAIRS_TO_ORDER)).fetchall())
+    return result("stock", sheet, (inserted, updated))
+
+
+@lru_cache(maxsize=4_096)
+def postgres_us(text: str) -> int:
+    """Return a time of the file as timestamptz holds it: microseconds since 2000-01-01 UTC."""
+    return (moment(text) - POSTGRES_ORIGIN) // timedelta(microseconds=1)
+
+
+KINDS: Final[dict[str, Importer]] = {
+    "items": import_items,
+    "barcodes": import_barcodes,
+    "templates": import_templates,
+    "stock": import_stock,
+}
