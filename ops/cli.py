@@ -15,7 +15,7 @@ import ingest.service
 from api.serve import serve
 from ops import demo as demos
 from ops import doctor as doctors
-from ops import embedded, fleet, imports, papers, replays
+from ops import embedded, fleet, imports, papers, replays, seeds
 from storage.settings import Settings
 
 FOLDER = Path(".cordee")
@@ -64,7 +64,7 @@ def demo(**options: object) -> None:
     """Run everything here, with a simulated fleet; Ctrl-C stops it, the next run goes on."""
     try:
         sys.exit(demos.run(demos.Plan(**options)))  # type: ignore[arg-type]
-    except (embedded.ServerError, demos.DemoError) as error:
+    except (embedded.ServerError, demos.DemoError, imports.UnusableFileError) as error:
         raise click.ClickException(str(error)) from error
 
 
@@ -101,6 +101,17 @@ def migrate() -> None:
     """Bring the database up to date, and make the broker keep messages for ingest."""
     for name in asyncio.run(fleet.prepare(Settings())):
         click.echo(f"applied {name}")
+
+
+@main.command()
+@click.option("--world", "world_file", type=click.Path(path_type=Path), required=True)
+@click.option("--vans", type=int, default=200, show_default=True)
+@click.option("--sites", type=int, default=20_000, show_default=True)
+@click.option("--seed", "number", type=int, default=1, show_default=True)
+def seed(world_file: Path, vans: int, sites: int, number: int) -> None:
+    """Import a simulated world once, and write what it is made of to a file for `simulate`."""
+    world = seeds.new_world(number, vans, sites)
+    seeds.seed(Settings(), world_file, world, click.echo)
 
 
 @main.command("import")

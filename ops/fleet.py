@@ -40,10 +40,14 @@ async def prepare(settings: Settings) -> list[str]:
 async def simulate(
     settings: Settings, stop: asyncio.Event, world_file: Path, truth_path: Path
 ) -> None:
-    """Publish the fleet's messages from now on, until `stop`; then what it still holds back."""
+    """Publish the fleet's messages until `stop`, then what it still holds back.
+
+    On a simulated clock they begin where that clock began: what became due while this process
+    started, or was away, is sent late but is sent.
+    """
     plan = msgspec.json.decode(await asyncio.to_thread(world_file.read_bytes), type=WorldFile)
     world, now = plan.create(), clock(settings)
-    since_ms = now()
+    since_ms = settings.clock_origin_ms or now()
     with TruthFile(truth_path, world, plan.first_day, since_ms) as truth:
 
         def record(message: Outgoing, real_ms: int) -> None:
