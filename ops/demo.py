@@ -34,6 +34,9 @@ from storage.settings import Clock, Settings, as_datetime, as_ms, clock, real_ms
 MORNING = time_of_day(7, 10)
 EVENING = time_of_day(20, 0)
 
+#: For each van the fleet takes this long to plan its day; the simulated clock stands until then.
+FLEET_GETS_READY_MS = 40
+
 #: After the last message, how long the tables may take to hold it: a killed ingest's messages come
 #: again after the broker's 30 s.
 DRAIN_S_MAX = 90.0
@@ -163,7 +166,7 @@ def _begin_day(plan: Plan, world: fleet.WorldFile, services: Services) -> None:
     services.settings = services.settings.model_copy(
         update={
             "clock_origin_ms": as_ms(begin),
-            "clock_start_ms": real_ms(),
+            "clock_start_ms": real_ms() + FLEET_GETS_READY_MS * world.vans,
             "clock_factor": plan.speed,
         }
     )
@@ -214,7 +217,8 @@ def _watch(
     stop: Event,
 ) -> None:
     """Show the panel and keep the services alive until it is time to stop; skip the nights."""
-    deadline = time.monotonic() + (plan.exit_after or float("inf"))
+    stands_s = max(0, services.settings.clock_start_ms - real_ms()) / 1_000
+    deadline = time.monotonic() + stands_s + (plan.exit_after or float("inf"))
     with (
         psycopg.connect(servers.database_url, autocommit=True) as conn,
         Live(console=console, auto_refresh=False) as live,

@@ -85,13 +85,13 @@ def clock(settings: Settings) -> Clock:
     """Return the clock that all processes of one installation share.
 
     With `clock_origin_ms` 0 it is the machine's clock. Otherwise time began at the origin when the
-    machine showed `clock_start_ms`, and runs `clock_factor` times as fast.
+    machine showed `clock_start_ms`, and runs `clock_factor` times as fast; before that it stands.
     """
     if settings.clock_origin_ms == 0:
         return real_ms
 
     def simulated_ms() -> int:
-        elapsed_ms = real_ms() - settings.clock_start_ms
+        elapsed_ms = max(0, real_ms() - settings.clock_start_ms)
         return settings.clock_origin_ms + int(elapsed_ms * settings.clock_factor)
 
     return simulated_ms
