@@ -68,6 +68,7 @@ CREATE TABLE visit (
 CREATE INDEX visit_by_van ON visit (van_id, arrived_at);
 CREATE INDEX visit_by_site ON visit (site_id, arrived_at);
 CREATE INDEX visit_by_arrival ON visit (arrived_at);
+CREATE INDEX visit_open ON visit (van_id) WHERE closed_by IS NULL;
 CREATE INDEX visit_by_stop ON visit (stop_id) WHERE stop_id IS NOT NULL;
 COMMENT ON TABLE visit IS 'A run of fixes inside one site, judged: a visit, a pass, or still undecided.';
 COMMENT ON COLUMN visit.closed_by IS 'The fix that proves the departure; later fixes cannot change it.';

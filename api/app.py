@@ -1,0 +1,92 @@
+"""The API process: routes, live stream and the page, over one database.
+
+It reads; it writes nothing. It must not know how messages come in: only the tables and the channel
+`cordee` connect it with ingest.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api import problems
+from api.live import LiveHub
+from api.resources import Resources
+from api.routes import alerts, operations, orders, overview, rejected, vans, visits
+from api.totals import IngestTotals
+from storage import pool, settings
+
+WEB: Final = Path(__file__).with_name("web")
+CONNECTIONS_MAX: Final = 8
+
+#: The page loads nothing from elsewhere and runs no inline code; no other site may frame it.
+SECURITY_HEADERS: Final = (
+    (
+        b"content-security-policy",
+        b"default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
+
+
+class SecurityHeaders:
+    """Adds the headers above to every answer, the stream's too; plain ASGI, so nothing buffers."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on, with more headers."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = [*message.get("headers", ()), *SECURITY_HEADERS]
+                if not any(name == b"cache-control" for name, _ in headers):
+                    headers.append((b"cache-control", b"no-cache"))
+                message = {**message, "headers": headers}
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+def create_app(configured: settings.Settings) -> FastAPI:
+    """Return the application; its pool and live hub open when it starts."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        clock = settings.clock(configured)
+        async with pool.connect(
+            configured.database_url, "cordee-api", size_max=CONNECTIONS_MAX
+        ) as connections:
+            factor = configured.clock_factor if configured.clock_origin_ms else 1.0
+            hub = LiveHub(connections, configured.database_url, clock, clock_factor=factor)
+            app.state.resources = Resources(connections, hub, clock, IngestTotals())
+            running = asyncio.create_task(hub.run(), name="live hub")
+            try:
+                yield
+            finally:
+                hub.close()
+                running.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await running
+
+    # The built-in documentation pages load scripts from elsewhere; the schema itself is served.
+    app = FastAPI(
+        title="Cordée",
+        lifespan=lifespan,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    problems.install(app)
+    app.add_middleware(SecurityHeaders)
+    for routes in (operations, vans, visits, alerts, orders, rejected, overview):
+        app.include_router(routes.router)
+    app.frontend("/", directory=WEB, fallback=None)
+    return app

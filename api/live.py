@@ -1,0 +1,256 @@
+"""The live stream: one hub a process, which reads what changed once and tells every open page.
+
+The hub LISTENs on the channel `cordee`, which ingest notifies in each transaction. After a
+notification, but at most once a second, it reads the view of every organisation that somebody
+looks at, and hands on the difference to the view before. Without notifications it looks every five
+seconds, because ages and lateness grow in silence, and so that a lost notification costs no more
+than that.
+
+The first event of a stream is `snapshot`, or `delta` if the client comes back with the id of
+something the hub still remembers (300 deltas). Then `delta` when something changed and `status`
+when nothing did or the database does not answer. Ids are `<epoch>-<seq>`; the epoch is drawn when
+the process starts, so that a restart is never mistaken for a continuation.
+
+A client that reads slowly holds one pending event, into which later deltas merge; see
+`api/deltas.py` for why nothing is lost by that.
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import asdict, dataclass, field
+from typing import Final
+
+import msgspec
+import psycopg
+import structlog
+from fastapi.sse import ServerSentEvent
+from psycopg_pool import PoolTimeout
+
+from api import queries
+from api.auth import OrganisationId
+from api.deltas import Delta, History, Row, View, merged
+from storage.pool import Connection, Pool
+from storage.settings import Clock, as_datetime, real_ms
+
+CHANNEL: Final = "cordee"
+TICK_S: Final = 1.0
+IDLE_TICK_S: Final = 5.0
+RETRY_MS: Final = 2_000
+HISTORY_DELTAS: Final = 300
+ALERTS_SHOWN: Final = 200
+ALERTS_SINCE_MS: Final = 12 * 3_600_000
+VISITS_SHOWN: Final = 60
+ORDERS_SHOWN: Final = 60
+CONNECTION_WITHIN_S: Final = 3.0
+#: Notice within about half a minute that the other end of the LISTEN connection is gone.
+KEEPALIVES: Final = "keepalives_idle=10 keepalives_interval=5 keepalives_count=3"
+
+logger = structlog.get_logger()
+
+
+async def read_view(
+    conn: Connection, organisation: OrganisationId, now_ms: int, real_now_ms: int
+) -> View:
+    """Read everything the page shows, keyed. Ages are left out: the page counts them itself."""
+    fleet = await queries.vans(conn, organisation, now_ms)
+    overview = await queries.overview(conn, organisation, fleet, now_ms, real_now_ms)
+    since = as_datetime(now_ms - ALERTS_SINCE_MS)
+    alerts = await queries.alerts(conn, organisation, now_ms, ALERTS_SHOWN, since=since)
+    visits = await queries.visits(conn, organisation, queries.VisitFilter(), VISITS_SHOWN)
+    orders = await queries.orders(conn, organisation, ORDERS_SHOWN)
+    reasons = await queries.rejected_reasons(conn, organisation, now_ms)
+    return {
+        "overview": asdict(overview),
+        "vans": {van.code: _without(asdict(van), "last_fix", "age_s") for van in fleet},
+        "alerts": {str(a.alert_id): _without(asdict(a), "late_s") for a in alerts},
+        "visits": {f"{v.van} {v.site} {v.arrived_at_ms}": asdict(v) for v in visits},
+        "orders": {order.code: asdict(order) for order in orders},
+        "rejected": {reason.reason: asdict(reason) for reason in reasons},
+    }
+
+
+def _without(row: dict[str, object], *path: str) -> dict[str, Row]:
+    """Return the row without the value at `path`, if there is one."""
+    *outer, last = path
+    inside: object = row
+    for name in outer:
+        inside = inside.get(name) if isinstance(inside, dict) else None
+    if isinstance(inside, dict):
+        inside.pop(last, None)
+    return row
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What a client has not been sent yet."""
+
+    kind: str
+    seq: int
+    delta: Delta
+
+
+@dataclass(eq=False, slots=True)
+class Client:
+    """An open stream. `since` is the last seq it saw; it has `begun` once it was given a start."""
+
+    since: int | None
+    begun: bool = False
+    pending: Pending | None = None
+    status: str | None = None
+    closed: bool = False
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True)
+class Feed:
+    """One organisation's view and who looks at it."""
+
+    history: History = field(default_factory=lambda: History(HISTORY_DELTAS))
+    clients: set[Client] = field(default_factory=set)
+    read_at: float = float("-inf")
+
+
+class LiveHub:
+    """Reads for all, tells each. `run` is the only writer of feeds."""
+
+    def __init__(
+        self, pool: Pool, database_url: str, clock: Clock, *, clock_factor: float = 1.0
+    ) -> None:
+        self.epoch = secrets.token_hex(4)
+        self.merged_total = 0
+        self._pool = pool
+        self._database_url = database_url
+        self._clock = clock
+        self._clock_factor = clock_factor
+        self._feeds: dict[OrganisationId, Feed] = {}
+        self._wake = asyncio.Event()
+        self._answers = True
+        self._closed = False
+
+    def client_count(self) -> int:
+        """Return how many streams are open."""
+        return sum(len(feed.clients) for feed in self._feeds.values())
+
+    def close(self) -> None:
+        """End every stream, so that a server can stop; clients reconnect to the next one."""
+        self._closed = True
+        for feed in self._feeds.values():
+            for client in feed.clients:
+                client.closed = True
+                client.news.set()
+
+    async def stream(
+        self, organisation: OrganisationId, last_event_id: str | None
+    ) -> AsyncIterator[ServerSentEvent]:
+        """Yield one client's events until it leaves or the hub closes."""
+        feed = self._feeds.setdefault(organisation, Feed())
+        client = Client(self._seq_of(last_event_id), closed=self._closed)
+        feed.clients.add(client)
+        if not self._answers:
+            client.status = "database_down"
+            client.news.set()
+        self._wake.set()
+        try:
+            yield ServerSentEvent(comment="Cordee live stream", retry=RETRY_MS)
+            while not client.closed:
+                await client.news.wait()
+                client.news.clear()
+                for event in self._take(feed, client):
+                    yield event
+        finally:
+            feed.clients.discard(client)
+
+    def _seq_of(self, last_event_id: str | None) -> int | None:
+        epoch, _, seq = (last_event_id or "").partition("-")
+        return int(seq) if epoch == self.epoch and seq.isascii() and seq.isdigit() else None
+
+    def _take(self, feed: Feed, client: Client) -> list[ServerSentEvent]:
+        """Turn what is pending into events, and empty it."""
+        pending, status = client.pending, client.status
+        client.pending = client.status = None
+        events = []
+        if status is not None:
+            events.append(self._event("status", {"state": status}))
+        if pending is not None:
+            view = feed.history.view
+            data = view if pending.kind == "snapshot" and view is not None else pending.delta
+            seq = feed.history.seq if pending.kind == "snapshot" else pending.seq
+            events.append(self._event(pending.kind, data, f"{self.epoch}-{seq}"))
+        return events
+
+    def _event(self, kind: str, data: object, event_id: str | None = None) -> ServerSentEvent:
+        envelope = {"now_ms": self._clock(), "clock_factor": self._clock_factor, "data": data}
+        text = msgspec.json.encode(envelope).decode()
+        return ServerSentEvent(raw_data=text, event=kind, id=event_id)
+
+    async def run(self) -> None:
+        """Follow the database for ever; while it does not answer, say so and try again."""
+        while True:
+            try:
+                await self._follow()
+            except* (psycopg.OperationalError, PoolTimeout, OSError) as errors:
+                logger.warning("live stream has no database", error=str(errors.exceptions[0]))
+            except* psycopg.errors.UndefinedTable:
+                logger.warning("live stream waits for the migrations: run `cordee migrate`")
+            self._answers = False
+            for feed in self._feeds.values():
+                for client in feed.clients:
+                    client.status = "database_down"
+                    client.news.set()
+            await asyncio.sleep(TICK_S)
+
+    async def _follow(self) -> None:
+        url = psycopg.conninfo.make_conninfo(self._database_url, application_name="cordee-live")
+        async with await psycopg.AsyncConnection.connect(
+            f"{url} {KEEPALIVES} connect_timeout=5", autocommit=True
+        ) as listening:
+            await listening.execute(f"LISTEN {CHANNEL}")
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._listen(listening))
+                tasks.create_task(self._tick_for_ever())
+
+    async def _listen(self, listening: psycopg.AsyncConnection) -> None:
+        async for _ in listening.notifies():
+            self._wake.set()
+        raise psycopg.OperationalError("the LISTEN connection ended")
+
+    async def _tick_for_ever(self) -> None:
+        while True:
+            started = time.monotonic()
+            self._wake.clear()
+            for organisation, feed in list(self._feeds.items()):
+                if feed.clients:
+                    await self._tick(organisation, feed)
+            self._answers = True
+            await asyncio.sleep(max(0.0, started + TICK_S - time.monotonic()))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(IDLE_TICK_S - TICK_S):
+                    await self._wake.wait()
+
+    async def _tick(self, organisation: OrganisationId, feed: Feed) -> None:
+        async with self._pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
+            view = await read_view(conn, organisation, self._clock(), real_ms())
+        delta = feed.history.advance(view)
+        for client in feed.clients:
+            self._tell(feed.history, client, delta)
+
+    def _tell(self, history: History, client: Client, delta: Delta) -> None:
+        """Leave the news with a client: a start if it has none yet, else the delta or a sign."""
+        waiting = client.pending
+        if not client.begun:
+            missed = history.since(client.since) if client.since is not None else None
+            kind = "snapshot" if missed is None else "delta"
+            client.pending = Pending(kind, history.seq, missed or {})
+            client.begun = True
+        elif not delta:
+            client.status = "live"
+        elif waiting is None:
+            client.pending = Pending("delta", history.seq, delta)
+        else:
+            # A snapshot not yet taken will be the newest one anyway.
+            self.merged_total += 1
+            client.pending = Pending(waiting.kind, history.seq, merged(waiting.delta, delta))
+        client.news.set()

@@ -1,0 +1,101 @@
+"""Prometheus text: gathered from the database when somebody asks.
+
+Base units, no van or site labels. What is counted is the installation, all organisations together.
+While the database does not answer, `fleet_database_up` is 0 and what needs it is absent, so that an
+alert rule can tell an idle fleet from a blind API.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Final, get_args
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from api import queries
+from api.answers import VanState
+from api.live import LiveHub
+from api.totals import IngestTotals
+from storage.pool import Connection
+
+CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+@dataclass(frozen=True, eq=False)
+class Readings(Collector):
+    """Metrics of one request; a collector, because the registry takes nothing else."""
+
+    metrics: Sequence[Metric]
+
+    def collect(self) -> Iterable[Metric]:
+        """Hand the metrics to the registry."""
+        return self.metrics
+
+
+def text(metrics: Sequence[Metric]) -> bytes:
+    """Return metrics in the Prometheus text format."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(Readings(metrics))
+    return generate_latest(registry)
+
+
+def of_process(hub: LiveHub, *, database_up: bool) -> list[Metric]:
+    """Return what this process knows by itself."""
+    return [
+        GaugeMetricFamily(
+            "fleet_database_up", "1 if the database answered this request.", float(database_up)
+        ),
+        GaugeMetricFamily(
+            "fleet_sse_clients", "Open live streams of this process.", hub.client_count()
+        ),
+        CounterMetricFamily(
+            "fleet_sse_merged", "Deltas merged because a client read slowly.", hub.merged_total
+        ),
+    ]
+
+
+async def of_database(conn: Connection, now_ms: int) -> list[Metric]:
+    """Return what the tables hold now."""
+    states = dict.fromkeys(get_args(VanState), 0)
+    for organisation in await queries.organisations(conn):
+        for van in await queries.vans(conn, organisation, now_ms):
+            states[van.state] += 1
+    vans = GaugeMetricFamily("fleet_vans", "Vans by what they are doing.", labels=["state"])
+    for state, count in states.items():
+        vans.add_metric([state], count)
+    rejected = CounterMetricFamily(
+        "fleet_ingest_rejected", "Messages set aside, as the table holds them.", labels=["reason"]
+    )
+    for reason, count in (await queries.rejected_by_reason(conn)).items():
+        rejected.add_metric([reason], count)
+    alerts = GaugeMetricFamily("fleet_alerts", "Alerts by state.", labels=["state"])
+    for name, count in (await queries.alerts_by_state(conn)).items():
+        alerts.add_metric([name], count)
+    pending = GaugeMetricFamily(
+        "fleet_outbox_pending",
+        "Messages that wait to be published.",
+        await queries.outbox_pending(conn),
+    )
+    return [vans, rejected, alerts, pending]
+
+
+def of_ingest(totals: IngestTotals) -> list[Metric]:
+    """Return ingest's work as this process has added it up."""
+    lag = HistogramMetricFamily(
+        "fleet_ingest_lag_seconds", "From a message's arrival at ingest to its commit."
+    )
+    buckets = [
+        (str(2**entry / 1_000), float(seen))
+        for entry, seen in enumerate(accumulate(totals.lag_counts))
+    ]
+    lag.add_metric([], [*buckets, ("+Inf", float(sum(totals.lag_counts)))], sum_value=None)
+    return [
+        CounterMetricFamily("fleet_messages", "Messages committed.", totals.messages),
+        CounterMetricFamily("fleet_batches", "Transactions of ingest.", totals.batches),
+        CounterMetricFamily("fleet_fixes", "Fixes among the messages.", totals.fixes),
+        CounterMetricFamily("fleet_scans", "Scans among the messages.", totals.scans),
+        lag,
+    ]

@@ -1,0 +1,138 @@
+"""Errors as `application/problem+json` (RFC 9457), with stable codes.
+
+Whatever goes wrong, the body has `type`, `title`, `status`, `code` and `detail`. Programs read
+`code`, people read `detail`; a `title` belongs to its code. 422 adds `errors`, a list of
+`{where, message}`; the value that was sent is never echoed.
+
+| code                   | status | meaning                                                    |
+| ---------------------- | ------ | ---------------------------------------------------------- |
+| van_not_found          | 404    | no such van, or another organisation's                     |
+| site_not_found         | 404    | no such site, or another organisation's                    |
+| order_not_found        | 404    | no such order, or another organisation's                   |
+| route_not_found        | 404    | nothing lives at this path                                 |
+| method_not_allowed     | 405    | the path exists, not with this method                      |
+| bad_cursor             | 400    | the cursor is not one that this API gave out               |
+| bad_text               | 400    | a text that the database cannot hold, such as a NUL byte   |
+| bad_request            | 4xx    | any other refusal of the HTTP layer                        |
+| invalid_parameters     | 422    | a parameter is missing, ill-typed or out of bounds         |
+| database_unavailable   | 503    | the database does not answer                               |
+| migrations_missing     | 503    | the database lacks tables that this version needs          |
+| internal_error         | 500    | a mistake of ours; the log has it                          |
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import psycopg
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from psycopg_pool import PoolTimeout
+from starlette.exceptions import HTTPException
+
+logger = structlog.get_logger()
+
+TITLES: Final = {
+    "van_not_found": "No such van",
+    "site_not_found": "No such site",
+    "order_not_found": "No such order",
+    "route_not_found": "Nothing lives here",
+    "method_not_allowed": "Not with this method",
+    "bad_cursor": "Not a cursor of this API",
+    "bad_text": "Text that cannot be stored",
+    "bad_request": "The request was refused",
+    "invalid_parameters": "A parameter is wrong",
+    "database_unavailable": "The database does not answer",
+    "migrations_missing": "The database is not up to date",
+    "internal_error": "A mistake of ours",
+}
+
+
+@dataclass(eq=False)
+class Problem(Exception):  # noqa: N818  the RFC's own word
+    """An answer other than the one asked for."""
+
+    status: int
+    code: str
+    detail: str
+
+
+class ProblemResponse(JSONResponse):
+    """A problem as its media type."""
+
+    media_type = "application/problem+json"
+
+
+def response(problem: Problem, errors: Sequence[dict[str, str]] = ()) -> ProblemResponse:
+    """Return the problem as HTTP says it."""
+    body: dict[str, object] = {
+        "type": f"/problems/{problem.code}",
+        "title": TITLES[problem.code],
+        "status": problem.status,
+        "code": problem.code,
+        "detail": problem.detail,
+    }
+    if errors:
+        body["errors"] = list(errors)
+    headers = {"Retry-After": "5"} if problem.status == 503 else None
+    return ProblemResponse(body, status_code=problem.status, headers=headers)
+
+
+async def _on_problem(_: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, Problem)  # noqa: S101  registered for this class alone
+    return response(error)
+
+
+async def _on_http(request: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, HTTPException)  # noqa: S101  as above
+    path = request.url.path
+    match error.status_code:
+        case 404:
+            return response(
+                Problem(
+                    404, "route_not_found", f"{path} does not exist; /v1/openapi.json lists all."
+                )
+            )
+        case 405:
+            detail = f"{request.method} is not possible at {path}."
+            return response(Problem(405, "method_not_allowed", detail))
+        case status:
+            return response(Problem(status, "bad_request", str(error.detail)))
+
+
+async def _on_invalid(_: Request, error: Exception) -> ProblemResponse:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  as above
+    errors = [
+        {"where": ".".join(str(part) for part in one["loc"]), "message": str(one["msg"])}
+        for one in error.errors()
+    ]
+    detail = "; ".join(f"{one['where']}: {one['message']}" for one in errors)
+    return response(Problem(422, "invalid_parameters", detail), errors)
+
+
+async def _on_unavailable(_: Request, error: Exception) -> ProblemResponse:
+    logger.warning("database unavailable", error=type(error).__name__)
+    return response(
+        Problem(503, "database_unavailable", "Check that PostgreSQL runs, then ask again.")
+    )
+
+
+async def _on_bad_text(_: Request, error: Exception) -> ProblemResponse:
+    return response(Problem(400, "bad_text", f"PostgreSQL refused a value: {error}."))
+
+
+async def _on_mistake(_: Request, __: Exception) -> ProblemResponse:
+    return response(Problem(500, "internal_error", "It has been logged; asking again may help."))
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of `app` a problem."""
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(HTTPException, _on_http)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(psycopg.OperationalError, _on_unavailable)
+    app.add_exception_handler(PoolTimeout, _on_unavailable)
+    app.add_exception_handler(psycopg.DataError, _on_bad_text)
+    app.add_exception_handler(Exception, _on_mistake)

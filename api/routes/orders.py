@@ -1,0 +1,40 @@
+"""Resupply orders, and why each line is on them."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query
+
+from api import queries
+from api.answers import Orders, OrderState, OrderWithLines
+from api.auth import Organisation
+from api.problems import Problem
+from api.resources import Conn
+from api.routes.parameters import Code
+
+router = APIRouter(prefix="/v1/orders", tags=["orders"])
+
+
+@router.get("")
+async def list_orders(
+    conn: Conn,
+    organisation: Organisation,
+    van: Code = None,
+    state: OrderState | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> Orders:
+    """Return orders, latest cut-off first. A van that does not exist is a 404."""
+    if van is not None and await queries.van_id(conn, organisation, van) is None:
+        raise Problem(404, "van_not_found", f"There is no van {van!r}.")
+    return Orders(await queries.orders(conn, organisation, limit, van=van, state=state))
+
+
+@router.get("/{code}")
+async def one_order(
+    conn: Conn, organisation: Organisation, code: Annotated[str, Path(max_length=200)]
+) -> OrderWithLines:
+    """Return an order with its lines and the frozen inputs of each."""
+    match await queries.orders(conn, organisation, 1, code=code):
+        case [order]:
+            lines = await queries.order_lines(conn, organisation, code)
+            return OrderWithLines(order, lines)
+    raise Problem(404, "order_not_found", f"There is no order {code!r}.")

@@ -1,0 +1,39 @@
+"""The figures on top of the page, and the stream that keeps the page current."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from api import queries
+from api.answers import Overview
+from api.auth import Organisation
+from api.resources import Conn, Held, Now
+from storage.settings import real_ms
+
+router = APIRouter(prefix="/v1", tags=["overview"])
+
+
+@router.get("/overview")
+async def overview(conn: Conn, organisation: Organisation, now_ms: Now) -> Overview:
+    """Return today's figures."""
+    fleet = await queries.vans(conn, organisation, now_ms)
+    return await queries.overview(conn, organisation, fleet, now_ms, real_ms())
+
+
+@router.get("/live", response_class=EventSourceResponse)
+async def live(
+    held: Held,
+    organisation: Organisation,
+    last_event_id: Annotated[str | None, Header(max_length=100)] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Stream the page's rows: `snapshot` first, then `delta` and `status`; see `api/live.py`.
+
+    An event's data is `{"now_ms": …, "clock_factor": …, "data": …}`: the installation's time, how
+    many of its seconds pass in a real one, and what the event says. A snapshot says
+    `{topic: {key: row}}`, a delta `{topic: {"set": {key: row}, "gone": [key]}}`, a status
+    `{"state": "live" | "database_down"}`.
+    """
+    async for event in held.hub.stream(organisation, last_event_id):
+        yield event

@@ -1,0 +1,30 @@
+"""Messages that could not be used: why, and what they were."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api import queries
+from api.answers import Rejected
+from api.auth import Organisation
+from api.resources import Conn, Now
+
+router = APIRouter(prefix="/v1/rejected", tags=["rejected"])
+
+
+@router.get("")
+async def list_rejected(
+    conn: Conn,
+    organisation: Organisation,
+    now_ms: Now,
+    reason: Annotated[str | None, Query(max_length=200)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> Rejected:
+    """Return the reasons of the last 24 hours with their counts, and the newest messages.
+
+    Each message shows its first 2,048 bytes, as text with what is no UTF-8 replaced, and as base64.
+    """
+    return Rejected(
+        await queries.rejected_reasons(conn, organisation, now_ms),
+        await queries.rejected_messages(conn, organisation, now_ms, limit, reason),
+    )

@@ -1,0 +1,154 @@
+"""Vans: where they are, where they were, what they visited, what they hold."""
+
+from datetime import timedelta
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import JSONResponse
+
+from api import queries
+from api.answers import Stock, Van, Vans, Visits
+from api.auth import Organisation, OrganisationId
+from api.problems import Problem
+from api.resources import Conn, Now
+from api.routes.parameters import SearchText, TimeMs, as_moment, checked_range
+from api.routes.visits import Cursor, Limit, Shadowed, VerdictChoice, page_of_visits
+from storage.pool import Connection
+from storage.settings import as_ms
+
+TRACK_SPAN: Final = timedelta(hours=12)
+TRACK_POINTS_MAX: Final = 20_000
+STOCK_LEVELS_MAX: Final = 5_000
+
+router = APIRouter(prefix="/v1/vans", tags=["vans"])
+VanCode = Annotated[str, Path(description="The van's code, as in topic names.", max_length=200)]
+
+
+class GeoJSONResponse(JSONResponse):
+    """GeoJSON (RFC 7946) as its media type."""
+
+    media_type = "application/geo+json"
+
+
+async def _van_id(conn: Connection, organisation: OrganisationId, code: str) -> int:
+    """Return the van's key.
+
+    Raises:
+        Problem: The organisation has no such van.
+    """
+    found = await queries.van_id(conn, organisation, code)
+    if found is None:
+        raise Problem(404, "van_not_found", f"There is no van {code!r}.")
+    return found
+
+
+@router.get("")
+async def list_vans(conn: Conn, organisation: Organisation, now_ms: Now) -> Vans:
+    """Return every van as it stands now."""
+    return Vans(now_ms, await queries.vans(conn, organisation, now_ms))
+
+
+@router.get("/{van}")
+async def one_van(conn: Conn, organisation: Organisation, now_ms: Now, van: VanCode) -> Van:
+    """Return one van as it stands now."""
+    await _van_id(conn, organisation, van)
+    [found] = await queries.vans(conn, organisation, now_ms, van)
+    return found
+
+
+@router.get("/{van}/track", response_class=GeoJSONResponse)
+async def van_track(
+    conn: Conn,
+    organisation: Organisation,
+    van: VanCode,
+    *,
+    from_ms: TimeMs = None,
+    to_ms: TimeMs = None,
+    limit: Annotated[int, Query(ge=1, le=TRACK_POINTS_MAX)] = 5_000,
+) -> GeoJSONResponse:
+    """Return a van's fixes as a GeoJSON feature, lon-lat, with one time and speed a point.
+
+    Without `to_ms` it ends at the newest fix; without `from_ms` it begins 12 hours before its end.
+    Of more than `limit` fixes the newest are returned and `truncated` is true. Two fixes make a
+    LineString, one a Point, none a feature without geometry.
+    """
+    checked_range(from_ms, to_ms)
+    key = await _van_id(conn, organisation, van)
+    until = as_moment(to_ms) or await queries.newest_fix_time(conn, key)
+    points: list[queries.TrackPoint] = []
+    if until is not None:
+        since = as_moment(from_ms) or until - TRACK_SPAN
+        points = await queries.track(conn, key, since, until, limit + 1)
+        from_ms, to_ms = as_ms(since), as_ms(until)
+    kept = points[-limit:]
+    feature = {
+        "type": "Feature",
+        "geometry": _geometry(kept),
+        "properties": {
+            "van": van,
+            "from_ms": from_ms,
+            "to_ms": to_ms,
+            "truncated": len(points) > len(kept),
+            "times_ms": [point.t_ms for point in kept],
+            "speeds_mps": [point.speed_mps for point in kept],
+            "horizontal_accuracies_m": [point.horizontal_accuracy_m for point in kept],
+        },
+    }
+    return GeoJSONResponse(feature)
+
+
+def _geometry(points: list[queries.TrackPoint]) -> dict[str, object] | None:
+    line = [[point.longitude_deg, point.latitude_deg] for point in points]
+    match line:
+        case []:
+            return None
+        case [only]:
+            return {"type": "Point", "coordinates": only}
+    return {"type": "LineString", "coordinates": line}
+
+
+@router.get("/{van}/visits")
+async def van_visits(
+    conn: Conn,
+    organisation: Organisation,
+    van: VanCode,
+    *,
+    from_ms: TimeMs = None,
+    to_ms: TimeMs = None,
+    verdict: VerdictChoice = "visit",
+    shadowed: Shadowed = False,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Visits:
+    """Return one van's visits, newest arrival first."""
+    checked_range(from_ms, to_ms)
+    await _van_id(conn, organisation, van)
+    return await page_of_visits(
+        conn,
+        organisation,
+        queries.VisitFilter(
+            van=van,
+            since=as_moment(from_ms),
+            until=as_moment(to_ms),
+            verdict=None if verdict == "any" else verdict,
+            shadowed=shadowed,
+        ),
+        cursor,
+        limit,
+    )
+
+
+@router.get("/{van}/stock")
+async def van_stock(
+    conn: Conn,
+    organisation: Organisation,
+    van: VanCode,
+    *,
+    q: SearchText = "",
+    below: Annotated[bool, Query(description="Only at or below the reorder point.")] = False,
+    limit: Annotated[int, Query(ge=1, le=STOCK_LEVELS_MAX)] = 500,
+) -> Stock:
+    """Return what a van holds: items below their reorder point first."""
+    key = await _van_id(conn, organisation, van)
+    levels = await queries.stock(conn, key, limit + 1, search=q, below_only=below)
+    return Stock(van, levels[:limit], truncated=len(levels) > limit)

@@ -1,0 +1,90 @@
+"""Visits of the whole organisation, a page at a time."""
+
+from dataclasses import replace
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Query
+
+from api import cursors, queries
+from api.answers import Visits
+from api.auth import Organisation, OrganisationId
+from api.problems import Problem
+from api.resources import Conn
+from api.routes.parameters import Code, TimeMs, as_moment, checked_range
+from storage.pool import Connection
+
+VISITS_MAX: Final = 500
+
+VerdictChoice = Literal["visit", "pass", "undecided", "any"]
+Shadowed = Annotated[bool, Query(description="Also what another site's visit overshadows.")]
+Cursor = Annotated[
+    str | None, Query(max_length=1_000, description="The `next_cursor` of the page before.")
+]
+Limit = Annotated[int, Query(ge=1, le=VISITS_MAX)]
+
+router = APIRouter(prefix="/v1/visits", tags=["visits"])
+
+
+async def page_of_visits(
+    conn: Connection,
+    organisation: OrganisationId,
+    which: queries.VisitFilter,
+    cursor: str | None,
+    limit: int,
+) -> Visits:
+    """Return one page and the cursor of the next.
+
+    Raises:
+        Problem: The cursor is none of ours.
+    """
+    if cursor is not None:
+        try:
+            which = replace(which, after=cursors.decode(cursor))
+        except ValueError:
+            detail = "Pass a next_cursor as it came, or none to begin with the newest."
+            raise Problem(400, "bad_cursor", detail) from None
+    found = await queries.visits(conn, organisation, which, limit + 1)
+    page = found[:limit]
+    if len(found) <= limit:
+        return Visits(page, None)
+    last = page[-1]
+    return Visits(page, cursors.encode(cursors.VisitKey(last.arrived_at_ms, last.van, last.site)))
+
+
+@router.get("")
+async def list_visits(
+    conn: Conn,
+    organisation: Organisation,
+    *,
+    van: Code = None,
+    site: Code = None,
+    from_ms: TimeMs = None,
+    to_ms: TimeMs = None,
+    verdict: VerdictChoice = "visit",
+    shadowed: Shadowed = False,
+    cursor: Cursor = None,
+    limit: Limit = 100,
+) -> Visits:
+    """Return visits with `from_ms` ≤ arrival < `to_ms`, newest first.
+
+    A van or site that does not exist is a 404, so that a mistyped code is not read as "no visits".
+    """
+    checked_range(from_ms, to_ms)
+    if van is not None and await queries.van_id(conn, organisation, van) is None:
+        raise Problem(404, "van_not_found", f"There is no van {van!r}.")
+    if site is not None and not await queries.site_known(conn, organisation, site):
+        raise Problem(404, "site_not_found", f"There is no site {site!r}.")
+    return await page_of_visits(
+        conn,
+        organisation,
+        queries.VisitFilter(
+            van=van,
+            site=site,
+            since=as_moment(from_ms),
+            until=as_moment(to_ms),
+            verdict=None if verdict == "any" else verdict,
+            shadowed=shadowed,
+        ),
+        cursor,
+        limit,
+    )
