@@ -79,16 +79,17 @@ def _places(own: int, depot: int | None, shared: dict[str, int]) -> dict[str, in
 
 
 async def lock(conn: Connection, batch: Batch) -> None:
-    """Keep a second ingest off this batch's vans, and off the ledger if it holds scans.
-
-    Vans are locked in the order of their ids, so that two processes cannot wait for each other.
-    """
-    await conn.execute(
-        "SELECT FROM van WHERE van_id = ANY(%s) ORDER BY van_id FOR NO KEY UPDATE",
-        (batch.van_ids(),),
-    )
+    """Keep a second ingest off this batch's vans, and off the ledger if it holds scans."""
+    await _lock_vans(conn, batch.van_ids())
     if batch.scans:
         await stock_tracker.store.lock_ledger(conn)
+
+
+async def _lock_vans(conn: Connection, van_ids: Sequence[int]) -> None:
+    """Lock vans in the order of their ids, so that two processes cannot wait for each other."""
+    await conn.execute(
+        "SELECT FROM van WHERE van_id = ANY(%s) ORDER BY van_id FOR NO KEY UPDATE", (list(van_ids),)
+    )
 
 
 async def load_state(conn: Connection, batch: Batch, reference: Reference, now: int) -> State:
@@ -220,11 +221,16 @@ async def put_activity(conn: Connection, batch: Batch, lag_ms: Sequence[int]) ->
 
 
 async def tick(conn: Connection, reference: Reference, now: int) -> int:
-    """Do what the clock alone demands: late stops, and orders at cut-off. Return how many of both.
+    """Do what the clock alone demands: late stops, orders at cut-off, forgetting old traffic.
+
+    Returns how many alerts and orders it made.
 
     Nothing here is done twice: a stop has one live alert, a warehouse remembers its last cut-off.
     """
     due = await geofence.store.load_due_stops(conn, now)
+    if due:
+        await _lock_vans(conn, [stop.van_id for stop in due])
+        due = await geofence.store.load_due_stops(conn, now)  # what another ingest saw meanwhile
     live = await geofence.store.load_alerts(conn, [stop.stop_id for stop in due])
     raised = rules.tick(due, live, now)
     await geofence.store.write_alerts(conn, raised, now)
@@ -236,6 +242,10 @@ async def tick(conn: Connection, reference: Reference, now: int) -> int:
             *rules.order_messages(orders, now),
         ],
         now,
+    )
+    await conn.execute("DELETE FROM ingest_activity WHERE second < now() - INTERVAL '1 hour'")
+    await conn.execute(
+        "DELETE FROM outbox WHERE sent_time < %s - INTERVAL '7 days'", (as_datetime(now),)
     )
     if raised or orders:
         await conn.execute("NOTIFY cordee")

@@ -22,7 +22,9 @@ CREATE TABLE outbox (
   sent_time timestamptz
 );
 CREATE INDEX outbox_unsent ON outbox (outbox_id) WHERE sent_time IS NULL;
-COMMENT ON TABLE outbox IS 'Messages to publish, written with their cause; sent at least once.';
+CREATE INDEX outbox_sent ON outbox (sent_time) WHERE sent_time IS NOT NULL;
+COMMENT ON TABLE outbox IS
+  'Messages to publish, written with their cause; sent at least once; kept 7 days after that.';
 
 CREATE TABLE ingest_activity (
   second timestamptz PRIMARY KEY,

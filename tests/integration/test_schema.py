@@ -1,6 +1,293 @@
+"""What the tables promise by themselves, whatever the code above them does."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
 import psycopg
+import pytest
+from psycopg import errors
+from psycopg.rows import TupleRow
+
+from ops import embedded
+from ops.schema_page import page
+from storage.pool import SCHEMA, migrate
+
+Conn = psycopg.Connection[TupleRow]
+
+ROOT = Path(__file__).parents[2]
+REWRITE = "docs/SCHEMA.md is stale: .venv/bin/python -m ops.schema_page > docs/SCHEMA.md"
+
+COMPANY = """
+INSERT INTO warehouse (organisation_id, code, name, latitude_deg, longitude_deg)
+VALUES (1, 'WH', 'Depot', 48, 2);
+INSERT INTO technician (organisation_id, code, name) VALUES (1, 'T-1', 'Ada');
+INSERT INTO van_template (code) VALUES ('T');
+INSERT INTO van (organisation_id, code, name) VALUES (1, 'van-001', 'One'), (1, 'van-002', 'Two');
+INSERT INTO item (ref, name) VALUES ('P-1', 'Fuse'), ('P-2', 'Relay');
+INSERT INTO barcode VALUES ('FUSE', 1, 1);
+INSERT INTO site (organisation_id, code, name, latitude_deg, longitude_deg, radius_m)
+VALUES (1, 'S-1', 'Site', 48, 2, 100);
+INSERT INTO tour (code, van_id, service_date) VALUES ('TOUR', 1, '2026-06-01');
+INSERT INTO stop (tour_id, position, site_id, window_start, window_end, planned_duration_s)
+VALUES (1, 1, 1, '2026-06-01 08:00Z', '2026-06-01 09:00Z', 600);
+INSERT INTO location (organisation_id, kind, van_id) VALUES (1, 'van', 1);
+INSERT INTO alert (van_id, stop_id, kind, due_at, state, reason, raised_time, changed_time)
+VALUES (1, 1, 'late', '2026-06-01 09:00Z', 'open', 'r', '2026-06-01Z', '2026-06-01Z');
+INSERT INTO visit VALUES (1, 1, '2026-06-01 08:00Z', '2026-06-01 08:30Z', NULL, NULL,
+  'undecided', false, false, 5, NULL, '2026-06-01');
+INSERT INTO movement VALUES ('d', 'e', 1, 0, '2026-06-01Z', 'issue', 1, '', 2, 6, 2);
+INSERT INTO posting VALUES ('d', 'e', 1, 0, 6, 1, '', -2, '2026-06-01Z');
+INSERT INTO posting VALUES ('d', 'e', 1, 0, 2, 1, '', 2, '2026-06-01Z');
+INSERT INTO proposal VALUES (6, 1, 5, '{}');
+INSERT INTO resupply_order
+  (code, organisation_id, warehouse_id, location_id, mode, cutoff_at, state, created_time)
+VALUES ('O-1', 1, 1, 6, 'van', '2026-06-01Z', 'sent', '2026-06-01Z');
+INSERT INTO resupply_line VALUES (1, 1, 5, 3, 2, '{}');
+INSERT INTO fix (van_id, fix_time, latitude_deg, longitude_deg, payload_hash, received_time)
+VALUES (1, '2026-06-01Z', 48, 2, 1, '2026-06-01Z');
+"""
+
+STOP = "INSERT INTO stop (tour_id, position, site_id, window_start, window_end, planned_duration_s)"
+ALERT = """
+INSERT INTO alert (van_id, stop_id, kind, due_at, state, reason, raised_time, changed_time)
+"""
+ORDER = """
+INSERT INTO resupply_order
+  (code, organisation_id, warehouse_id, location_id, mode, cutoff_at, state, created_time)
+"""
+
+WAITING = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND wait_event_type = 'Lock'
+"""
+
+#: A statement that must not succeed in that company, and the rule that forbids it.
+REFUSED = {
+    "INSERT INTO template_line VALUES (1, 1, 5, 5, 9, 1)": "template_line_ordered",
+    "INSERT INTO template_line VALUES (1, 1, 2, 10, 9, 1)": "template_line_ordered",
+    "INSERT INTO template_line VALUES (1, 1, -1, 5, 9, 1)": "template_line_ordered",
+    "INSERT INTO template_line VALUES (1, 1, 1, 5, 9, 0)": "template_line_pack_positive",
+    "INSERT INTO barcode VALUES ('BOX', 1, 0)": "barcode_pack_positive",
+    "INSERT INTO barcode VALUES ('FUSE', 2, 1)": "barcode_pkey",
+    "INSERT INTO organisation (name) VALUES ('default')": "organisation_name_once",
+    "INSERT INTO item (ref, name) VALUES ('P-1', 'Other')": "item_ref_once",
+    "INSERT INTO van_template (code) VALUES ('T')": "van_template_code_once",
+    "INSERT INTO technician (organisation_id, code, name) VALUES (1, 'T-1', 'Bob')": (
+        "technician_code_once"
+    ),
+    "INSERT INTO van (organisation_id, code, name) VALUES (1, 'van-001', 'Again')": "van_code_once",
+    """INSERT INTO warehouse (organisation_id, code, name, latitude_deg, longitude_deg)
+       VALUES (1, 'WH', 'Again', 0, 0)""": "warehouse_code_once",
+    """INSERT INTO site (organisation_id, code, name, latitude_deg, longitude_deg, radius_m)
+       VALUES (1, 'S-1', 'Again', 0, 0, 100)""": "site_code_once",
+    "UPDATE site SET radius_m = 20001": "site_radius_sane",
+    "UPDATE site SET radius_m = 'NaN'": "site_radius_sane",
+    "INSERT INTO tour (code, van_id, service_date) VALUES ('TOUR', 2, '2026-06-02')": (
+        "tour_code_once"
+    ),
+    "INSERT INTO tour (code, van_id, service_date) VALUES ('B', 1, '2026-06-01')": "tour_one_a_day",
+    f"{STOP} VALUES (1, 1, 1, '2026-06-01 10:00Z', '2026-06-01 11:00Z', 600)": "stop_position_once",
+    f"{STOP} VALUES (1, 2, 1, '2026-06-01 10:00Z', '2026-06-01 10:00Z', 600)": (
+        "stop_window_ordered"
+    ),
+    "INSERT INTO reference_version VALUES (true, 2)": "reference_version_pkey",
+    "INSERT INTO reference_version VALUES (false, 2)": "reference_version_single_check",
+    f"""{ALERT} VALUES
+       (1, 1, 'late', '2026-06-01Z', 'cleared', 'r', '2026-06-01Z', '2026-06-01Z')""": (
+        "alert_one_live"
+    ),
+    "UPDATE alert SET kind = 'lost'": "alert_kind_check",
+    "UPDATE alert SET state = 'gone'": "alert_state_check",
+    "UPDATE visit SET verdict = 'maybe'": "visit_verdict_check",
+    "UPDATE visit SET punctuality = 'soon'": "visit_punctuality_check",
+    """INSERT INTO visit SELECT van_id, site_id, arrived_at, last_inside_at, NULL, NULL, 'pass',
+       false, false, 1, NULL, service_date FROM visit""": "visit_pkey",
+    """INSERT INTO fix (van_id, fix_time, latitude_deg, longitude_deg, payload_hash, received_time)
+       VALUES (1, '2026-06-01Z', 0, 0, 2, '2026-06-01Z')""": "fix_pkey",
+    "INSERT INTO van_status VALUES (1, '2026-06-01Z', 'asleep', 'on')": "van_status_state_check",
+    "INSERT INTO van_status VALUES (1, '2026-06-01Z', 'online', 'maybe')": "van_status_duty_check",
+    "INSERT INTO location (organisation_id, kind, van_id) VALUES (1, 'van', 1)": (
+        "location_owner_once"
+    ),
+    "INSERT INTO location (organisation_id, kind) VALUES (1, 'scrap')": "location_owner_once",
+    "INSERT INTO location (organisation_id, kind) VALUES (1, 'moon')": "location_kind_check",
+    "UPDATE movement SET qty = 0": "movement_qty_positive",
+    "UPDATE movement SET to_location_id = from_location_id": "movement_goes_somewhere",
+    "INSERT INTO movement SELECT * FROM movement": "movement_pkey",
+    "INSERT INTO posting VALUES ('d', 'e', 2, 0, 6, 1, '', -2, '2026-06-01Z')": (
+        "posting_of_movement"
+    ),
+    "INSERT INTO posting VALUES ('d', 'e', 1, 0, 6, 1, '', -9, '2026-06-01Z')": "posting_pkey",
+    "INSERT INTO count_line VALUES ('d', 'e', 2, 6, 1, '', -1, '2026-06-01Z')": (
+        "count_line_not_negative"
+    ),
+    "UPDATE proposal SET qty = 0": "proposal_qty_positive",
+    "INSERT INTO proposal VALUES (6, 1, 1, '{}')": "proposal_pkey",
+    f"{ORDER} VALUES ('O-1', 1, 1, 6, 'van', '2026-06-02Z', 'sent', '2026-06-01Z')": (
+        "resupply_order_code_once"
+    ),
+    f"{ORDER} VALUES ('O-2', 1, 1, 6, 'van', '2026-06-01Z', 'sent', '2026-06-01Z')": (
+        "resupply_order_once_a_slot"
+    ),
+    "UPDATE resupply_order SET mode = 'drone'": "resupply_order_mode_check",
+    "UPDATE resupply_order SET state = 'lost'": "resupply_order_state_check",
+    "UPDATE resupply_line SET received = 4": "resupply_line_closed_once",
+    "UPDATE resupply_line SET cancelled = 3": "resupply_line_closed_once",
+    "INSERT INTO resupply_line VALUES (1, 2, 0, 0, 0, '{}')": "resupply_line_requested_check",
+    "INSERT INTO app_user (organisation_id, login, name) VALUES (1, 'a', 'A'), (1, 'a', 'B')": (
+        "app_user_login_once"
+    ),
+    """INSERT INTO scan VALUES
+       ('d', 'e', 1, 1, 1, '2026-06-01Z', 'issue', 'x', 'lost', 'x', '2026-06-01Z')""": (
+        "scan_status_check"
+    ),
+}
 
 
-def test_a_migrated_database_has_one_default_organisation(database_url: str) -> None:
+@pytest.fixture
+def conn(database_url: str) -> Iterator[Conn]:
     with psycopg.connect(database_url) as conn:
-        assert conn.execute("SELECT name FROM organisation").fetchall() == [("default",)]
+        yield conn
+
+
+@pytest.fixture
+def company(conn: Conn) -> Conn:
+    conn.execute(COMPANY)
+    return conn
+
+
+@pytest.fixture
+def bare_url(postgres_url: str) -> Iterator[str]:
+    """An empty database without any migration."""
+    url = embedded.ensure_database(postgres_url, "not_migrated")
+    yield url
+    with psycopg.connect(postgres_url, autocommit=True) as conn:
+        conn.execute("DROP DATABASE not_migrated WITH (FORCE)")
+
+
+def test_a_migrated_database_has_one_default_organisation(conn: Conn) -> None:
+    assert conn.execute("SELECT name FROM organisation").fetchall() == [("default",)]
+
+
+def test_docs_schema_md_is_what_a_migrated_database_holds(conn: Conn) -> None:
+    assert page(conn) == (ROOT / "docs/SCHEMA.md").read_text(), REWRITE
+
+
+def test_the_page_leaves_out_what_timescaledb_and_yoyo_add(conn: Conn) -> None:
+    before = page(conn)
+    conn.execute("""
+        CREATE SCHEMA _timescaledb_internal;
+        CREATE TABLE _timescaledb_internal._hyper_1_1_chunk () INHERITS (fix);
+        CREATE INDEX fix_fix_time_idx ON fix (fix_time DESC);
+        CREATE FUNCTION insert_blocker() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN END';
+        CREATE TRIGGER ts_insert_blocker BEFORE INSERT ON fix EXECUTE FUNCTION insert_blocker();
+    """)
+    assert page(conn) == before
+    assert "yoyo" not in before.replace("yoyo, which", "")
+
+
+def test_the_page_shows_a_changed_comment_default_constraint_and_index(conn: Conn) -> None:
+    conn.execute("""
+        COMMENT ON COLUMN item.ref IS 'The maker''s | number';
+        ALTER TABLE item ALTER base_unit SET DEFAULT 'metre';
+        ALTER TABLE item ADD CONSTRAINT item_named CHECK (name <> '');
+        CREATE UNIQUE INDEX item_by_name ON item (lower(name));
+    """)
+    changed = page(conn)
+    assert "| `ref` | `text` | no |  | The maker's \\| number |" in changed
+    assert "| `base_unit` | `text` | no | `'metre'::text` |  |" in changed
+    assert "- `item_named`: `CHECK ((name <> ''::text))`" in changed
+    assert "- index `item_by_name`: `UNIQUE btree (lower(name))`" in changed
+
+
+def test_the_page_does_not_depend_on_the_search_path(conn: Conn) -> None:
+    before = page(conn)
+    conn.execute("SET search_path = pg_catalog")
+    assert page(conn) == before
+
+
+def test_every_table_of_the_migrations_is_on_the_page(conn: Conn) -> None:
+    created = {
+        line.split()[2]
+        for file in SCHEMA.glob("*.sql")
+        for line in file.read_text().splitlines()
+        if line.startswith("CREATE TABLE ")
+    }
+    shown = {line[3:] for line in page(conn).splitlines() if line.startswith("## ")}
+    assert shown == created
+
+
+def test_migrating_again_applies_nothing(bare_url: str) -> None:
+    assert migrate(bare_url) == sorted(file.stem for file in SCHEMA.glob("*.sql"))
+    assert migrate(bare_url) == []
+
+
+def test_two_migrations_at_once_apply_each_step_once(bare_url: str) -> None:
+    program = "import sys; from storage.pool import migrate; print(*migrate(sys.argv[1]))"
+    # Both make this table of yoyo's first. While ours is not committed they wait, so that they then
+    # start together.
+    with psycopg.connect(bare_url) as first:
+        first.execute("CREATE TABLE yoyo_lock (locked int)")
+        both = [
+            subprocess.Popen(
+                [sys.executable, "-c", program, bare_url],
+                cwd=ROOT,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(2)
+        ]
+        with psycopg.connect(bare_url, autocommit=True) as watch:
+            deadline = time.monotonic() + 30
+            while watch.execute(WAITING).fetchone() != (2,):
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        first.rollback()
+    told = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    applied = [name for out, _ in told for name in out.split()]
+    assert applied == sorted(file.stem for file in SCHEMA.glob("*.sql"))
+
+
+def test_the_sample_company_itself_is_accepted(company: Conn) -> None:
+    assert company.execute("SELECT count(*) FROM stop").fetchone() == (1,)
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_the_database_refuses_what_its_rule_forbids(company: Conn, statement: str) -> None:
+    with pytest.raises(errors.IntegrityError) as refusal:
+        company.execute(statement)
+    assert refusal.value.diag.constraint_name == REFUSED[statement]
+
+
+def test_every_check_and_unique_rule_has_a_statement_that_breaks_it(conn: Conn) -> None:
+    rules = conn.execute("""
+        SELECT conname FROM pg_constraint JOIN pg_class ON pg_class.oid = conrelid
+        WHERE connamespace = 'public'::regnamespace AND contype IN ('c', 'u')
+          AND relname NOT LIKE '%yoyo%'
+        UNION SELECT indexrelid::regclass::text FROM pg_index JOIN pg_class ON oid = indrelid
+        WHERE relnamespace = 'public'::regnamespace AND indisunique AND indpred IS NOT NULL
+    """).fetchall()
+    assert {name for (name,) in rules} - set(REFUSED.values()) == set()
+
+
+def test_a_withdrawn_alert_makes_room_for_a_new_one(company: Conn) -> None:
+    company.execute("UPDATE alert SET state = 'withdrawn'")
+    for state in ("withdrawn", "open"):
+        company.execute(f"{ALERT} VALUES (1, 1, 'late', now(), %s, 'r', now(), now())", (state,))
+    assert company.execute("SELECT count(*) FROM alert").fetchone() == (3,)
+
+
+def test_a_line_may_be_closed_by_receipt_and_cancellation_together(company: Conn) -> None:
+    company.execute("UPDATE resupply_line SET received = 5, cancelled = 0")
+
+
+def test_dropping_a_tour_keeps_its_visits_and_drops_its_alerts(company: Conn) -> None:
+    company.execute("UPDATE visit SET stop_id = 1")
+    company.execute("DELETE FROM tour")
+    assert company.execute("SELECT stop_id FROM visit").fetchall() == [(None,)]
+    assert company.execute("SELECT * FROM alert").fetchall() == []
