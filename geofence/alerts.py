@@ -7,8 +7,9 @@
 | cleared   | reopen: open             | correct the arrival      | withdraw: withdrawn         |
 
 A withdrawn alert is history: it stays as it is, and the stop counts as having none. Facts are
-always kept; only news younger than 15 minutes is published, so that a day of backlog does not call
-out the planners. A clock tick asks about stops of which no message tells.
+always kept; but planners are told of a missed window only within 15 minutes of its end, so that a
+day of backlog does not call them out, and of its end only if they were told of its beginning. A
+clock tick asks about stops of which no message tells.
 """
 
 from dataclasses import dataclass
@@ -24,11 +25,12 @@ FRESH_MS: Final = 15 * 60_000
 
 @dataclass(frozen=True, slots=True)
 class LateAlert:
-    """The live alert of one stop. Times are ms since 1970 UTC."""
+    """The live alert of one stop. Times are ms since 1970 UTC; `told` is whether planners know."""
 
     stop_id: int
     state: AlertState
     arrived_at: int | None
+    told: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +62,14 @@ def judge(
     if arrived_at is None and now > stop.window_end:
         return _not_arrived(stop, alert, now)
     if arrived_at is not None and arrived_at > stop.window_end:
-        return _arrived_late(stop, arrived_at, alert, now)
+        return _arrived_late(stop, arrived_at, alert)
     if alert is None:
         return None
     reason = "the van had arrived in time" if arrived_at is not None else "the window is not over"
     was_known = "raised" if alert.state == "open" else "cleared"
-    return AlertChange(
-        stop, "withdrawn", arrived_at, f"{reason}; {was_known} on what was known then",
-        is_new=False, news="withdrawn",
-    )  # fmt: skip
+    reason = f"{reason}; {was_known} on what was known then"
+    news: News | None = "withdrawn" if alert.told else None
+    return AlertChange(stop, "withdrawn", arrived_at, reason, is_new=False, news=news)
 
 
 def _not_arrived(stop: Stop, alert: LateAlert | None, now: int) -> AlertChange | None:
@@ -79,13 +80,11 @@ def _not_arrived(stop: Stop, alert: LateAlert | None, now: int) -> AlertChange |
     return AlertChange(stop, "open", None, reason, is_new=alert is None, news=news)
 
 
-def _arrived_late(
-    stop: Stop, arrived_at: int, alert: LateAlert | None, now: int
-) -> AlertChange | None:
+def _arrived_late(stop: Stop, arrived_at: int, alert: LateAlert | None) -> AlertChange | None:
     if alert is not None and alert.state == "cleared" and alert.arrived_at == arrived_at:
         return None
     minutes = -(-(arrived_at - stop.window_end) // 60_000)
-    was_open = alert is not None and alert.state == "open"
-    news: News | None = "cleared" if was_open and now - arrived_at <= FRESH_MS else None
+    told = alert is not None and alert.state == "open" and alert.told
+    news: News | None = "cleared" if told else None
     reason = f"arrived {minutes} min after the window ended"
     return AlertChange(stop, "cleared", arrived_at, reason, is_new=alert is None, news=news)

@@ -494,7 +494,7 @@ FROM staged JOIN tour ON tour.code = staged.tour
 ON CONFLICT ON CONSTRAINT stop_position_once DO UPDATE SET
   site_id = excluded.site_id, window_start = excluded.window_start,
   window_end = excluded.window_end, planned_duration_s = excluded.planned_duration_s,
-  work_order = excluded.work_order
+  work_order = excluded.work_order, judged = false
 WHERE (kept.site_id, kept.window_start, kept.window_end, kept.planned_duration_s, kept.work_order)
   IS DISTINCT FROM (excluded.site_id, excluded.window_start, excluded.window_end,
                     excluded.planned_duration_s, excluded.work_order)

@@ -18,8 +18,8 @@ from storage.copy import binary_rows, timestamps
 from storage.pool import Connection
 from storage.settings import as_datetime
 
-#: The local day of a moment lies within this of it, in any time zone.
-DAY_AROUND = timedelta(days=1)
+#: The local day of a moment lies within this of it, in any time zone; one day a year has 25 hours.
+DAY_AROUND = timedelta(hours=25)
 
 STAGING = """
 CREATE TEMP TABLE fix_in (
@@ -55,22 +55,30 @@ WHERE fix_time <= through
 GROUP BY van_id
 """
 
+# Read back from the table, so that it is the newest whatever won a key; a van whose only fixes are
+# at null island has no position.
 NEWEST = """
+WITH newest AS (
+  SELECT vans.van_id AS van, fix.*
+  FROM (SELECT DISTINCT van_id FROM fix_in) AS vans
+  LEFT JOIN LATERAL (
+    SELECT * FROM fix
+    WHERE fix.van_id = vans.van_id AND (latitude_deg, longitude_deg) <> (0, 0)
+    ORDER BY fix_time DESC LIMIT 1
+  ) AS fix ON true
+), gone AS (
+  DELETE FROM van_position USING newest
+  WHERE van_position.van_id = newest.van AND newest.fix_time IS NULL
+)
 INSERT INTO van_position
 SELECT van_id, fix_time, latitude_deg, longitude_deg, speed_mps, bearing_deg, ignition,
        received_time
-FROM (
-  SELECT van_id, max(fix_time) AS fix_time
-  FROM fix_in
-  WHERE (latitude_deg, longitude_deg) <> (0, 0)
-  GROUP BY van_id
-) AS newest JOIN fix USING (van_id, fix_time)
+FROM newest WHERE fix_time IS NOT NULL
 ON CONFLICT (van_id) DO UPDATE SET
   fix_time = excluded.fix_time, latitude_deg = excluded.latitude_deg,
   longitude_deg = excluded.longitude_deg, speed_mps = excluded.speed_mps,
   bearing_deg = excluded.bearing_deg, ignition = excluded.ignition,
   received_time = excluded.received_time
-WHERE excluded.fix_time >= van_position.fix_time
 """
 
 # A departure is a place to read again from if the fix that proved it was settled before the late
@@ -122,15 +130,15 @@ JOIN unnest(%s::int[], %s::date[], %s::date[]) AS wanted (van_id, since, until) 
 WHERE service_date BETWEEN since AND until
 """
 
-#: Stops whose window has ended in the last day, unmet and without an alert.
+#: Stops whose window has ended unmet, and of which neither the clock nor an alert has told yet.
 DUE = f"""{STOP_COLUMNS}
-WHERE window_end < %(now)s AND window_end >= %(now)s - INTERVAL '1 day'
+WHERE window_end < %s AND NOT judged
   AND NOT EXISTS (SELECT FROM visit WHERE visit.stop_id = stop.stop_id)
   AND NOT EXISTS (SELECT FROM alert WHERE alert.stop_id = stop.stop_id AND state <> 'withdrawn')
 """
 
 ALERTS = """
-SELECT stop_id, state, (extract(epoch FROM arrived_at) * 1000)::bigint AS arrived_at
+SELECT stop_id, state, (extract(epoch FROM arrived_at) * 1000)::bigint AS arrived_at, told
 FROM alert WHERE stop_id = ANY(%s) AND kind = 'late' AND state <> 'withdrawn'
 """
 
@@ -150,14 +158,14 @@ ON CONFLICT (van_id) DO UPDATE SET through = excluded.through, state = excluded.
 """
 
 RAISE_ALERT = """
-INSERT INTO alert (van_id, stop_id, kind, due_at, arrived_at, state, reason, raised_time,
+INSERT INTO alert (van_id, stop_id, kind, due_at, arrived_at, state, reason, told, raised_time,
                    changed_time)
-VALUES (%s, %s, 'late', %s, %s, %s, %s, %s, %s)
+VALUES (%s, %s, 'late', %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (stop_id, kind) WHERE state <> 'withdrawn' DO NOTHING
 """
 
 CHANGE_ALERT = """
-UPDATE alert SET arrived_at = %s, state = %s, reason = %s, changed_time = %s
+UPDATE alert SET arrived_at = %s, state = %s, reason = %s, told = told OR %s, changed_time = %s
 WHERE stop_id = %s AND kind = 'late' AND state <> 'withdrawn'
 """
 
@@ -304,8 +312,18 @@ async def load_alerts(conn: Connection, stop_ids: Sequence[int]) -> dict[int, La
 async def load_due_stops(conn: Connection, now: int) -> list[Stop]:
     """Return the stops whose window has ended unmet and of which no alert tells yet."""
     async with conn.cursor(row_factory=class_row(Stop)) as cursor:
-        await cursor.execute(DUE, {"now": as_datetime(now)})
+        await cursor.execute(DUE, (as_datetime(now),))
         return await cursor.fetchall()
+
+
+async def mark_judged(conn: Connection, now: int) -> None:
+    """Remember that the clock has judged every stop whose window has ended.
+
+    From then on only messages can change what is true of it, and they judge its day again.
+    """
+    await conn.execute(
+        "UPDATE stop SET judged = true WHERE window_end < %s AND NOT judged", (as_datetime(now),)
+    )
 
 
 async def write_visits(conn: Connection, visits: Iterable[Visit], gone: Iterable[Visit]) -> None:
@@ -355,14 +373,14 @@ async def write_alerts(conn: Connection, changes: Sequence[AlertChange], now: in
             RAISE_ALERT,
             [
                 (c.stop.van_id, c.stop.stop_id, as_datetime(c.stop.window_end),
-                 _moment(c.arrived_at), c.state, c.reason, moment, moment)
+                 _moment(c.arrived_at), c.state, c.reason, c.news is not None, moment, moment)
                 for c in changes if c.is_new
             ],
         )  # fmt: skip
         await cursor.executemany(
             CHANGE_ALERT,
             [
-                (_moment(c.arrived_at), c.state, c.reason, moment, c.stop.stop_id)
+                (_moment(c.arrived_at), c.state, c.reason, c.news is not None, moment, c.stop.stop_id)
                 for c in changes if not c.is_new
             ],
         )  # fmt: skip

@@ -234,6 +234,7 @@ async def tick(conn: Connection, reference: Reference, now: int) -> int:
     live = await geofence.store.load_alerts(conn, [stop.stop_id for stop in due])
     raised = rules.tick(due, live, now)
     await geofence.store.write_alerts(conn, raised, now)
+    await geofence.store.mark_judged(conn, now)
     orders = await stock_tracker.store.make_orders(conn, now)
     await put_outbox(
         conn,

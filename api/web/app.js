@@ -1,7 +1,7 @@
 // The page: figures on top, tables below, all from the live stream. What opens is fetched.
 
 import { element, setStatus, setText, setTwoLines } from "./dom.js";
-import { count, day, duration, kmh, longDay, place, rate, time, timeOfDay } from "./format.js";
+import { count, day, duration, kmh, longDay, place, rate, span, time, timeOfDay } from "./format.js";
 import { follow } from "./live.js";
 import { map } from "./map.js";
 import { words } from "./strings.js";
@@ -298,10 +298,10 @@ function renderFigures(overview) {
   for (const [name, tile] of figures) {
     const value = overview[name];
     const text = name === "messages_per_s" ? words.perSecond(rate(value))
-      : name === "lag_p99_ms" ? (value === null ? words.none : words.underMillis(count(value)))
+      : name === "lag_p99_ms" ? (value === null ? words.none : words.under(span(value)))
       : count(value);
     setText(tile.value, text);
-    setText(tile.note, words.figures[name][1](overview));
+    setText(tile.note, words.figures[name][1](overview, span));
     tile.box.classList.toggle(`is-${LATE_FIGURES[name]}`, name in LATE_FIGURES && value > 0);
   }
 }

@@ -40,5 +40,8 @@ export function duration(seconds) {
   return words.days(Math.floor(hours / 24), hours % 24);
 }
 
+/** A span that is short: milliseconds, from one second on in seconds. */
+export const span = (ms) => (ms < 1000 ? words.millis(ms) : words.seconds(integer.format(ms / 1000)));
+
 export const place = (fix) => `${fix.latitude_deg.toFixed(3)}, ${fix.longitude_deg.toFixed(3)}`;
 export const kmh = (mps) => (mps === null ? words.none : integer.format(mps * 3.6));

@@ -20,10 +20,11 @@ export const words = {
     orders_open: ["Orders", () => "not yet received"],
     rejected_24h: ["Rejected", () => "messages in 24 h"],
     messages_per_s: ["Messages", () => "last minute"],
-    lag_p99_ms: ["Lag", (f) => (f.lag_p50_ms === null ? "no message" : `99 %; half < ${f.lag_p50_ms} ms`)],
+    lag_p99_ms: ["Lag", (f, span) => (f.lag_p50_ms === null ? "no message" : `99 %; half < ${span(f.lag_p50_ms)}`)],
   },
   perSecond: (n) => `${n}/s`,
-  underMillis: (ms) => `< ${ms} ms`,
+  millis: (ms) => `${ms} ms`,
+  under: (text) => `< ${text}`,
   none: "–",
   unknown: "unknown",
   vanStates: {

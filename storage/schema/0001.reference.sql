@@ -126,10 +126,12 @@ CREATE TABLE stop (
   window_end timestamptz NOT NULL,
   planned_duration_s integer NOT NULL,
   work_order text,
+  judged boolean NOT NULL DEFAULT false,
   CONSTRAINT stop_position_once UNIQUE (tour_id, position),
   CONSTRAINT stop_window_ordered CHECK (window_start < window_end)
 );
-CREATE INDEX stop_by_window_end ON stop (window_end);
+CREATE INDEX stop_not_judged ON stop (window_end) WHERE NOT judged;
+COMMENT ON COLUMN stop.judged IS 'The clock has seen the window end, and raised what was to raise.';
 COMMENT ON TABLE stop IS 'A planned visit: arrive between window_start and window_end.';
 
 CREATE TABLE reference_version (

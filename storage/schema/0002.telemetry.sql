@@ -84,9 +84,11 @@ CREATE TABLE alert (
   arrived_at timestamptz,
   state text NOT NULL CHECK (state IN ('open', 'cleared', 'withdrawn')),
   reason text NOT NULL,
+  told boolean NOT NULL,
   raised_time timestamptz NOT NULL,
   changed_time timestamptz NOT NULL
 );
+COMMENT ON COLUMN alert.told IS 'Planners were sent it: it was news when it was raised.';
 CREATE UNIQUE INDEX alert_one_live ON alert (stop_id, kind) WHERE state <> 'withdrawn';
 CREATE INDEX alert_by_van ON alert (van_id, due_at);
 COMMENT ON TABLE alert IS
