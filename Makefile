@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run check test lock docs clean
@@ -15,14 +16,18 @@ setup: .venv/.installed  ## install into .venv from the hash-pinned lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Cordée needs Python 3.11 or newer; name one with: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements.lock
-	$(BIN)/python -m pip install --disable-pip-version-check --no-build-isolation --no-deps -q -e .
+	$(PIP) --require-hashes -r requirements.lock
+	$(PIP) --no-build-isolation --no-deps -q -e .
+	@touch $@
+
+.venv/.tools: .venv/.installed requirements-dev.lock
+	$(PIP) --require-hashes -r requirements-dev.lock
 	@touch $@
 
 run: setup  ## start the whole system with a simulated fleet, and print the address to open
 	$(BIN)/cordee demo
 
-check: setup  ## formatting, lint, types, import layers, compose file, lock and generated pages are current
+check: .venv/.tools  ## formatting, lint, types, import layers, compose file, lock and generated pages are current
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -31,19 +36,20 @@ check: setup  ## formatting, lint, types, import layers, compose file, lock and 
 	$(BIN)/python tools/lock.py --check
 	$(BIN)/cordee docs --check
 
-test: setup browser  ## every test, on real servers
+test: browser  ## every test, on real servers
 	$(BIN)/pytest
 
 .PHONY: browser
-browser: setup
+browser: .venv/.tools
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
 		command -v google-chrome >/dev/null || $(BIN)/playwright install chromium
 
-lock: setup  ## write requirements.lock anew from pyproject.toml
+lock: .venv/.tools  ## write requirements.lock anew from pyproject.toml
 	$(BIN)/python tools/lock.py
 
-docs: setup  ## write docs/WIRE.md, its schemas and docs/SETTINGS.md anew from the code
+docs: setup  ## write the generated pages of docs/ anew: wire contract, settings, schema
 	$(BIN)/cordee docs
+	$(BIN)/python -m ops.schema_page > docs/SCHEMA.md
 
 clean:  ## remove what `make run` keeps (the demo's data), not .venv
 	$(BIN)/cordee clean

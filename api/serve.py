@@ -64,8 +64,9 @@ class Server(uvicorn.Server):
 def make_server(settings: Settings, *, allow_remote: bool = False) -> Server:
     """Return a server that is ready to run at `settings.api_host` and `settings.api_port`.
 
-    On a loopback address it answers only requests that name one, so that a web page elsewhere
-    cannot reach it through a name that resolves to this machine (DNS rebinding).
+    On a loopback address it answers only requests that name one, elsewhere those that name one of
+    `settings.api_names`, so that a web page elsewhere cannot reach it through a name that resolves
+    to this machine (DNS rebinding).
 
     Raises:
         NotLoopbackError: See `check_address`.
@@ -73,8 +74,9 @@ def make_server(settings: Settings, *, allow_remote: bool = False) -> Server:
     check_address(settings.api_host, allow_remote=allow_remote)
     api = create_app(settings)
     guarded: ASGIApp = api
-    if not allow_remote:
-        guarded = TrustedHostMiddleware(api, allowed_hosts=LOOPBACK_NAMES, www_redirect=False)
+    names = settings.api_names.split(",") if settings.api_names else []
+    if names or not allow_remote:
+        guarded = TrustedHostMiddleware(api, names or LOOPBACK_NAMES, www_redirect=False)
     config = uvicorn.Config(
         guarded,
         host=settings.api_host,

@@ -60,7 +60,7 @@ class Scan(msgspec.Struct, frozen=True):
     t: TimeMs
     intent: Intent
     code: ShortText | None = None
-    code_b64: Annotated[bytes, Meta(max_length=200)] | None = None
+    code_b64: Annotated[bytes, Meta(max_length=198)] | None = None
     aim_id: ShortText | None = None
     qty: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
     work_order: ShortText | None = None
@@ -220,6 +220,40 @@ CONTRACT: Final = (
         "owntracks/{van}/{device}", "app", (OwnTracksLocation, OwnTracksTransition, OwnTracksLwt)
     ),
 )
+
+_T: Final = 1_790_000_000_000
+_ORDER: Final = ResupplyOrder(
+    order="R-20260921-1400-van-017",
+    warehouse="WH-NORD",
+    van="van-017",
+    mode="home",
+    cutoff_t=_T,
+    lines=[OrderLine("P-0042", "Fusible 10 A", 10, "1 on board and 0 on order")],
+)
+_ALERT: Final = Alert(
+    van="van-017", kind="late", state="cleared", site="S-01203", tour="T-1", stop=3, due_t=_T,
+    reason="arrived 4 min after the window ended", arrived_t=_T + 240_000,
+)  # fmt: skip
+
+#: One payload of each kind with every field used: for readers of docs/WIRE.md, and for tests.
+EXAMPLES: Final[tuple[msgspec.Struct, ...]] = (
+    Position(_T, 48.8584, 2.2945, 6.0, 13.9, 271.5, ignition=True, odometer_m=120_345_500.0,
+             battery_pct=87.0),
+    Scan("f3a9c1", 17, _T, "transfer", code="4006381333931", aim_id="]E0", qty=2,
+         work_order="W-88", counterpart="van-021", lot="L7", user="a.roux"),
+    Status("online", _T, "on"),
+    Receipt("f3a9c1", 17),
+    InboxMessage("m-1", _T, "count_request", "Please count these two.",
+                 "R-20260921-1400-van-017", ["P-0042", "P-0107"]),
+    OrderEvent(_ORDER.order, "urn:cordee:ingest", "cordee.order.sent.v1",
+               "2026-09-21T14:13:20.000+00:00", _ORDER.order, _ORDER),
+    AlertEvent("late-903-cleared-1790000000000", "urn:cordee:ingest", "cordee.alert.cleared.v1",
+               "2026-09-21T14:13:20.000+00:00", "van-017", _ALERT),
+    OwnTracksLocation(48.8584, 2.2945, 1_790_000_000, 6.0, 50.0, 271.0, 87.0, ign=True,
+                      odometer=120_345.5),
+    OwnTracksTransition(1_790_000_000, "enter", 6.0, 48.8584, 2.2945),
+    OwnTracksLwt(1_790_000_000),
+)  # fmt: skip
 
 #: What ingest subscribes to: the contract's topics that vans, tablets and apps send.
 SUBSCRIPTIONS: Final = (

@@ -16,6 +16,7 @@ from api.serve import serve
 from ops import demo as demos
 from ops import doctor as doctors
 from ops import embedded, fleet, imports, papers, replays, seeds
+from ops import health as healths
 from storage.settings import Settings
 
 FOLDER = Path(".cordee")
@@ -109,9 +110,11 @@ def migrate() -> None:
 @click.option("--sites", type=int, default=20_000, show_default=True)
 @click.option("--seed", "number", type=int, default=1, show_default=True)
 def seed(world_file: Path, vans: int, sites: int, number: int) -> None:
-    """Import a simulated world once, and write what it is made of to a file for `simulate`."""
-    world = seeds.new_world(number, vans, sites)
-    seeds.seed(Settings(), world_file, world, click.echo)
+    """Import a simulated world once, today's tours each time, and write the world's file."""
+    asked, settings = seeds.new_world(number, vans, sites), Settings()
+    world = seeds.read_world(world_file) or asked
+    seeds.seed(settings, world_file, world, click.echo)
+    seeds.import_tours(settings, world_file.parent, world, asked.first_day)
 
 
 @main.command("import")
@@ -149,6 +152,14 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
         report.write_text(text + "\n")
     click.echo(text)
     sys.exit(0 if outcome["as_expected"] else 1)
+
+
+@main.command()
+@click.argument("service", type=click.Choice(["ingest", "relay"]))
+def health(service: str) -> None:
+    """Exit with 0 if SERVICE is at work on this machine: the health check of compose."""
+    if words := healths.complaint(Settings(), service):
+        raise click.ClickException(words)
 
 
 @main.command()

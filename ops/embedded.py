@@ -22,8 +22,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.request import urlopen
 
 import psycopg
 import psycopg.sql
@@ -44,6 +46,7 @@ NATS_SERVER = Path(sys.executable).parent / "nats-server"
 NATS_CONFIG = """
 server_name: cordee
 listen: "127.0.0.1:{client_port}"
+http: "127.0.0.1:{monitor_port}"
 max_payload: 4MB
 pid_file: "{folder}/nats.pid"
 jetstream {{ store_dir: "{folder}/jetstream", sync_interval: 1s }}
@@ -144,6 +147,7 @@ def wait_until(ready: Callable[[], bool], child: Child, within_s: float = READY_
                 f"{child.name} was not ready within {within_s:g} s.\n{child.last_words()}"
             )
         time.sleep(0.02)
+    child.check()
 
 
 def listens(port: int) -> Callable[[], bool]:
@@ -152,6 +156,23 @@ def listens(port: int) -> Callable[[], bool]:
     def ask() -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
             return True
+        return False
+
+    return ask
+
+
+def says_healthy(monitor_port: int) -> Callable[[], bool]:
+    """Return a question: does the NATS Server that we started call itself healthy?
+
+    Only it knows this port, so another server on its MQTT port is not taken for it.
+    """
+
+    def ask() -> bool:
+        with (
+            contextlib.suppress(OSError),
+            urlopen(f"http://127.0.0.1:{monitor_port}/healthz", timeout=1) as answer,
+        ):
+            return bool(answer.status == HTTPStatus.OK)
         return False
 
     return ask
@@ -263,13 +284,19 @@ def start_nats(folder: Path, port: int | None = None) -> tuple[Child, int]:
         ServerError: It did not start; the message ends with the end of its log.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    mqtt_port = port or free_port()
+    mqtt_port, monitor_port = port or free_port(), free_port()
     config = folder / "nats.conf"
     config.write_text(
-        NATS_CONFIG.format(client_port=free_port(), mqtt_port=mqtt_port, folder=folder.resolve())
+        NATS_CONFIG.format(
+            client_port=free_port(),
+            monitor_port=monitor_port,
+            mqtt_port=mqtt_port,
+            folder=folder.resolve(),
+        )
     )
     child = start("NATS Server", [NATS_SERVER, "-c", config.resolve()], folder / "nats.log")
-    wait_until(listens(mqtt_port), child)
+    is_healthy, does_listen = says_healthy(monitor_port), listens(mqtt_port)
+    wait_until(lambda: is_healthy() and does_listen(), child)
     return child, mqtt_port
 
 

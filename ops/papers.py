@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ingest.messages import BACKLOG_MAX, CONTRACT, Topic
+from ingest.messages import BACKLOG_MAX, CONTRACT, EXAMPLES, Topic
 from storage.settings import Settings
 
 NOTICE = "<!-- Written by `make docs`. Change the code instead. -->"
@@ -38,7 +39,10 @@ def _payloads() -> Iterator[type[msgspec.Struct]]:
 
 def schema(struct: type[msgspec.Struct]) -> str:
     """Return the JSON Schema of a payload."""
-    return json.dumps(msgspec.json.schema(struct), indent=2) + "\n"
+    made = msgspec.json.schema(struct)
+    for part in made["$defs"].values():  # compilers differ in whether they strip the indentation
+        part["description"] = cleandoc(part["description"])
+    return json.dumps(made, indent=2) + "\n"
 
 
 def wire() -> str:
@@ -79,7 +83,8 @@ def _topic_row(topic: Topic) -> str:
 def _struct_lines(struct: type[msgspec.Struct]) -> Iterator[str]:
     parts = msgspec.json.schema(struct)["$defs"]
     main = parts.pop(struct.__name__)
-    yield f"**{struct.__name__}.** {(struct.__doc__ or '').split('.', 1)[0].strip('`')}."
+    words = " ".join(cleandoc(struct.__doc__ or "").split())
+    yield f"**{struct.__name__}.** {words}"
     yield ""
     yield "| field | type | needed |"
     yield "| --- | --- | --- |"
@@ -91,6 +96,11 @@ def _struct_lines(struct: type[msgspec.Struct]) -> Iterator[str]:
         yield f"{name}: " + ", ".join(
             f"`{field}` {_type_words(kind)}" for field, kind in part["properties"].items()
         )
+    example = next(message for message in EXAMPLES if isinstance(message, struct))
+    yield ""
+    yield "```json"
+    yield msgspec.json.format(msgspec.json.encode(example), indent=2).decode()
+    yield "```"
 
 
 def _type_words(field: dict[str, Any]) -> str:
@@ -107,6 +117,8 @@ def _type_words(field: dict[str, Any]) -> str:
         for key, sign in (("minimum", "≥"), ("maximum", "≤"))
         if key in field
     ]
+    if "minLength" in field:
+        limits.append("not empty")
     if "maxLength" in field:
         limits.append(f"at most {field['maxLength']} characters")
     kind = "base64" if field.get("contentEncoding") == "base64" else str(field.get("type", "any"))

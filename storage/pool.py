@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import psycopg
 import yoyo
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
@@ -55,10 +56,17 @@ async def connect(
 
 
 def migrate(database_url: str) -> list[str]:
-    """Apply the migrations that this database lacks and return their names, oldest first."""
-    with yoyo.get_backend(database_url.replace("postgresql://", "postgresql+psycopg://", 1)) as to:
-        migrations = yoyo.read_migrations(str(SCHEMA))
-        with to.lock():
-            missing = to.to_apply(migrations)
-            to.apply_migrations(missing)
-            return [migration.id for migration in missing]
+    """Apply the migrations that this database lacks and return their names, oldest first.
+
+    One at a time, whoever calls. yoyo's own lock is a row that outlives a killed process; ours ends
+    with the connection, and whoever holds it may clear that row.
+    """
+    url = database_url.replace("postgresql://", "postgresql+psycopg://", 1)
+    with psycopg.connect(database_url, autocommit=True) as guard:
+        guard.execute("SELECT pg_advisory_lock(hashtext('cordee migrate'))")
+        with yoyo.get_backend(url) as database:
+            database.break_lock()
+            with database.lock():
+                missing = database.to_apply(yoyo.read_migrations(str(SCHEMA)))
+                database.apply_migrations(missing)
+                return [migration.id for migration in missing]

@@ -47,6 +47,11 @@ class Settings(BaseSettings):
         description="Let the API listen on an address that other machines reach; there is no"
         " sign-in yet, so put a proxy with one before it.",
     )
+    api_names: str = Field(
+        default="",
+        description="Names by which requests may address an API that other machines reach,"
+        " separated by commas; empty for any. On loopback only its own names are answered.",
+    )
     postgres_programs: str = Field(
         default="",
         description="Folder of PostgreSQL's programs for `cordee demo` and the tests; empty for"

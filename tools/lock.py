@@ -1,45 +1,53 @@
-"""Write requirements.lock from pyproject.toml, or check that it is current.
+"""Write the lock files from pyproject.toml, or check that they are current.
 
-The lock pins every package with its hashes for every platform and Python that the project supports,
-and names no index. `--check` resolves again with today's lock as the preference, so that a newer
-release on the index does not fail the check, but a changed dependency does.
+`requirements.lock` is what running needs, `requirements-dev.lock` what working on Cordée needs
+besides. Both pin every package with its hashes for every platform and Python that the project
+supports, and name no index. `--check` resolves again with today's locks as the preference, so that a
+newer release on the index does not fail the check, but a changed dependency does.
 """
 
+import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-LOCK = Path("requirements.lock")
+LOCKS = {
+    "requirements.lock": ("--group", "build"),
+    "requirements-dev.lock": (
+        *("--group", "build", "--group", "dev"),
+        *("--constraints", "requirements.lock"),
+    ),
+}
 
 
-def resolve(output: Path) -> None:
-    """Resolve pyproject.toml into `output`, keeping the versions that `output` already pins."""
-    subprocess.run(  # noqa: S603 - every argument is ours
-        [
-            Path(sys.executable).with_name("uv"),
-            *("pip", "compile", "pyproject.toml", "--group", "dev", "--universal"),
-            *("--python-version", "3.11", "--generate-hashes", "--no-header", "--no-annotate"),
-            *("--no-emit-index-url", "--no-emit-find-links", "--quiet", "--output-file", output),
-        ],
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+def resolve(folder: Path) -> None:
+    """Write the locks into `folder`, keeping the versions that they pin there already."""
+    uv = Path(sys.executable).with_name("uv")
+    shape = ("--universal", "--python-version", "3.11", "--generate-hashes")
+    quiet = ("--no-header", "--no-annotate", "--no-emit-index-url", "--no-emit-find-links", "-q")
+    for name, groups in LOCKS.items():
+        subprocess.run(  # noqa: S603 - every argument is ours
+            [uv, "pip", "compile", "pyproject.toml", *groups, *shape, *quiet, "-o", folder / name],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
 
 
 def main() -> int:
-    """Return 0 when the lock is written, or is current."""
+    """Return 0 when the locks are written, or are current."""
     if "--check" not in sys.argv:
-        resolve(LOCK)
+        resolve(Path())
         return 0
-    with tempfile.TemporaryDirectory() as folder:
-        fresh = Path(folder) / LOCK.name
-        fresh.write_bytes(LOCK.read_bytes())
+    with tempfile.TemporaryDirectory() as name:
+        fresh = Path(name)
+        for lock in LOCKS:
+            shutil.copy(lock, fresh)
         resolve(fresh)
-        if fresh.read_bytes() == LOCK.read_bytes():
-            return 0
-    print("requirements.lock is behind pyproject.toml: run `make lock`")  # noqa: T201
-    return 1
+        stale = [lock for lock in LOCKS if Path(lock).read_bytes() != (fresh / lock).read_bytes()]
+    for lock in stale:
+        print(f"{lock} is behind pyproject.toml: run `make lock`")  # noqa: T201
+    return len(stale)
 
 
 if __name__ == "__main__":

@@ -84,7 +84,7 @@ CREATE TABLE alert (
   arrived_at timestamptz,
   state text NOT NULL CHECK (state IN ('open', 'cleared', 'withdrawn')),
   reason text NOT NULL,
-  told boolean NOT NULL,
+  told boolean NOT NULL DEFAULT false,
   raised_time timestamptz NOT NULL,
   changed_time timestamptz NOT NULL
 );

@@ -431,7 +431,6 @@ async def test_opening_counts_carry_the_key_of_their_file_and_line(filled: Conne
     assert found == [("import", 32, 2, ""), ("import", 32, 3, "")]
 
 
-
 async def test_stock_at_its_reorder_point_is_proposed_by_the_import(filled: Connection) -> None:
     await load(filled, "stock", FILES["stock"].replace("I-1,5,", "I-1,2,"))
     proposed = await rows(filled, "SELECT ref, qty FROM proposal JOIN item USING (item_id)")

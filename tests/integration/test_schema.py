@@ -153,10 +153,24 @@ def conn(database_url: str) -> Iterator[Conn]:
         yield conn
 
 
+@pytest.fixture(scope="module")
+def company_url(postgres_url: str, template: str) -> Iterator[str]:
+    """A database with a company, for tests that leave it as it was."""
+    with psycopg.connect(postgres_url, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE sample_company TEMPLATE {template}")
+        url = postgres_url.rsplit("/", 1)[0] + "/sample_company"
+        with psycopg.connect(url) as filled:
+            filled.execute(COMPANY)
+        yield url
+        conn.execute("DROP DATABASE sample_company WITH (FORCE)")
+
+
 @pytest.fixture
-def company(conn: Conn) -> Conn:
-    conn.execute(COMPANY)
-    return conn
+def company(company_url: str) -> Iterator[Conn]:
+    """A connection to the company, whose changes are taken back."""
+    with psycopg.connect(company_url) as conn:
+        yield conn
+        conn.rollback()
 
 
 @pytest.fixture
@@ -222,6 +236,13 @@ def test_every_table_of_the_migrations_is_on_the_page(conn: Conn) -> None:
 
 def test_migrating_again_applies_nothing(bare_url: str) -> None:
     assert migrate(bare_url) == sorted(file.stem for file in SCHEMA.glob("*.sql"))
+    assert migrate(bare_url) == []
+
+
+def test_a_lock_that_a_killed_migration_left_behind_stops_nobody(bare_url: str) -> None:
+    migrate(bare_url)
+    with psycopg.connect(bare_url) as conn:
+        conn.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 4711)")
     assert migrate(bare_url) == []
 
 

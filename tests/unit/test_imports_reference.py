@@ -250,7 +250,9 @@ def test_a_local_window_is_refused_or_opens_for_less_than_26_hours(
         ("٤٠٠٦٣٨١٣٣٣٩٣١", "٤٠٠٦٣٨١٣٣٣٩٣١"),
     ],
 )
-def test_a_gtin_is_stored_as_14_digits_and_any_other_code_as_it_is(code: str, as_stored: str) -> None:
+def test_a_gtin_is_stored_as_14_digits_and_any_other_code_as_it_is(
+    code: str, as_stored: str
+) -> None:
     assert stored(code) == as_stored
 
 

@@ -1,0 +1,51 @@
+"""Is this container's service at work? The health check of `ingest` and `relay` in compose.
+
+A process that lives may still hang, so two things are looked at. In the database: has the service's
+main loop used one of its connections lately? Ingest ticks every second, the relay looks at the
+outbox every 5 s. At the broker: is a connection to it open in this container? Neither asks the
+service anything, so a busy service is not called sick for answering late.
+"""
+
+import socket
+from pathlib import Path
+
+import psycopg
+
+from storage.settings import Settings
+
+LOOKED_WITHIN_S = 30
+ESTABLISHED = "01"
+
+#: Of this container alone: its connections come from the address that this one comes from.
+USED_LATELY = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = %s
+  AND client_addr IS NOT DISTINCT FROM inet_client_addr()
+  AND greatest(query_start, state_change) > now() - make_interval(secs => %s)
+"""
+
+
+def is_connected(port: int) -> bool:
+    """Return whether a TCP connection to that remote port is open in this network namespace."""
+    tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
+    rows = [row.split() for t in tables if t.exists() for row in t.read_text().splitlines()[1:]]
+    return any(int(row[2].rsplit(":", 1)[1], 16) == port and row[3] == ESTABLISHED for row in rows)
+
+
+def uses_database(settings: Settings, name: str) -> bool:
+    """Return whether the service has used a connection within 30 s. Raises psycopg.Error."""
+    with psycopg.connect(settings.database_url, connect_timeout=5) as conn:
+        row = conn.execute(USED_LATELY, (f"cordee-{name}", LOOKED_WITHIN_S)).fetchone()
+    return row is not None and row[0] > 0
+
+
+def complaint(settings: Settings, name: str) -> str | None:
+    """Return what is wrong with the service, or None."""
+    try:
+        if not uses_database(settings, name):
+            return f"{name} has not used the database for {LOOKED_WITHIN_S} s"
+    except psycopg.OperationalError as error:
+        return f"{socket.gethostname()} does not reach the database: {error}"
+    if not is_connected(settings.broker_port):
+        return f"{name} has no connection to the broker"
+    return None
