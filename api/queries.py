@@ -297,14 +297,14 @@ async def stock(
         WITH home AS (
           SELECT location_id FROM location WHERE kind = 'van' AND van_id = %(van)s
         ), held AS (
-          SELECT item_id, sum(qty)::integer AS qty, max(counted_at) AS counted_at
+          SELECT item_id, sum(qty)::bigint AS qty, max(counted_at) AS counted_at
           FROM level WHERE location_id IN (SELECT location_id FROM home) GROUP BY item_id
         ), coming AS (
-          SELECT line.item_id, sum(requested - received - cancelled)::integer AS qty
-          FROM resupply_line line JOIN resupply_order o ON o.order_id = line.order_id
-          WHERE o.location_id IN (SELECT location_id FROM home)
-            AND o.state NOT IN ('received', 'cancelled')
-          GROUP BY line.item_id
+          SELECT item_id, on_order(location_id, item_id) AS qty
+          FROM (
+            SELECT DISTINCT location_id, line.item_id
+            FROM resupply_line line JOIN resupply_order USING (order_id) JOIN home USING (location_id)
+          ) AS asked
         ), wanted AS (
           SELECT line.item_id, line.reorder_point, line.order_up_to
           FROM van JOIN template_line line ON line.template_id = van.template_id

@@ -24,6 +24,7 @@ from ingest.messages import (
     OwnTracks,
     OwnTracksLocation,
     OwnTracksLwt,
+    OwnTracksTransition,
     Position,
     Scan,
     ScanKey,
@@ -116,6 +117,8 @@ _scan_key = msgspec.json.Decoder(ScanKey)
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 
 Message = TypeVar("Message")
+Objection = tuple[Reason, str]
+"""Why a message cannot be used, as a reason and in words."""
 
 #: What msgspec raises for bytes that are not what they should be.
 UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
@@ -134,6 +137,13 @@ class _Reader:
     scans: list[ledger.ScanEvent] = field(default_factory=list)
     statuses: list[StatusEvent] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+
+    def reject(self, delivery: Delivery, reason: Reason, detail: str, van_code: str | None) -> None:
+        """Keep what cannot be used, as it came."""
+        key = _key_of(delivery, van_code) if van_code and van_code in self.vans else None
+        self.rejections.append(
+            Rejection(delivery.topic, delivery.payload, reason, detail, van_code, key)
+        )
 
 
 def decode(deliveries: Sequence[Delivery], vans: Mapping[str, Van], now: int) -> Batch:
@@ -154,37 +164,72 @@ def decode(deliveries: Sequence[Delivery], vans: Mapping[str, Van], now: int) ->
 
 def _read(reader: _Reader, delivery: Delivery) -> None:
     """Read one delivery into the reader."""
-    kind: Kind[Position] | Kind[Scan] | Kind[Status] | Kind[OwnTracks]
-    match delivery.topic.split("/"):
-        case ["fleet", "v1", code, "position"]:
-            kind = POSITION
-        case ["fleet", "v1", code, "scan"]:
-            kind = SCAN
-        case ["fleet", "v1", code, "status"]:
-            kind = STATUS
-        case ["owntracks", code, _]:
-            kind = OWN_TRACKS
-        case _:
-            reader.rejections.append(_rejection(delivery, "unknown_topic", "not in the contract"))
-            return
+    kind = kind_of(delivery.topic)
+    if kind is None:
+        reader.reject(delivery, "unknown_topic", "not in the contract", None)
+        return
+    code = delivery.topic.split("/")[kind.van_level]
     van = reader.vans.get(code)
     if van is None:
         detail = f"no van has the code {code[:80]!r}: import it, then replay this message"
-        reader.rejections.append(_rejection(delivery, "unknown_van", detail, code))
-        return
-    if kind.is_backlog(delivery.payload):
+        reader.reject(delivery, "unknown_van", detail, code)
+    elif kind.is_backlog(delivery.payload):
         kind.read_backlog(reader, delivery, van)
     else:
         kind.read_one(reader, delivery, van)
 
 
+def kind_of(topic: str) -> "Kind[Position] | Kind[Scan] | Kind[Status] | Kind[OwnTracks] | None":
+    """Return how messages of a topic are read; None for a topic that is not in the contract."""
+    match topic.split("/"):
+        case ["fleet", "v1", _, "position"]:
+            return POSITION
+        case ["fleet", "v1", _, "scan"]:
+            return SCAN
+        case ["fleet", "v1", _, "status"]:
+            return STATUS
+        case ["owntracks", _, _]:
+            return OWN_TRACKS
+    return None
+
+
+def elements_of(delivery: Delivery) -> list[Delivery]:
+    """Return a backlog's elements as deliveries of their own; any other delivery alone."""
+    kind = kind_of(delivery.topic)
+    if kind is None or not kind.is_backlog(delivery.payload):
+        return [delivery]
+    try:
+        elements = _raw_list.decode(delivery.payload)
+    except UNDECODABLE:
+        return [delivery]
+    return [Delivery(delivery.topic, bytes(element)) for element in elements]
+
+
+def refusal(delivery: Delivery, detail: str) -> Rejection:
+    """Return the rejection of a message that the database has refused."""
+    kind = kind_of(delivery.topic)
+    code = delivery.topic.split("/")[kind.van_level] if kind else None
+    key = _key_of(delivery, code) if code else None
+    return Rejection(delivery.topic, delivery.payload, "refused_by_database", detail, code, key)
+
+
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[Message]):
-    """How one kind of topic is decoded, and what is made of its messages."""
+    """How one kind of topic is read.
+
+    Attributes:
+        one: Decodes an object.
+        many: Decodes an array of them; None where the contract has no backlogs.
+        van_level: Which level of the topic names the van.
+        objection: Why a message that decodes still cannot be used, given the present; or None.
+        take: Puts a sound message into the reader.
+    """
 
     one: msgspec.json.Decoder[Message]
     many: msgspec.json.Decoder[list[Message]] | None
-    read: Callable[[_Reader, Delivery, Van, Message], None]
+    van_level: int
+    objection: Callable[[Message, int], Objection | None]
+    take: Callable[[_Reader, Van, Message], None]
 
     def is_backlog(self, payload: bytes) -> bool:
         """Whether a payload is an array where the contract allows one."""
@@ -195,43 +240,56 @@ class Kind(Generic[Message]):
         try:
             message = self.one.decode(delivery.payload)
         except UNDECODABLE as error:
-            key = _key_of(delivery, van)
-            reader.rejections.append(_rejection(delivery, "bad_payload", str(error), van.code, key))
+            reader.reject(delivery, "bad_payload", str(error), van.code)
             return
-        self.read(reader, delivery, van, message)
+        if (objection := self.objection(message, reader.now)) is not None:
+            reader.reject(delivery, *objection, van.code)
+        else:
+            self.take(reader, van, message)
 
     def read_backlog(self, reader: _Reader, delivery: Delivery, van: Van) -> None:
-        """Read a payload that is an array: at once if all is sound, else element by element."""
-        try:
-            messages = self.many.decode(delivery.payload) if self.many else []
-        except UNDECODABLE:
-            self._read_elements(reader, delivery, van)
+        """Read a payload that is an array: at once if all of it is sound, else one by one."""
+        messages = self._all_sound(delivery.payload, reader.now)
+        if messages is not None:
+            for message in messages:
+                self.take(reader, van, message)
             return
-        if len(messages) > BACKLOG_MAX:
-            detail = f"{len(messages)} elements; send at most {BACKLOG_MAX} in one message"
-            reader.rejections.append(_rejection(delivery, "backlog_too_long", detail, van.code))
-            return
-        for message in messages:
-            self.read(reader, delivery, van, message)
-
-    def _read_elements(self, reader: _Reader, delivery: Delivery, van: Van) -> None:
         try:
             elements = _raw_list.decode(delivery.payload)
         except UNDECODABLE as error:
-            reader.rejections.append(_rejection(delivery, "bad_payload", str(error), van.code))
+            reader.reject(delivery, "bad_payload", str(error), van.code)
             return
-        for element in elements[:BACKLOG_MAX]:
+        if len(elements) > BACKLOG_MAX:
+            detail = f"{len(elements)} elements; send at most {BACKLOG_MAX} in one message"
+            reader.reject(delivery, "backlog_too_long", detail, van.code)
+            return
+        for element in elements:
             self.read_one(reader, Delivery(delivery.topic, bytes(element)), van)
-        for element in elements[BACKLOG_MAX:]:
-            beyond = Delivery(delivery.topic, bytes(element))
-            detail = f"beyond the first {BACKLOG_MAX} elements of one message"
-            reader.rejections.append(_rejection(beyond, "backlog_too_long", detail, van.code))
+
+    def _all_sound(self, payload: bytes, now: int) -> list[Message] | None:
+        """Return an array's messages, unless it is too long or one of them cannot be used."""
+        try:
+            messages = self.many.decode(payload) if self.many else []
+        except UNDECODABLE:
+            return None
+        if len(messages) > BACKLOG_MAX:
+            return None
+        unsound = any(self.objection(message, now) is not None for message in messages)
+        return None if unsound else messages
 
 
-def _read_position(reader: _Reader, delivery: Delivery, van: Van, p: Position) -> None:
-    if p.t > reader.now + FUTURE_MS:
-        reader.rejections.append(_future(delivery, van, p.t, reader.now, msgspec.json.encode(p)))
-        return
+def _future(t: int, now: int) -> Objection | None:
+    if t <= now + FUTURE_MS:
+        return None
+    ahead_s = (t - now) / 1_000
+    return "future", f"its time is {ahead_s:.0f} s ahead of the clock: set the device's time"
+
+
+def _object_to_position(position: Position, now: int) -> Objection | None:
+    return _future(position.t, now)
+
+
+def _take_position(reader: _Reader, van: Van, p: Position) -> None:
     reader.rows.append(
         (
             van.van_id, p.t, p.lat, p.lon, _real(p.acc_m), _real(p.speed_mps),
@@ -241,23 +299,24 @@ def _read_position(reader: _Reader, delivery: Delivery, van: Van, p: Position) -
     )  # fmt: skip
 
 
-def _read_scan(reader: _Reader, delivery: Delivery, van: Van, scan: Scan) -> None:
-    raw = msgspec.json.encode(scan)
-    key = ledger.ScanKey(van.code, scan.epoch, scan.seq)
-    if scan.t > reader.now + FUTURE_MS:
-        reader.rejections.append(_future(delivery, van, scan.t, reader.now, raw, key))
-        return
+def _real(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
+def _object_to_scan(scan: Scan, now: int) -> Objection | None:
     if (scan.code is None) == (scan.code_b64 is None):
-        detail = "give either `code` or `code_b64`"
-        reader.rejections.append(
-            Rejection(delivery.topic, raw, "bad_payload", detail, van.code, key)
-        )
-        return
+        return "bad_payload", "give either `code` or `code_b64`"
+    return _future(scan.t, now)
+
+
+def _take_scan(reader: _Reader, van: Van, scan: Scan) -> None:
+    raw = msgspec.json.encode(scan)
     code = scan.code.encode() if scan.code is not None else scan.code_b64
-    counterpart = reader.vans.get(scan.counterpart or "")
+    other = reader.vans.get(scan.counterpart or "")
+    is_ours = other is not None and other.organisation_id == van.organisation_id
     reader.scans.append(
         ledger.ScanEvent(
-            key=key,
+            key=ledger.ScanKey(van.code, scan.epoch, scan.seq),
             payload_hash=int.from_bytes(blake2b(raw, digest_size=8).digest(), signed=True),
             van_id=van.van_id,
             t=scan.t,
@@ -265,29 +324,51 @@ def _read_scan(reader: _Reader, delivery: Delivery, van: Van, scan: Scan) -> Non
             code=code or b"",
             qty=scan.qty,
             lot=scan.lot or "",
-            counterpart=counterpart.code if counterpart else None,
+            counterpart=scan.counterpart if is_ours else None,
             work_order=scan.work_order,
             raw=raw,
         )
     )
 
 
-def _read_status(reader: _Reader, delivery: Delivery, van: Van, status: Status) -> None:
-    if status.t > reader.now + FUTURE_MS:
-        reader.rejections.append(_future(delivery, van, status.t, reader.now, delivery.payload))
-        return
+def _key_of(delivery: Delivery, van_code: str) -> ledger.ScanKey | None:
+    """Return the key of a scan that is otherwise unusable, if it can be read."""
+    if not delivery.topic.endswith("/scan"):
+        return None
+    try:
+        key = _scan_key.decode(delivery.payload)
+    except UNDECODABLE:
+        return None
+    return ledger.ScanKey(van_code, key.epoch, key.seq)
+
+
+def _object_to_status(status: Status, now: int) -> Objection | None:
+    return _future(status.t, now)
+
+
+def _take_status(reader: _Reader, van: Van, status: Status) -> None:
     reader.statuses.append(StatusEvent(van.van_id, status.t, status.state, status.duty))
 
 
-def _read_own_tracks(reader: _Reader, delivery: Delivery, van: Van, message: OwnTracks) -> None:
-    """Read an OwnTracks message as the fix or the status that it is."""
-    t = round(message.tst * 1_000)
+def _object_to_own_tracks(message: OwnTracks, now: int) -> Objection | None:
+    if isinstance(message, OwnTracksTransition) and (message.lat is None or message.lon is None):
+        return "unsupported_type", "a transition without a position tells nothing that is used"
+    return _future(_own_tracks_t(message), now)
+
+
+def _take_own_tracks(reader: _Reader, van: Van, message: OwnTracks) -> None:
+    """Take an OwnTracks message as the fix or the status that it is."""
+    t = _own_tracks_t(message)
     if isinstance(message, OwnTracksLwt):
-        _read_status(reader, delivery, van, Status("offline", t))
+        _take_status(reader, van, Status("offline", t))
     elif isinstance(message, OwnTracksLocation):
-        _read_position(reader, delivery, van, _position_of(message, t))
+        _take_position(reader, van, _position_of(message, t))
     elif message.lat is not None and message.lon is not None:
-        _read_position(reader, delivery, van, Position(t, message.lat, message.lon, message.acc))
+        _take_position(reader, van, Position(t, message.lat, message.lon, message.acc))
+
+
+def _own_tracks_t(message: OwnTracks) -> int:
+    return round(message.tst * 1_000)
 
 
 def _position_of(location: OwnTracksLocation, t: int) -> Position:
@@ -305,46 +386,22 @@ def _position_of(location: OwnTracksLocation, t: int) -> Position:
     )
 
 
-def _real(value: float | None) -> float:
-    return np.nan if value is None else value
-
-
-def _key_of(delivery: Delivery, van: Van) -> ledger.ScanKey | None:
-    """Return the key of a scan that is otherwise unusable, if it can be read."""
-    if not delivery.topic.endswith("/scan"):
-        return None
-    try:
-        key = _scan_key.decode(delivery.payload)
-    except UNDECODABLE:
-        return None
-    return ledger.ScanKey(van.code, key.epoch, key.seq)
-
-
-def _rejection(
-    delivery: Delivery,
-    reason: Reason,
-    detail: str,
-    van_code: str | None = None,
-    key: ledger.ScanKey | None = None,
-) -> Rejection:
-    return Rejection(delivery.topic, delivery.payload, reason, detail, van_code, key)
-
-
-def _future(
-    delivery: Delivery,
-    van: Van,
-    t: int,
-    now: int,
-    payload: bytes,
-    key: ledger.ScanKey | None = None,
-) -> Rejection:
-    detail = f"its time is {(t - now) / 1_000:.0f} s ahead of the clock: set the device's time"
-    return Rejection(delivery.topic, payload, "future", detail, van.code, key)
+POSITION: Final = Kind(
+    msgspec.json.Decoder(Position), msgspec.json.Decoder(list[Position]), 2,
+    _object_to_position, _take_position,
+)  # fmt: skip
+SCAN: Final = Kind(
+    msgspec.json.Decoder(Scan), msgspec.json.Decoder(list[Scan]), 2, _object_to_scan, _take_scan
+)
+STATUS: Final = Kind(msgspec.json.Decoder(Status), None, 2, _object_to_status, _take_status)
+OWN_TRACKS: Final[Kind[OwnTracks]] = Kind(
+    msgspec.json.Decoder(OwnTracks), None, 1, _object_to_own_tracks, _take_own_tracks
+)
 
 
 def columns(rows: Iterable[Row]) -> FixColumns:
     """Return fixes as columns in the order (van, t), of each key only the best."""
-    table = np.array(list(rows), dtype=np.float64).reshape(-1, 10)
+    table = np.array(list(rows), dtype=np.float64).reshape(-1, 10) + 0.0  # no minus zero
     made = FixColumns(
         van_id=table[:, 0].astype(np.int32),
         t_ms=table[:, 1].astype(np.int64),  # exact: ms of this century stay below 2^53
@@ -373,7 +430,7 @@ def _hash(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
 
     The mixing step is that of SplitMix64 (Steele, Lea, Flood, 2014).
     """
-    normal = np.where(np.isnan(values), np.nan, values + 0.0)  # one NaN, and no minus zero
+    normal = np.where(np.isnan(values), np.nan, values)  # one NaN
     bits = np.ascontiguousarray(normal).view(np.uint64)
     mixed = np.zeros(len(values), dtype=np.uint64)
     with np.errstate(over="ignore"):
@@ -383,11 +440,3 @@ def _hash(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
             mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             mixed ^= mixed >> np.uint64(31)
     return mixed.view(np.int64)
-
-
-POSITION: Final = Kind(
-    msgspec.json.Decoder(Position), msgspec.json.Decoder(list[Position]), _read_position
-)
-SCAN: Final = Kind(msgspec.json.Decoder(Scan), msgspec.json.Decoder(list[Scan]), _read_scan)
-STATUS: Final = Kind(msgspec.json.Decoder(Status), None, _read_status)
-OWN_TRACKS: Final[Kind[OwnTracks]] = Kind(msgspec.json.Decoder(OwnTracks), None, _read_own_tracks)

@@ -25,9 +25,12 @@ LongitudeDeg = Annotated[float, Meta(ge=-180, le=180)]
 NotNegative = Annotated[float, Meta(ge=0, le=1e9)]
 BearingDeg = Annotated[float, Meta(ge=0, le=360)]
 Percent = Annotated[float, Meta(ge=0, le=100)]
-Epoch = Annotated[str, Meta(min_length=1, max_length=64)]
+#: PostgreSQL's text holds every character but NUL.
+NO_NUL: Final = "^[^\\u0000]*$"
+Epoch = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]
 Seq = Annotated[int, Meta(ge=1, le=2**62)]
-ShortText = Annotated[str, Meta(max_length=200)]
+ShortText = Annotated[str, Meta(max_length=200, pattern=NO_NUL)]
+CodeText = Annotated[str, Meta(max_length=200)]
 
 Intent = Literal["issue", "load", "receive", "return", "transfer", "count", "scrap"]
 
@@ -59,7 +62,7 @@ class Scan(msgspec.Struct, frozen=True):
     seq: Seq
     t: TimeMs
     intent: Intent
-    code: ShortText | None = None
+    code: CodeText | None = None
     code_b64: Annotated[bytes, Meta(max_length=198)] | None = None
     aim_id: ShortText | None = None
     qty: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None

@@ -3,8 +3,9 @@
 | error                                   | what is done                                            |
 | --------------------------------------- | ------------------------------------------------------- |
 | the database is away, busy or restarts  | wait and try again, for as long as it takes             |
-| the data is refused                     | try once more, then message by message; what fails then |
-|                                         | alone becomes a rejection `refused_by_database`         |
+| the data is refused                     | try once more, then message by message, a backlog       |
+|                                         | element by element; what fails then alone becomes a     |
+|                                         | rejection `refused_by_database`                         |
 | anything else                           | a defect: crash; redelivery repairs                     |
 
 Waiting loses nothing: unacknowledged messages are the broker's, and the queue in front of the batch
@@ -21,7 +22,7 @@ import structlog
 
 from ingest import store
 from ingest.apply import Reference
-from ingest.batch import Delivery, Rejection
+from ingest.batch import Delivery, elements_of, refusal
 from storage.pool import Pool
 from storage.settings import Clock
 
@@ -34,7 +35,12 @@ WAIT_S_MIN = 0.1
 WAIT_S_MAX = 10.0
 
 #: The server's fault or the moment's; it will pass.
-PASSING = (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout)
+PASSING = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,  # a standby that is about to be promoted
+    psycopg_pool.PoolTimeout,
+)
 #: This data's fault; it will not pass.
 REFUSED = (psycopg.DataError, psycopg.IntegrityError)
 
@@ -67,20 +73,19 @@ async def persist(
             return await insist(commit, pool, deliveries, reference, now)
         except REFUSED as error:
             log.warning("the database refused a batch", error=str(error), messages=len(deliveries))
-    for delivery in deliveries:
+    for message in (part for delivery in deliveries for part in elements_of(delivery)):
         try:
-            reference = await insist(commit, pool, [delivery], reference, now)
+            reference = await insist(commit, pool, [message], reference, now)
         except REFUSED as error:
-            await insist(_reject, pool, delivery, str(error), now)
+            await insist(_reject, pool, message, str(error), now)
     if reference is None:
         return await insist(_load_reference, pool)
     return reference
 
 
-async def _reject(pool: Pool, delivery: Delivery, detail: str, now: Clock) -> None:
-    rejection = Rejection(delivery.topic, delivery.payload, "refused_by_database", detail)
+async def _reject(pool: Pool, message: Delivery, detail: str, now: Clock) -> None:
     async with pool.connection() as conn, conn.transaction():
-        await store.put_rejections(conn, [rejection], now())
+        await store.settle(conn, [], [refusal(message, detail)], now())
 
 
 async def _load_reference(pool: Pool) -> Reference:

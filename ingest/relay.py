@@ -10,6 +10,8 @@ import asyncio
 import contextlib
 
 import aiomqtt
+import psycopg
+import psycopg_pool
 import structlog
 
 from ingest.messages import QOS
@@ -26,6 +28,14 @@ SELECT outbox_id, topic, payload, retain FROM outbox
 WHERE sent_time IS NULL ORDER BY outbox_id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 
+#: What passes by itself, or by somebody starting a server again.
+PASSING = (
+    aiomqtt.MqttError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg_pool.PoolTimeout,
+)
+
 log = structlog.get_logger()
 
 
@@ -35,8 +45,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
                 await _relay(settings, pool, stop)
-            except aiomqtt.MqttError as error:
-                log.warning("lost the broker, reconnecting", error=str(error))
+            except PASSING as error:
+                log.warning("lost the broker or the database, reconnecting", error=str(error))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), RECONNECT_S)
 

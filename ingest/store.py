@@ -16,6 +16,7 @@ from geofence.visits import Reading
 from ingest import apply as rules
 from ingest.apply import Changes, Outgoing, Reference, State
 from ingest.batch import Batch, Rejection, StatusEvent, Van
+from stock_tracker.ledger import ScanKey
 from storage.pool import Connection
 from storage.settings import as_datetime
 
@@ -81,7 +82,7 @@ def _places(own: int, depot: int | None, shared: dict[str, int]) -> dict[str, in
 async def lock(conn: Connection, batch: Batch) -> None:
     """Keep a second ingest off this batch's vans, and off the ledger if it holds scans."""
     await _lock_vans(conn, batch.van_ids())
-    if batch.scans:
+    if batch.scans or any(rejection.key for rejection in batch.rejections):
         await stock_tracker.store.lock_ledger(conn)
 
 
@@ -147,21 +148,31 @@ async def write(
     if touched:
         await stock_tracker.store.refresh_levels(conn, touched)
         await stock_tracker.store.refresh_proposals(conn, {pair[:2] for pair in touched})
-    unusable = [r.key for r in batch.rejections if r.key is not None]
-    await stock_tracker.store.put_unusable(conn, unusable)
-    keys = [*(scan.key for scan in batch.scans), *unusable]
-    if keys:
-        epochs = {(key.device, key.epoch) for key in keys}
-        through = await stock_tracker.store.advance_through(conn, epochs)
-        outgoing += rules.receipt_messages(through)
-    await put_rejections(conn, batch.rejections, now)
+    await settle(conn, [scan.key for scan in batch.scans], batch.rejections, now)
     await _put_statuses(conn, changes.statuses)
     await put_outbox(conn, outgoing, now)
     await conn.execute("NOTIFY cordee")
 
 
-async def put_rejections(conn: Connection, rejections: Sequence[Rejection], now: int) -> None:
-    """Store what could not be used. The same bytes on the same topic are one row."""
+async def settle(
+    conn: Connection, scans: Sequence[ScanKey], rejections: Sequence[Rejection], now: int
+) -> None:
+    """Store what could not be used, and tell tablets how far their scans are committed.
+
+    A rejected scan whose key can be read counts as committed: it is kept here, and sending it again
+    would change nothing.
+    """
+    await _put_rejections(conn, rejections, now)
+    unusable = [rejection.key for rejection in rejections if rejection.key is not None]
+    await stock_tracker.store.put_unusable(conn, unusable)
+    epochs = {(key.device, key.epoch) for key in (*scans, *unusable)}
+    if epochs:
+        through = await stock_tracker.store.advance_through(conn, epochs)
+        await put_outbox(conn, rules.receipt_messages(through), now)
+
+
+async def _put_rejections(conn: Connection, rejections: Sequence[Rejection], now: int) -> None:
+    """Store rejections. The same bytes on the same topic are one row."""
     async with conn.cursor() as cursor:
         await cursor.executemany(
             "INSERT INTO rejected VALUES (%s, %s, %s, %s, %s, %s, %s)"

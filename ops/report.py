@@ -15,7 +15,7 @@ WHERE verdict = 'visit' AND shadowed_by IS NULL
 """
 
 LEVELS = """
-SELECT van.code, ref, sum(qty)::int
+SELECT van.code, ref, sum(qty)::bigint
 FROM level JOIN location USING (location_id) JOIN van USING (van_id) JOIN item USING (item_id)
 WHERE kind = 'van'
 GROUP BY 1, 2

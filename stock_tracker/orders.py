@@ -5,7 +5,7 @@ becomes one order for each destination and way of delivery, and its inputs are f
 code is made of the cut-off and the van, so that the same order is never made twice.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal
@@ -42,7 +42,7 @@ class Order:
     lines: Sequence[Proposed]
 
 
-def latest_cutoff(cutoff_times: Iterable[time], time_zone: str, now: datetime) -> datetime | None:
+def latest_cutoff(cutoff_times: Collection[time], time_zone: str, now: datetime) -> datetime | None:
     """Return the newest cut-off that is not after `now`, in UTC; None within a week of none.
 
     Args:
@@ -61,7 +61,7 @@ def latest_cutoff(cutoff_times: Iterable[time], time_zone: str, now: datetime) -
     return max(past, default=None)
 
 
-def _cutoffs_on(day: date, cutoff_times: Iterable[time], zone: ZoneInfo) -> list[datetime]:
+def _cutoffs_on(day: date, cutoff_times: Collection[time], zone: ZoneInfo) -> list[datetime]:
     if day.weekday() >= SATURDAY:
         return []
     return [datetime.combine(day, t, zone).astimezone(UTC) for t in cutoff_times]

@@ -72,54 +72,53 @@ UNION SELECT to_location_id, item_id, lot FROM moved
 UNION SELECT location_id, item_id, lot FROM counted
 """
 
-# Level = the latest count's quantity + all postings after it, by (t, device, epoch, seq).
+# Level = the latest count's quantity + all postings after it, by (t, device, epoch, seq). A pair of
+# which nothing is known, because what was said of it is contested, has no level.
 REFRESH_LEVELS = """
+WITH pair AS (
+  SELECT * FROM unnest(%s::int[], %s::int[], %s::text[]) AS pair (location_id, item_id, lot)
+), computed AS (
+  SELECT pair.*, coalesce(counted.qty, 0) + coalesce(moved.delta, 0) AS qty, counted.t,
+         counted.t IS NOT NULL OR moved.delta IS NOT NULL AS is_known
+  FROM pair
+  LEFT JOIN LATERAL (
+    SELECT * FROM count_line AS c
+    WHERE (c.location_id, c.item_id, c.lot) = (pair.location_id, pair.item_id, pair.lot)
+    ORDER BY t DESC, device DESC, epoch DESC, seq DESC
+    LIMIT 1
+  ) AS counted ON true
+  LEFT JOIN LATERAL (
+    SELECT sum(delta) AS delta FROM posting AS p
+    WHERE (p.location_id, p.item_id, p.lot) = (pair.location_id, pair.item_id, pair.lot)
+      AND (counted.t IS NULL OR (p.t, p.device, p.epoch, p.seq)
+                              > (counted.t, counted.device, counted.epoch, counted.seq))
+  ) AS moved ON true
+), gone AS (
+  DELETE FROM level USING computed
+  WHERE (level.location_id, level.item_id, level.lot)
+      = (computed.location_id, computed.item_id, computed.lot) AND NOT is_known
+)
 INSERT INTO level (location_id, item_id, lot, qty, counted_at)
-SELECT pair.*, coalesce(counted.qty, 0) + coalesce(moved.delta, 0), counted.t
-FROM unnest(%s::int[], %s::int[], %s::text[]) AS pair (location_id, item_id, lot)
-LEFT JOIN LATERAL (
-  SELECT * FROM count_line AS c
-  WHERE (c.location_id, c.item_id, c.lot) = (pair.location_id, pair.item_id, pair.lot)
-  ORDER BY t DESC, device DESC, epoch DESC, seq DESC
-  LIMIT 1
-) AS counted ON true
-LEFT JOIN LATERAL (
-  SELECT sum(delta) AS delta FROM posting AS p
-  WHERE (p.location_id, p.item_id, p.lot) = (pair.location_id, pair.item_id, pair.lot)
-    AND (counted.t IS NULL OR (p.t, p.device, p.epoch, p.seq)
-                            > (counted.t, counted.device, counted.epoch, counted.seq))
-) AS moved ON true
-ORDER BY pair.location_id, pair.item_id, pair.lot
+SELECT location_id, item_id, lot, qty, t FROM computed WHERE is_known
+ORDER BY location_id, item_id, lot
 ON CONFLICT (location_id, item_id, lot) DO UPDATE
 SET qty = excluded.qty, counted_at = excluded.counted_at
 WHERE (level.qty, level.counted_at) IS DISTINCT FROM (excluded.qty, excluded.counted_at)
 """
 
-# Of touched pairs, those that a van's template follows. On order is what open and past orders asked
-# for and no receipt, by scan, has brought.
+# Of touched pairs, those that a van's template follows and of which something is known.
 POSITIONS = """
-SELECT location_id, item_id, on_hand, greatest(0, ordered - received) AS on_order,
-       reorder_point, order_up_to, cap, pack_qty
+SELECT location_id, item_id, on_hand, on_order(location_id, item_id), reorder_point, order_up_to,
+       cap, pack_qty
 FROM (SELECT DISTINCT * FROM unnest(%s::int[], %s::int[]) AS pair (location_id, item_id)) AS pair
 JOIN location USING (location_id)
 JOIN van USING (van_id)
 JOIN template_line USING (template_id, item_id)
 CROSS JOIN LATERAL (
-  SELECT coalesce(sum(greatest(0, qty)), 0)::int AS on_hand FROM level
+  SELECT sum(greatest(0, qty))::bigint AS on_hand FROM level
   WHERE (level.location_id, level.item_id) = (pair.location_id, pair.item_id)
 ) AS held
-CROSS JOIN LATERAL (
-  SELECT coalesce(sum(requested - cancelled), 0)::int AS ordered
-  FROM resupply_line JOIN resupply_order USING (order_id)
-  WHERE resupply_line.item_id = pair.item_id AND resupply_order.location_id = pair.location_id
-    AND state <> 'cancelled'
-) AS asked
-CROSS JOIN LATERAL (
-  SELECT coalesce(sum(movement.qty), 0)::int AS received
-  FROM posting JOIN movement USING (device, epoch, seq, line)
-  WHERE posting.location_id = pair.location_id AND posting.item_id = pair.item_id
-    AND posting.delta > 0 AND movement.kind = 'receive'
-) AS brought
+WHERE on_hand IS NOT NULL
 """
 
 SET_PROPOSAL = """
@@ -156,7 +155,7 @@ RETURNING device, epoch, through
 
 WAREHOUSES = """
 SELECT warehouse_id, code, organisation_id, time_zone, cutoff_times, cutoff_done_at
-FROM warehouse ORDER BY warehouse_id FOR UPDATE
+FROM warehouse ORDER BY warehouse_id
 """
 
 PROPOSED = """
@@ -267,7 +266,7 @@ async def refresh_proposals(conn: Connection, pairs: Iterable[tuple[int, int]]) 
     async with conn.cursor() as cursor:
         await cursor.executemany(
             "DELETE FROM proposal WHERE location_id = %s AND item_id = %s",
-            [pair for pair, qty in wanted.items() if qty == 0],
+            [pair for pair in ordered if wanted.get(pair, 0) == 0],
         )
         await cursor.executemany(
             SET_PROPOSAL,
@@ -300,18 +299,15 @@ async def advance_through(
 async def make_orders(conn: Connection, now: int) -> list[Order]:
     """Turn what is proposed into orders at every warehouse whose cut-off has come.
 
-    A cut-off is done once: the warehouse's row is locked and remembers it. The first look at a new
+    A cut-off is done once: the ledger is locked, and the warehouse remembers it. The first look at a new
     warehouse only sets the mark.
     """
     moment = as_datetime(now)
+    if not await _load_due(conn, moment):
+        return []
+    await lock_ledger(conn)  # a scan that is being written has its say before or after, not both
     made: list[Order] = []
-    async with conn.cursor(row_factory=class_row(Warehouse)) as cursor:
-        await cursor.execute(WAREHOUSES)
-        warehouses = await cursor.fetchall()
-    for warehouse in warehouses:
-        cutoff = orders.latest_cutoff(warehouse.cutoff_times, warehouse.time_zone, moment)
-        if cutoff is None or (warehouse.cutoff_done_at and warehouse.cutoff_done_at >= cutoff):
-            continue
+    for warehouse, cutoff in await _load_due(conn, moment):
         if warehouse.cutoff_done_at is not None:
             made += await _order_proposed(conn, warehouse, cutoff, moment)
         await conn.execute(
@@ -319,6 +315,20 @@ async def make_orders(conn: Connection, now: int) -> list[Order]:
             (cutoff, warehouse.warehouse_id),
         )
     return made
+
+
+async def _load_due(conn: Connection, moment: datetime) -> list[tuple[Warehouse, datetime]]:
+    """Return the warehouses whose latest cut-off has not made its orders, with that cut-off."""
+    async with conn.cursor(row_factory=class_row(Warehouse)) as cursor:
+        await cursor.execute(WAREHOUSES)
+        warehouses = await cursor.fetchall()
+    latest = ((w, orders.latest_cutoff(w.cutoff_times, w.time_zone, moment)) for w in warehouses)
+    return [
+        (warehouse, cutoff)
+        for warehouse, cutoff in latest
+        if cutoff is not None
+        and (warehouse.cutoff_done_at is None or warehouse.cutoff_done_at < cutoff)
+    ]
 
 
 async def _order_proposed(

@@ -1,19 +1,55 @@
-"""Real servers, once a session; an empty, migrated database a test.
+"""Real servers, once a session; an empty, migrated database for every test.
 
-A server that cannot start fails the run: a missing PostgreSQL or broker never becomes a skip.
+A server that cannot start fails the run: a missing PostgreSQL or broker never becomes a skip. The
+database of a test is emptied for the next one, which is several times faster than a new copy; a test
+that has changed the schema leaves its database behind.
 """
 
 import itertools
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.rows import TupleRow
 
 from ops import embedded
-from storage.pool import migrate
+from storage.pool import SCHEMA, migrate
 
-_names = (f"test_{n}" for n in itertools.count())
+#: The rows that the migrations themselves insert.
+SEEDS = "\n".join(
+    statement
+    for file in sorted(SCHEMA.glob("*.sql"))
+    for statement in re.findall(r"^INSERT INTO .*?;$", file.read_text(), re.DOTALL | re.MULTILINE)
+)
+
+TABLES = """
+SELECT string_agg(format('%I', relname), ', ') FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname !~ 'yoyo'
+"""
+
+#: Whatever a test may have changed of the schema shows in the names of its parts.
+SHAPE = """
+SELECT md5(string_agg(part, ',' ORDER BY part)) FROM (
+  SELECT format('%s %s', relname, relkind) FROM pg_class
+  WHERE relnamespace = 'public'::regnamespace
+  UNION ALL SELECT format('%s.%s %s', attrelid::regclass, attname, pg_get_expr(adbin, adrelid))
+  FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+  LEFT JOIN pg_attrdef ON (adrelid, adnum) = (attrelid, attnum)
+  WHERE relnamespace = 'public'::regnamespace
+  UNION ALL SELECT conname::text FROM pg_constraint
+  UNION ALL SELECT tgname::text FROM pg_trigger
+  UNION ALL SELECT nspname::text FROM pg_namespace WHERE nspname !~ '^pg_'
+  UNION ALL SELECT migration_id::text FROM public._yoyo_migration
+) AS parts (part)
+"""
+
+OTHERS_OUT = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
+"""
 
 
 @pytest.fixture(scope="session")
@@ -37,14 +73,55 @@ def template(postgres_url: str) -> str:
     return "template_cordee"
 
 
+class Databases:
+    """Hands out an empty database, the last one again if it can be emptied."""
+
+    def __init__(self, server_url: str, template: str) -> None:
+        self._server_url = server_url
+        self._template = template
+        self._names = (f"test_{n}" for n in itertools.count())
+        self._clean: str | None = None
+        self._shape: TupleRow | None = None
+
+    def take(self) -> str:
+        """Return the URL of an empty database."""
+        if self._clean is not None:
+            url, self._clean = self._clean, None
+            return url
+        name = next(self._names)
+        with psycopg.connect(self._server_url, autocommit=True) as conn:
+            conn.execute(f"CREATE DATABASE {name} TEMPLATE {self._template}")
+        url = self._server_url.rsplit("/", 1)[0] + f"/{name}"
+        with psycopg.connect(url) as conn:
+            self._shape = conn.execute(SHAPE).fetchone()
+        return url
+
+    def give_back(self, url: str) -> None:
+        """Empty a database for the next test, unless its schema is no longer the migrations'."""
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute(OTHERS_OUT)
+            with suppress(psycopg.errors.UndefinedTable):
+                if conn.execute(SHAPE).fetchone() == self._shape:
+                    self._empty(conn)
+                    self._clean = url
+
+    def _empty(self, conn: psycopg.Connection) -> None:
+        (tables,) = conn.execute(TABLES).fetchone() or ("",)
+        conn.execute(f"TRUNCATE {tables} RESTART IDENTITY")
+        conn.execute(SEEDS)
+
+
+@pytest.fixture(scope="session")
+def databases(postgres_url: str, template: str) -> Databases:
+    return Databases(postgres_url, template)
+
+
 @pytest.fixture
-def database_url(postgres_url: str, template: str) -> Iterator[str]:
+def database_url(databases: Databases) -> Iterator[str]:
     """A database of this test's own, migrated and empty."""
-    name = next(_names)
-    with psycopg.connect(postgres_url, autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield postgres_url.rsplit("/", 1)[0] + f"/{name}"
-        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    url = databases.take()
+    yield url
+    databases.give_back(url)
 
 
 @pytest.fixture(scope="session")

@@ -64,7 +64,7 @@ CREATE TABLE movement (
   kind text NOT NULL,
   item_id integer NOT NULL REFERENCES item,
   lot text COLLATE "C" NOT NULL DEFAULT '',
-  qty integer NOT NULL CONSTRAINT movement_qty_positive CHECK (qty > 0),
+  qty bigint NOT NULL CONSTRAINT movement_qty_positive CHECK (qty > 0),
   from_location_id integer NOT NULL REFERENCES location,
   to_location_id integer NOT NULL REFERENCES location,
   work_order text,
@@ -81,7 +81,7 @@ CREATE TABLE posting (
   location_id integer NOT NULL REFERENCES location,
   item_id integer NOT NULL REFERENCES item,
   lot text COLLATE "C" NOT NULL DEFAULT '',
-  delta integer NOT NULL,
+  delta bigint NOT NULL,
   t timestamptz NOT NULL,
   PRIMARY KEY (device, epoch, seq, line, location_id),
   CONSTRAINT posting_of_movement FOREIGN KEY (device, epoch, seq, line)
@@ -97,7 +97,7 @@ CREATE TABLE count_line (
   location_id integer NOT NULL REFERENCES location,
   item_id integer NOT NULL REFERENCES item,
   lot text COLLATE "C" NOT NULL DEFAULT '',
-  qty integer NOT NULL CONSTRAINT count_line_not_negative CHECK (qty >= 0),
+  qty bigint NOT NULL CONSTRAINT count_line_not_negative CHECK (qty >= 0),
   t timestamptz NOT NULL,
   PRIMARY KEY (device, epoch, seq, location_id, item_id, lot)
 );
@@ -108,7 +108,7 @@ CREATE TABLE level (
   location_id integer NOT NULL,
   item_id integer NOT NULL,
   lot text COLLATE "C" NOT NULL DEFAULT '',
-  qty integer NOT NULL,
+  qty bigint NOT NULL,
   counted_at timestamptz,
   PRIMARY KEY (location_id, item_id, lot)
 );
@@ -151,3 +151,24 @@ CREATE TABLE resupply_line (
 );
 CREATE INDEX resupply_line_by_item ON resupply_line (item_id);
 COMMENT ON COLUMN resupply_line.inputs IS 'What the decision was made from, frozen at cut-off.';
+
+-- On order goes up with each order and down with each receipt, in the order of their own times, but
+-- never below zero: what came unasked does not count against a later order. In closed form that is
+-- the last running sum less the lowest one below zero.
+CREATE FUNCTION on_order(at_location_id integer, of_item_id integer) RETURNS bigint
+LANGUAGE sql STABLE AS $$
+  SELECT coalesce(sum(delta) - least(0, min(running)), 0)::bigint
+  FROM (
+    SELECT delta, sum(delta) OVER (ORDER BY t, delta DESC) AS running
+    FROM (
+      SELECT cutoff_at AS t, (requested - cancelled)::bigint AS delta
+      FROM resupply_line JOIN resupply_order USING (order_id)
+      WHERE item_id = of_item_id AND location_id = at_location_id AND state <> 'cancelled'
+      UNION ALL
+      SELECT posting.t, -posting.delta
+      FROM posting JOIN movement USING (device, epoch, seq, line)
+      WHERE posting.location_id = at_location_id AND posting.item_id = of_item_id
+        AND posting.delta > 0 AND movement.kind = 'receive'
+    ) AS event
+  ) AS summed
+$$;
