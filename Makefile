@@ -37,7 +37,7 @@ check: .venv/.tools  ## formatting, lint, types, import layers, compose file, lo
 	$(BIN)/cordee docs --check
 
 test: browser  ## every test, on real servers
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 .PHONY: browser
 browser: .venv/.tools

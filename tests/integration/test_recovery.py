@@ -130,13 +130,19 @@ async def test_a_rejected_scan_with_nul_in_its_key_is_rejected_and_spoils_nothin
     assert rows(company_url, "SELECT count(*) FROM scan") == [(1,)]
 
 
+def forbid_a_lot(url: str) -> None:
+    with psycopg.connect(url) as conn:
+        conn.execute("ALTER TABLE movement ADD CONSTRAINT luck CHECK (lot <> '13')")
+
+
 async def test_a_refused_scan_whose_key_can_be_read_does_not_hold_the_receipt(
     company_url: str, pool: Pool
 ) -> None:
+    forbid_a_lot(company_url)
     await persist(
         pool,
         scan("van-001", 1, "load"),
-        scan("van-001", 2, "load", lot="\0"),
+        scan("van-001", 2, "load", lot="13"),
         scan("van-001", 3, "load"),
     )
     assert len(rows(company_url, REFUSED)) == 1
@@ -144,7 +150,8 @@ async def test_a_refused_scan_whose_key_can_be_read_does_not_hold_the_receipt(
 
 
 async def test_a_refused_element_does_not_spoil_its_backlog(company_url: str, pool: Pool) -> None:
-    elements = [scan("van-001", seq, "load", lot="\0" if seq == 2 else "") for seq in (1, 2, 3)]
+    forbid_a_lot(company_url)
+    elements = [scan("van-001", seq, "load", lot="13" if seq == 2 else "") for seq in (1, 2, 3)]
     backlog = b"[" + b",".join(element.payload for element in elements) + b"]"
     await persist(pool, Delivery(SCAN.format("van-001"), backlog))
     assert rows(company_url, "SELECT seq FROM scan ORDER BY seq") == [(1,), (3,)]
