@@ -19,7 +19,7 @@ COMPOSE = ROOT / "docker-compose.yml"
 TEXT = COMPOSE.read_text()
 SERVICES: dict[str, dict[str, Any]] = YAML(typ="safe").load(TEXT)["services"]
 OURS = {name: it for name, it in SERVICES.items() if it["image"].startswith("cordee")}
-ENDING = {"migrate", "demo-seed"}
+ENDING = sorted({"migrate", "demo-seed"})
 LASTING = {name: it for name, it in SERVICES.items() if name not in ENDING}
 #: What .env holds that no process of ours reads under this name.
 PASSWORDS = {"CORDEE_DATABASE_PASSWORD"}
