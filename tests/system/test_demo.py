@@ -62,7 +62,7 @@ def wait_for_lines(path: Path, text: str, count: int) -> None:
 
 def test_killing_ingest_in_the_middle_of_the_demo_loses_nothing(folder: Path) -> None:
     report = folder / "r.json"
-    with demo(folder, "--exit-after", "45", "--report", str(report)) as process:
+    with demo(folder, "--exit-after", "60", "--report", str(report)) as process:
         first = pid_of(folder, "ingest")
         wait_for_lines(folder / "ingest.log", '"batch"', 100)
         os.kill(first, signal.SIGKILL)
