@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from geofence import alerts, changes, visits
-from geofence.alerts import AlertChange, LateAlert
+from geofence.alerts import AlertChange
 from geofence.changes import Known, Visit
 from geofence.fences import Fences
 from geofence.tours import Stop
@@ -102,9 +102,9 @@ def apply(batch: Batch, state: State, reference: Reference, now: int) -> Changes
     return made
 
 
-def tick(due: Sequence[Stop], live: Mapping[int, LateAlert], now: int) -> list[AlertChange]:
-    """Return what the clock alone changes: stops whose window ended with nobody there."""
-    judged = (alerts.judge(stop, None, live.get(stop.stop_id), now) for stop in due)
+def tick(due: Sequence[Stop], now: int) -> list[AlertChange]:
+    """Return what the clock alone changes: stops whose window ended unmet, and without an alert."""
+    judged = (alerts.judge(stop, None, None, now) for stop in due)
     return [change for change in judged if change is not None]
 
 

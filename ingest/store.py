@@ -242,8 +242,7 @@ async def tick(conn: Connection, reference: Reference, now: int) -> int:
     if due:
         await _lock_vans(conn, [stop.van_id for stop in due])
         due = await geofence.store.load_due_stops(conn, now)  # what another ingest saw meanwhile
-    live = await geofence.store.load_alerts(conn, [stop.stop_id for stop in due])
-    raised = rules.tick(due, live, now)
+    raised = rules.tick(due, now)
     await geofence.store.write_alerts(conn, raised, now)
     await geofence.store.mark_judged(conn, now)
     orders = await stock_tracker.store.make_orders(conn, now)

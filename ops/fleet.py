@@ -7,7 +7,6 @@ from pathlib import Path
 import msgspec
 
 from ingest.subscriber import open_session
-from simulators.faults import Outgoing
 from simulators.fleet import outgoing
 from simulators.publisher import publish
 from simulators.truth_file import TruthFile
@@ -49,10 +48,6 @@ async def simulate(
     world, now = plan.create(), clock(settings)
     since_ms = settings.clock_origin_ms or now()
     with TruthFile(truth_path, world, plan.first_day, since_ms) as truth:
-
-        def record(message: Outgoing, real_ms: int) -> None:
-            truth.record(message, real_ms)
-
         await publish(
             outgoing(world, plan.first_day, since_ms=since_ms, tell=truth.tell),
             host=settings.broker_host,
@@ -61,6 +56,6 @@ async def simulate(
             password=settings.broker_password or None,
             clock=now,
             speed=settings.clock_factor,
-            record=record,
+            record=truth.record,
             stop=stop,
         )
