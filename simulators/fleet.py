@@ -9,16 +9,16 @@ This module must not know the clock: `send_ms` says when a message is due, someb
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from heapq import merge
 from typing import Final
 
-from simulators.faults import SENT, USUAL, Outgoing, Rates, outgoing_of_van
+from simulators.faults import HOUR_MS, SENT, USUAL, Outgoing, Rates, outgoing_of_van
 from simulators.scans import StockDay, work
 from simulators.tours import tours
 from simulators.vans import Tracker, VanDay, live
-from simulators.world import World, local_ms
+from simulators.world import World
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,6 +46,46 @@ def fleet_days(
             shelf = stock.shelf
             yield FleetDay(day, van_days, stock)
         day += timedelta(days=1)
+
+
+def first_hours(fleet_day: FleetDay, hours: float) -> FleetDay:
+    """Return the day as if it ended `hours` after each van's own departure.
+
+    The van goes off duty then, wherever it is, if it is not home already. Fixes, scans and handlings
+    from then on are gone, and visits that had not begun; a visit under way keeps its true end. Vans
+    end minutes apart, so a last count may know of a part that a colleague gave after his own end.
+    """
+    ends_ms = {
+        van_day.tour.van: min(van_day.off_duty_ms, van_day.departs_ms + round(hours * HOUR_MS))
+        for van_day in fleet_day.van_days
+    }
+    stock, shelf = fleet_day.stock, fleet_day.stock.shelf.copy()
+    undone = [handling for handling in stock.handlings if handling.t_ms >= ends_ms[handling.by]]
+    for handling in undone:
+        shelf[handling.van, handling.item] -= handling.delta
+    return FleetDay(
+        fleet_day.day,
+        tuple(_ended(van_day, ends_ms[van_day.tour.van]) for van_day in fleet_day.van_days),
+        StockDay(
+            handlings=tuple(row for row in stock.handlings if row.t_ms < ends_ms[row.by]),
+            scans={
+                van_day.van: tuple(
+                    scan for scan in stock.scans[van_day.van] if scan.t < ends_ms[van_day.tour.van]
+                )
+                for van_day in fleet_day.van_days
+            },
+            shelf=shelf,
+        ),
+    )
+
+
+def _ended(van_day: VanDay, ends_ms: int) -> VanDay:
+    return replace(
+        van_day,
+        off_duty_ms=ends_ms,
+        fixes=van_day.fixes.only(van_day.fixes.t_ms < ends_ms),
+        visits=tuple(visit for visit in van_day.visits if visit.arrived_ms < ends_ms),
+    )
 
 
 def outgoing_of_day(
@@ -78,6 +118,7 @@ def outgoing(
     for fleet_day in fleet_days(world, first_day, tracker):
         if tell is not None:
             tell(fleet_day)
-        # Nothing is sent after the next midnight: vans are home by evening.
-        if local_ms(fleet_day.day + timedelta(days=1), 0) > since_ms:
+        home_ms = max(van_day.off_duty_ms for van_day in fleet_day.van_days)
+        # All is sent before the next morning, at any rates that hold nothing longer than 10 hours.
+        if home_ms + rates.held_ms_max > since_ms:
             yield from outgoing_of_day(world, fleet_day, rates, since_ms)

@@ -20,7 +20,7 @@ from typing import Final
 import aiomqtt
 
 from ingest.messages import QOS
-from simulators.faults import Outgoing, flush
+from simulators.faults import HELD_MS_MAX, Outgoing, flush
 
 GROUP_MAX: Final = 200
 QUEUE_MAX: Final = 1_000
@@ -75,6 +75,7 @@ async def publish(
     record: Record,
     stop: asyncio.Event,
     connections: int = 8,
+    held_ms_max: int = HELD_MS_MAX,
 ) -> None:
     """Publish each message when `clock()` (simulated ms) reaches its `send_ms`.
 
@@ -90,6 +91,7 @@ async def publish(
             handed to the broker.
         stop: Set it to flush what is held back and return.
         connections: Among which the vans are dealt.
+        held_ms_max: How far ahead to look for what is held back: `Rates.held_ms_max`.
 
     Raises:
         ExceptionGroup: Of aiomqtt.MqttError, when the broker stays away for about five minutes.
@@ -99,7 +101,7 @@ async def publish(
     async with asyncio.TaskGroup() as tasks:
         for queue in queues:
             tasks.create_task(_serve(queue, broker, record))
-        await _deal(outgoing, queues, clock, speed, stop)
+        await _deal(outgoing, queues, clock, speed, stop, held_ms_max)
         for queue in queues:
             await queue.put(None)
 
@@ -110,12 +112,13 @@ async def _deal(
     clock: Clock,
     speed: float,
     stop: asyncio.Event,
+    held_ms_max: int,
 ) -> None:
     for dealt, message in enumerate(outgoing, start=1):
         while (wait_ms := message.send_ms - clock()) > 0 and not stop.is_set():
             await _nap(stop, min(max(wait_ms / 1000 / speed, NAP_S_MIN), NAP_S_MAX))
         if stop.is_set():
-            for held in flush(_chain(message, outgoing), clock()):
+            for held in flush(_chain(message, outgoing), clock(), held_ms_max):
                 await _queue_of(held, queues).put(held)
             return
         await _queue_of(message, queues).put(message)

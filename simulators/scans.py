@@ -40,12 +40,16 @@ ISSUES_A_VISIT_MAX: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Handling:
-    """What really happened to `item` in `van`, by their indices, at `t_ms`."""
+    """What really happened to `item` in `van`, by their indices, at `t_ms`.
+
+    `by` is the van of who did it: of a transfer, the giver's also where the receiver gains.
+    """
 
     t_ms: int
     van: int
     item: int
     delta: int
+    by: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +209,9 @@ def _handle(
     if not gains and shelf[task.van, item] < pieces:
         return []
 
-    handlings = [Handling(task.t_ms, task.van, item, pieces if gains else -pieces)]
+    handlings = [Handling(task.t_ms, task.van, item, pieces if gains else -pieces, task.van)]
     if receiver is not None:
-        handlings.append(Handling(task.t_ms, receiver, item, pieces))
+        handlings.append(Handling(task.t_ms, receiver, item, pieces, task.van))
     for handling in handlings:
         shelf[handling.van, handling.item] += handling.delta
     if unknown:

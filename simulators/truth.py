@@ -219,13 +219,13 @@ def compare(truth: Truth, tables: Tables, until_ms: int) -> Report:
     decidable = [
         visit for visit in truth.visits if truth.since_ms <= visit.arrived_ms <= until_ms - YOUNG_MS
     ]
-    errors_ms, unmatched = _match(decidable, tables.visits)
+    errors_ms, unmatched = match_visits(decidable, tables.visits)
     undecidable = [
         visit
         for visit in truth.visits
         if not truth.since_ms <= visit.arrived_ms <= until_ms - YOUNG_MS
     ]
-    wrong = [row for row in unmatched if not _excused(row, undecidable)]
+    wrong = [row for row in unmatched if not is_excused(row, undecidable)]
     judged = len(errors_ms) + len(wrong)
     stored = len(truth.fix_keys & set(tables.fix_keys)) + len(
         truth.scan_keys & set(tables.scan_keys)
@@ -245,7 +245,7 @@ def compare(truth: Truth, tables: Tables, until_ms: int) -> Report:
         visits_found=len(errors_ms),
         visit_precision=len(errors_ms) / judged if judged else None,
         visit_recall=len(errors_ms) / len(decidable) if decidable else None,
-        arrival_error_s_median=_percentile([error / 1000 for error in errors_ms], 50),
+        arrival_error_s_median=percentile([error / 1000 for error in errors_ms], 50),
         stock_pairs=len(truth.book),
         stock_pairs_wrong=sum(
             tables.levels.get(pair, 0) != qty for pair, qty in truth.book.items()
@@ -254,15 +254,17 @@ def compare(truth: Truth, tables: Tables, until_ms: int) -> Report:
             truth.shelf.get(pair, 0) != qty for pair, qty in truth.book.items()
         ),
         orders=tables.orders,
-        lag_ms_p50=_percentile(lags_ms, 50),
-        lag_ms_p99=_percentile(lags_ms, 99),
+        lag_ms_p50=percentile(lags_ms, 50),
+        lag_ms_p99=percentile(lags_ms, 99),
     )
 
 
 VisitRow = tuple[str, str, int, int | None]
 
 
-def _match(visits: Sequence[Visit], found: Sequence[VisitRow]) -> tuple[list[int], list[VisitRow]]:
+def match_visits(
+    visits: Sequence[Visit], found: Sequence[VisitRow]
+) -> tuple[list[int], list[VisitRow]]:
     """Return the arrival errors of the matched, ms, and the rows that match nothing."""
     true_at: dict[Pair, list[int]] = {}
     for visit in visits:
@@ -286,7 +288,8 @@ def _match(visits: Sequence[Visit], found: Sequence[VisitRow]) -> tuple[list[int
     return errors_ms, [row for index, row in enumerate(found) if index not in taken_rows]
 
 
-def _excused(row: VisitRow, undecidable: Sequence[Visit]) -> bool:
+def is_excused(row: VisitRow, undecidable: Sequence[Visit]) -> bool:
+    """Whether a visit found belongs to a true one that is `undecidable`: no error, no merit."""
     van, site, arrived_ms, _ = row
     return any(
         (visit.van, visit.site) == (van, site)
@@ -295,5 +298,6 @@ def _excused(row: VisitRow, undecidable: Sequence[Visit]) -> bool:
     )
 
 
-def _percentile(values: Sequence[float], percent: float) -> float | None:
+def percentile(values: Sequence[float], percent: float) -> float | None:
+    """Return the percentile, or None of nothing."""
     return float(np.percentile(values, percent)) if values else None

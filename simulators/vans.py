@@ -98,6 +98,18 @@ class Fixes:
     odometer_m: Floats
     ignition: Bools
 
+    def only(self, kept: Bools) -> "Fixes":
+        """Return the fixes that are `kept`, shape (fixes,)."""
+        return Fixes(
+            t_ms=self.t_ms[kept],
+            latitude_deg=self.latitude_deg[kept],
+            longitude_deg=self.longitude_deg[kept],
+            speed_mps=self.speed_mps[kept],
+            bearing_deg=self.bearing_deg[kept],
+            odometer_m=self.odometer_m[kept],
+            ignition=self.ignition[kept],
+        )
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VanDay:
