@@ -1,90 +1,341 @@
-"""Late stops: what is true of a stop, and what becomes of its alert.
+"""What a planner should know of a stop or a van, and what becomes of the alert that says it.
 
-| alert     | not arrived, window over | arrived after the window | in time, or window not over |
-| --------- | ------------------------ | ------------------------ | --------------------------- |
-| none      | raise: open              | record: cleared          | -                           |
-| open      | -                        | clear: cleared           | withdraw: withdrawn         |
-| cleared   | reopen: open             | correct the arrival      | withdraw: withdrawn         |
+| kind         | it holds while                                   | it has ended when              |
+| ------------ | ------------------------------------------------ | ------------------------------ |
+| `at_risk`    | the range of the ETA crosses the window's end    | the window is over, or arrived |
+| `late`       | the window is over and nobody has arrived        | arrived, or the day is over    |
+| `missed`     | the day is over and nobody has arrived           | -                              |
+| `overstayed` | the visit is open and longer than planned        | the van has left               |
+| `silent`     | on duty, and no fix for 15 minutes               | a fix comes (*back*), off duty |
 
-A withdrawn alert is history: it stays as it is, and the stop counts as having none. Facts are
-always kept; but planners are told of a missed window only within 15 minutes of its end, so that a
-day of backlog does not call them out, and of its end only if they were told of its beginning. A
-clock tick asks about stops of which no message tells.
+Of each (van, stop, kind) at most one alert is live. What a fact does to it:
+
+| alert     | it holds          | it has ended          | it never was, or is foreseen no more |
+| --------- | ----------------- | --------------------- | ------------------------------------ |
+| none      | raise: open       | record: cleared (*)   | -                                    |
+| open      | tell, if due      | clear: cleared        | withdraw: withdrawn                  |
+| cleared   | reopen: open (**) | correct, if it differs| withdraw: withdrawn (***)            |
+
+(*) Facts only (late, missed, overstayed): they are what the fixes say, whenever those came. That a
+stop was at risk, or a van silent, is known when it is so or not at all. (**) A silence that has ended
+is another one when it comes again. (***) Not a risk: it has been one, whatever came of it.
+
+A withdrawn alert is history: it stays as it is, and the stop counts as having none. Facts are always
+kept; but only fresh news notifies: planners are told of what began within the last 15 minutes, so
+that a day of backlog does not call them out, and of an end only if they were told of the beginning.
+A stop at risk is *shown* as soon as its range crosses the window's end, and told once that is nearly
+sure, or likely and about the last moment to tell the client (`is_worth_telling`).
+
+Pure: facts come in, changes go out. A clock tick brings the facts of which no message tells.
 """
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from geofence.tours import Stop
+from geofence.tours import Stop, overstay_limit_s
 
+Kind = Literal["at_risk", "late", "missed", "overstayed", "silent"]
 AlertState = Literal["open", "cleared", "withdrawn"]
-News = Literal["raised", "cleared", "withdrawn"]
+News = Literal["raised", "cleared", "withdrawn", "back"]
+Cause = Literal["left_late", "slow_road", "long_visit", "detour", "silence"]
+Phase = Literal["holds", "ended", "never"]
 
 FRESH_MS: Final = 15 * 60_000
+SILENT_MS: Final = 15 * 60_000
+#: The range of an ETA crosses the window's end: 10 % of what may happen lies beyond its late end.
+CHANCE_AT_RISK: Final = 0.10
+#: What was at risk stays so until it is clearly not.
+CHANCE_SAFE: Final = 0.05
+CHANCE_SURE: Final = 0.95
+CHANCE_LIKELY: Final = 0.5
+#: Later than this before the expected arrival, a client cannot be told in time.
+NOTICE_MS: Final = 15 * 60_000
+#: Kinds that are what the fixes say.
+FACTS: Final = frozenset({"late", "missed", "overstayed"})
 
 
 @dataclass(frozen=True, slots=True)
-class LateAlert:
-    """The live alert of one stop. Times are ms since 1970 UTC; `told` is whether planners know."""
+class Subject:
+    """What an alert is about: a stop of a van's tour, or the van itself."""
 
-    stop_id: int
+    van_id: int
+    stop: Stop | None
+    kind: Kind
+
+    @property
+    def key(self) -> tuple[int, int | None, Kind]:
+        """What at most one live alert has."""
+        return self.van_id, self.stop.stop_id if self.stop else None, self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is true of a subject now. Times are ms since 1970 UTC.
+
+    Attributes:
+        phase: Whether it holds, has ended, or never was.
+        due_at: The window's end; when the overstay began; the last fix before the silence.
+        reason: In words.
+        ended_at: The arrival, the departure, the first fix again.
+        minutes: How late, expected or real; how long over; how long silent.
+        cause: Why, as far as can be told.
+        pushes: Stops that it will make late next.
+        is_news: Whether it is to be told to planners if it holds.
+    """
+
+    phase: Phase
+    due_at: int
+    reason: str
+    ended_at: int | None = None
+    minutes: int | None = None
+    cause: Cause | None = None
+    pushes: tuple[int, ...] = ()
+    is_news: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LiveAlert:
+    """An alert that is not withdrawn; `told` is whether planners know of it."""
+
+    van_id: int
+    stop_id: int | None
+    kind: Kind
     state: AlertState
-    arrived_at: int | None
+    due_at: int
+    ended_at: int | None
     told: bool
+
+    @property
+    def key(self) -> tuple[int, int | None, Kind]:
+        """What it is about."""
+        return self.van_id, self.stop_id, self.kind
 
 
 @dataclass(frozen=True, slots=True)
 class AlertChange:
-    """What to write of a stop's alert, and what to publish of it, if anything.
+    """What to write of an alert, and what to publish of it, if anything.
 
     `is_new` tells a row to insert from one to update.
     """
 
-    stop: Stop
+    subject: Subject
     state: AlertState
-    arrived_at: int | None
-    reason: str
+    fact: Fact
     is_new: bool
     news: News | None
 
 
-def judge(
-    stop: Stop, arrived_at: int | None, alert: LateAlert | None, now: int
-) -> AlertChange | None:
-    """Return what changes for the late alert of a stop, or None.
+def settle(subject: Subject, fact: Fact, alert: LiveAlert | None) -> AlertChange | None:
+    """Return what changes for an alert, by the table above; None if nothing does."""
+    if fact.phase == "holds":
+        return _hold(subject, fact, alert)
+    if fact.phase == "ended":
+        return _end(subject, fact, alert)
+    if alert is None or (alert.state == "cleared" and subject.kind == "at_risk"):
+        return None
+    news: News | None = "withdrawn" if alert.told else None
+    return AlertChange(subject, "withdrawn", fact, is_new=False, news=news)
+
+
+def _hold(subject: Subject, fact: Fact, alert: LiveAlert | None) -> AlertChange | None:
+    is_open = alert is not None and alert.state == "open"
+    if alert is not None and is_open and not _is_moved(subject, fact, alert):
+        # A risk may become worth telling while it is open; the others are told when they begin.
+        is_due = subject.kind == "at_risk" and fact.is_news and not alert.told
+        if not is_due:
+            return None
+    news: News | None = "raised" if fact.is_news else None
+    is_new = alert is None or (subject.kind == "silent" and not is_open)
+    return AlertChange(subject, "open", fact, is_new=is_new, news=news)
+
+
+def _end(subject: Subject, fact: Fact, alert: LiveAlert | None) -> AlertChange | None:
+    if alert is None:
+        if subject.kind not in FACTS:
+            return None
+        return AlertChange(subject, "cleared", fact, is_new=True, news=None)
+    if alert.state == "cleared" and (
+        subject.kind == "at_risk"
+        or (alert.ended_at == fact.ended_at and not _is_moved(subject, fact, alert))
+    ):
+        return None
+    ended: News = "back" if subject.kind == "silent" else "cleared"
+    news = ended if alert.state == "open" and alert.told else None
+    return AlertChange(subject, "cleared", fact, is_new=False, news=news)
+
+
+def _is_moved(subject: Subject, fact: Fact, alert: LiveAlert) -> bool:
+    """Whether the plan has changed under an alert."""
+    return subject.kind != "silent" and alert.due_at != fact.due_at
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """What is known of a stop's visit. Times are ms since 1970 UTC."""
+
+    arrived_at: int
+    last_inside_at: int
+    left_at: int | None
+    overstayed: bool
+
+
+def late(stop: Stop, visit: Presence | None, now: int) -> Fact:
+    """Return whether a stop is late.
 
     Args:
         stop: The planned stop.
-        arrived_at: When the visit that keeps it began, ms since 1970 UTC; None if there is none.
-        alert: Its live alert; None if there is none, or the last one was withdrawn.
+        visit: The visit that keeps it; None if there is none.
         now: The present, ms since 1970 UTC.
     """
-    if arrived_at is None and now > stop.window_end:
-        return _not_arrived(stop, alert, now)
-    if arrived_at is not None and arrived_at > stop.window_end:
-        return _arrived_late(stop, arrived_at, alert)
-    if alert is None:
-        return None
-    reason = "the van had arrived in time" if arrived_at is not None else "the window is not over"
-    was_known = "raised" if alert.state == "open" else "cleared"
-    reason = f"{reason}; {was_known} on what was known then"
-    news: News | None = "withdrawn" if alert.told else None
-    return AlertChange(stop, "withdrawn", arrived_at, reason, is_new=False, news=news)
-
-
-def _not_arrived(stop: Stop, alert: LateAlert | None, now: int) -> AlertChange | None:
-    if alert is not None and alert.state == "open":
-        return None
-    news: News | None = "raised" if now - stop.window_end <= FRESH_MS else None
+    end = stop.window_end
+    if visit is not None:
+        if visit.arrived_at <= end:
+            reason = "the van had arrived in time; raised on what was known then"
+            return Fact("never", end, reason, visit.arrived_at)
+        minutes = _minutes(visit.arrived_at - end)
+        reason = f"arrived {minutes} min after the window ended"
+        return Fact("ended", end, reason, visit.arrived_at, minutes)
+    if now <= end:
+        return Fact("never", end, "the window is not over; raised on what was known then")
+    if now > max(stop.day_end, end):
+        return Fact("ended", end, "nobody came that day")
     reason = "not arrived when the window ended"
-    return AlertChange(stop, "open", None, reason, is_new=alert is None, news=news)
+    return Fact("holds", end, reason, minutes=_minutes(now - end), is_news=now - end <= FRESH_MS)
 
 
-def _arrived_late(stop: Stop, arrived_at: int, alert: LateAlert | None) -> AlertChange | None:
-    if alert is not None and alert.state == "cleared" and alert.arrived_at == arrived_at:
-        return None
-    minutes = -(-(arrived_at - stop.window_end) // 60_000)
-    told = alert is not None and alert.state == "open" and alert.told
-    news: News | None = "cleared" if told else None
-    reason = f"arrived {minutes} min after the window ended"
-    return AlertChange(stop, "cleared", arrived_at, reason, is_new=alert is None, news=news)
+def missed(stop: Stop, visit: Presence | None, now: int) -> Fact:
+    """Return whether a stop was missed. Arguments as for `late`."""
+    end = max(stop.day_end, stop.window_end)
+    if visit is not None:
+        return Fact("never", stop.window_end, "the van had been there", visit.arrived_at)
+    if now <= end:
+        return Fact("never", stop.window_end, "the day is not over")
+    is_news = now - end <= FRESH_MS
+    return Fact("holds", stop.window_end, "nobody came that day", is_news=is_news)
+
+
+def overstayed(stop: Stop, visit: Presence | None, now: int) -> Fact:
+    """Return whether a visit is overstayed. Arguments as for `late`."""
+    if visit is None or not visit.overstayed:
+        return Fact("never", stop.window_end, "the visit was not that long")
+    due_at = visit.arrived_at + 1_000 * overstay_limit_s(stop.planned_duration_s)
+    minutes = _minutes(visit.last_inside_at - visit.arrived_at) - stop.planned_duration_s // 60
+    reason = f"{minutes} min longer than planned"
+    if visit.left_at is not None:
+        return Fact("ended", due_at, reason, visit.last_inside_at, minutes, "long_visit")
+    is_news = now - due_at <= FRESH_MS
+    return Fact("holds", due_at, reason, None, minutes, "long_visit", is_news=is_news)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is foreseen of a stop: the ETA, ms since 1970 UTC, and the chance that it is late."""
+
+    expected_at: int
+    chance_late: float
+    cause: Cause | None = None
+    pushes: tuple[int, ...] = ()
+
+
+def at_risk(stop: Stop, outlook: Outlook, alert: LiveAlert | None, now: int) -> Fact:
+    """Return whether a stop that is not reached yet is at risk.
+
+    Args:
+        stop: The planned stop.
+        outlook: What is foreseen.
+        alert: Its live alert: what is at risk stays so until it is clearly not.
+        now: The present, ms since 1970 UTC.
+    """
+    end = stop.window_end
+    if now > end:
+        return Fact("ended", end, "the window is over")
+    is_open = alert is not None and alert.state == "open"
+    if outlook.chance_late < (CHANCE_SAFE if is_open else CHANCE_AT_RISK):
+        return Fact("never", end, "expected in time again")
+    minutes = _minutes(outlook.expected_at - end)
+    if minutes > 0:
+        reason = f"expected {minutes} min after the window's end"
+    else:
+        reason = f"expected {-minutes} min before the window's end: it may be late"
+    is_news = is_worth_telling(outlook, now)
+    return Fact("holds", end, reason, None, minutes, outlook.cause, outlook.pushes, is_news)
+
+
+def is_worth_telling(outlook: Outlook, now: int) -> bool:
+    """Whether a client should be told: nearly sure, or likely and about the last moment for it."""
+    if outlook.chance_late >= CHANCE_SURE:
+        return True
+    is_last_moment = outlook.expected_at - now <= NOTICE_MS + 5 * 60_000
+    return outlook.chance_late >= CHANCE_LIKELY and is_last_moment
+
+
+def silent(newest_fix: int, now: int, *, on_duty: bool) -> Fact:
+    """Return whether a van is silent, as the clock sees it."""
+    if now - newest_fix < SILENT_MS:
+        return Fact("never", newest_fix, "it reports")
+    if not on_duty:
+        return Fact("ended", newest_fix, "off duty")
+    minutes = (now - newest_fix) // 60_000
+    is_news = now - newest_fix - SILENT_MS <= FRESH_MS
+    reason = "no position: whether it is late cannot be known"
+    return Fact("holds", newest_fix, reason, None, minutes, "silence", is_news=is_news)
+
+
+def heard(alert: LiveAlert, next_fix: int) -> Fact:
+    """Return what a silence was, now that the fix after it is known."""
+    if next_fix - alert.due_at < SILENT_MS:
+        reason = "it had reported all the time: the messages came late"
+        return Fact("never", alert.due_at, reason, next_fix)
+    minutes = (next_fix - alert.due_at) // 60_000
+    return Fact("ended", alert.due_at, f"back after {minutes} min", next_fix, minutes)
+
+
+def settle_stops(
+    stops: Iterable[Stop],
+    presence_of: Mapping[int, Presence],
+    live: Mapping[tuple[int, int | None, Kind], LiveAlert],
+    now: int,
+) -> list[AlertChange]:
+    """Return what changes for the alerts of stops because of what is true of their visits.
+
+    Args:
+        stops: Of any vans and days.
+        presence_of: By stop_id, the visit that keeps it.
+        live: The live alerts of these stops.
+        now: The present, ms since 1970 UTC.
+    """
+    changes: list[AlertChange | None] = []
+    for stop in stops:
+        visit = presence_of.get(stop.stop_id)
+        facts: Sequence[tuple[Kind, Fact]] = (
+            ("late", late(stop, visit, now)),
+            ("missed", missed(stop, visit, now)),
+            ("overstayed", overstayed(stop, visit, now)),
+        )
+        for kind, fact in facts:
+            subject = Subject(stop.van_id, stop, kind)
+            changes.append(settle(subject, fact, live.get(subject.key)))
+        subject = Subject(stop.van_id, stop, "at_risk")
+        risk = live.get(subject.key)
+        if (
+            risk is not None
+            and risk.state == "open"
+            and (visit is not None or now > stop.window_end)
+        ):
+            changes.append(settle(subject, over(stop, visit), risk))
+    return [change for change in changes if change is not None]
+
+
+def over(stop: Stop, visit: Presence | None) -> Fact:
+    """Return what ends a risk: an arrival, or the end of the window."""
+    if visit is None:
+        return Fact("ended", stop.window_end, "the window is over")
+    minutes = _minutes(visit.arrived_at - stop.window_end)
+    words = f"{minutes} min late" if minutes > 0 else "in time"
+    return Fact("ended", stop.window_end, f"arrived {words}", visit.arrived_at, minutes)
+
+
+def _minutes(ms: int) -> int:
+    """Return whole minutes, rounded up."""
+    return -(-ms // 60_000)

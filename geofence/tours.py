@@ -4,24 +4,37 @@ The k-th visit of a van to a site on the tour's day keeps the k-th stop of that 
 Against the stop's time window the arrival is *early*, *on time* or *late*. A visit to a site that
 is no stop of the tour is *unplanned*; one more visit than there are stops is *repeated*.
 
-The day of a visit is the local day of its arrival, in the site's own time zone. Pure: a function of
-all stops and all visits of one van and day, so that it does not matter which was known first.
+The visits that keep stops in the planned order are in order, as many of them as can be: those
+outside the longest such series are in *wrong order* (of two series of one length, the one whose
+stops were planned first). So a van that does its fourth stop first has one visit in wrong order, not
+three. A visit is *overstayed* if it dwells longer than planned by more than half of that and by more
+than 15 minutes. A stop is *skipped* while its van has been at a later one and not there: a question
+to the table (`stop_outcome`).
+
+The day of a visit is the local day of its arrival, in the site's own time zone; it turns at 3 in
+the morning, so that a night tour is one day. Pure: a function of all stops and all visits of one van
+and day, so that it does not matter which was known first.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
+from geofence.rules import USUAL, Rules
+
 Punctuality = Literal["early", "on_time", "late", "unplanned", "repeated"]
+
+OVERSTAY_S_MIN: Final = 15 * 60
+OVERSTAY_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A planned visit. Times are ms since 1970 UTC."""
+    """A planned visit. Times are ms since 1970 UTC; `day_end` is when its working day is over."""
 
     stop_id: int
     van_id: int
@@ -30,6 +43,8 @@ class Stop:
     site_id: int
     window_start: int
     window_end: int
+    planned_duration_s: int = 0
+    day_end: int = 1 << 62
     tour_code: str = ""
     site_code: str = ""
 
@@ -48,6 +63,7 @@ class Match:
 
     stop_id: int | None
     punctuality: Punctuality
+    wrong_order: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -56,9 +72,10 @@ def zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
-def service_date(t_ms: int, time_zone: str) -> date:
-    """Return the local day of a moment."""
-    return datetime.fromtimestamp(t_ms / 1_000, UTC).astimezone(zone(time_zone)).date()
+def service_date(t_ms: int, time_zone: str, rules: Rules = USUAL) -> date:
+    """Return the local day of a moment; it turns at 3 in the morning by the clock on the wall."""
+    local = datetime.fromtimestamp(t_ms / 1_000, UTC).astimezone(zone(time_zone))
+    return local.date() - timedelta(days=local.hour < rules.day_turns_h)
 
 
 def match(stops: Iterable[Stop], arrivals: Iterable[Arrival]) -> dict[Arrival, Match]:
@@ -73,6 +90,7 @@ def match(stops: Iterable[Stop], arrivals: Iterable[Arrival]) -> dict[Arrival, M
         stops_at[stop.site_id].append(stop)
     seen: dict[int, int] = defaultdict(int)
     matches: dict[Arrival, Match] = {}
+    kept: list[tuple[Arrival, int]] = []
     for arrival in sorted(arrivals, key=lambda arrival: arrival.arrived_at):
         at_site = stops_at.get(arrival.site_id, [])
         nth = seen[arrival.site_id]
@@ -80,9 +98,41 @@ def match(stops: Iterable[Stop], arrivals: Iterable[Arrival]) -> dict[Arrival, M
         if nth < len(at_site):
             stop = at_site[nth]
             matches[arrival] = Match(stop.stop_id, punctuality(stop, arrival.arrived_at))
+            kept.append((arrival, stop.position))
         else:
             matches[arrival] = Match(None, "repeated" if at_site else "unplanned")
+    for i in out_of_order([position for _, position in kept]):
+        matches[kept[i][0]] = replace(matches[kept[i][0]], wrong_order=True)
     return matches
+
+
+def out_of_order(positions: Sequence[int]) -> list[int]:
+    """Return which of some stops, given in the order in which they were visited, are out of order.
+
+    They are those outside the longest increasing series; of several the one that is the smallest
+    number by number.
+    """
+    count = len(positions)
+    length = [1] * count
+    for i in reversed(range(count)):
+        after = [length[j] for j in range(i + 1, count) if positions[j] > positions[i]]
+        length[i] += max(after, default=0)
+    wrong = set(range(count))
+    last, wanted = -1, max(length, default=0)
+    first = 0
+    while wanted:
+        i = min(
+            (j for j in range(first, count) if length[j] == wanted and positions[j] > last),
+            key=lambda j: positions[j],
+        )
+        wrong.remove(i)
+        last, first, wanted = positions[i], i + 1, wanted - 1
+    return sorted(wrong)
+
+
+def overstay_limit_s(planned_duration_s: int) -> int:
+    """Return how long a visit may last before it is overstayed."""
+    return planned_duration_s + max(OVERSTAY_S_MIN, round(OVERSTAY_SHARE * planned_duration_s))
 
 
 def punctuality(stop: Stop, arrived_at: int) -> Punctuality:

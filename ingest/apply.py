@@ -11,12 +11,12 @@ from typing import Final
 
 import msgspec
 
-from geofence import alerts, changes, visits
-from geofence.alerts import AlertChange
-from geofence.changes import Known, Visit
+from geofence import alerts, changes
+from geofence.alerts import AlertChange, LiveAlert, Presence
+from geofence.changes import Known, Said, VanChanges
 from geofence.fences import Fences
+from geofence.reread import Course
 from geofence.tours import Stop
-from geofence.visits import Reading
 from ingest import messages
 from ingest.batch import Batch, StatusEvent, Van
 from stock_tracker import barcodes, ledger
@@ -39,8 +39,8 @@ class Reference:
 class State:
     """What the engine has read of a batch's vans, and what the tables say of them and the scans."""
 
-    readings: Mapping[int, Reading] = field(default_factory=dict)
-    clusters: Mapping[int, visits.Clusters] = field(default_factory=dict)
+    courses: Sequence[Course] = ()
+    said: Mapping[int, Said] = field(default_factory=dict)
     known: Mapping[int, Known] = field(default_factory=dict)
     scan_hashes: Mapping[ledger.ScanKey, set[int]] = field(default_factory=dict)
     articles: Mapping[str, ledger.Article] = field(default_factory=dict)
@@ -58,8 +58,7 @@ class Outgoing:
 class Changes:
     """What to write in the batch's transaction."""
 
-    visits: list[Visit] = field(default_factory=list)
-    gone: list[Visit] = field(default_factory=list)
+    vans: dict[int, VanChanges] = field(default_factory=dict)
     alerts: list[AlertChange] = field(default_factory=list)
     scans: list[ledger.Reading] = field(default_factory=list)
     conflicting: list[ledger.ScanEvent] = field(default_factory=list)
@@ -77,18 +76,10 @@ def apply(batch: Batch, state: State, reference: Reference, now: int) -> Changes
         now: The present, ms since 1970 UTC.
     """
     made = Changes(statuses=_newest(batch.statuses))
-    for van_id, known in state.known.items():
-        revised = changes.revise(
-            van_id,
-            state.clusters.get(van_id, ()),
-            state.readings[van_id].rewritten_since,
-            known,
-            reference.fences,
-            now,
-        )
-        made.visits += revised.visits
-        made.gone += revised.gone
-        made.alerts += revised.alerts
+    for van_id, said in state.said.items():
+        known = state.known.get(van_id, NOTHING_KNOWN)
+        made.vans[van_id] = changes.revise(van_id, said, known, reference.fences)
+        made.alerts += _alerts(made.vans[van_id], known, now)
     sorted_scans = ledger.sort(batch.scans, state.scan_hashes)
     made.conflicting, made.contested = sorted_scans.conflicting, sorted_scans.contested
     made.scans = [
@@ -102,10 +93,28 @@ def apply(batch: Batch, state: State, reference: Reference, now: int) -> Changes
     return made
 
 
-def tick(due: Sequence[Stop], now: int) -> list[AlertChange]:
-    """Return what the clock alone changes: stops whose window ended unmet, and without an alert."""
-    judged = (alerts.judge(stop, None, None, now) for stop in due)
-    return [change for change in judged if change is not None]
+NOTHING_KNOWN: Final = Known()
+
+
+def _alerts(changed: VanChanges, known: Known, now: int) -> list[AlertChange]:
+    """Return what becomes of the alerts of the stops on the days that were matched anew."""
+    return alerts.settle_stops(
+        [stop for stop in known.stops if stop.service_date in changed.days],
+        {
+            visit.stop_id: Presence(
+                visit.arrived_at, visit.last_inside_at, visit.left_at, visit.overstayed
+            )
+            for visit in changed.matched
+            if visit.stop_id is not None
+        },
+        {alert.key: alert for alert in known.alerts},
+        now,
+    )
+
+
+def tick(due: Sequence[Stop], live: Iterable[LiveAlert], now: int) -> list[AlertChange]:
+    """Return what the clock alone changes: stops whose window, or day, has ended unmet."""
+    return alerts.settle_stops(due, {}, {alert.key: alert for alert in live}, now)
 
 
 def _newest(statuses: Iterable[StatusEvent]) -> list[StatusEvent]:
@@ -135,31 +144,38 @@ def alert_messages(
     """Return the planner's messages for the changes that are news, as CloudEvents."""
     return [
         Outgoing(
-            f"planner/v1/alerts/{van_code[change.stop.van_id]}",
-            msgspec.json.encode(
-                messages.AlertEvent(
-                    id=f"late-{change.stop.stop_id}-{change.news}-{now}",
-                    source=SOURCE,
-                    type=f"cordee.alert.{change.news}.v1",  # type: ignore[arg-type]
-                    time=_rfc3339(now),
-                    subject=van_code[change.stop.van_id],
-                    data=messages.Alert(
-                        van=van_code[change.stop.van_id],
-                        kind="late",
-                        state=change.news,
-                        site=change.stop.site_code,
-                        tour=change.stop.tour_code,
-                        stop=change.stop.position,
-                        due_t=change.stop.window_end,
-                        reason=change.reason,
-                        arrived_t=change.arrived_at,
-                    ),
-                )
-            ),
+            f"planner/v1/alerts/{van_code[change.subject.van_id]}",
+            msgspec.json.encode(_alert_event(change, van_code[change.subject.van_id], now)),
         )
         for change in made
         if change.news is not None
     ]
+
+
+def _alert_event(change: AlertChange, van: str, now: int) -> messages.AlertEvent:
+    subject, fact = change.subject, change.fact
+    about = subject.stop.stop_id if subject.stop else f"{van}-{fact.due_at}"
+    return messages.AlertEvent(
+        id=f"{subject.kind}-{about}-{change.news}-{now}",
+        source=SOURCE,
+        type=f"cordee.alert.{change.news}.v1",  # type: ignore[arg-type]
+        time=_rfc3339(now),
+        subject=van,
+        data=messages.Alert(
+            van=van,
+            kind=subject.kind,
+            state=change.news,  # type: ignore[arg-type]
+            site=subject.stop.site_code if subject.stop else None,
+            tour=subject.stop.tour_code if subject.stop else None,
+            stop=subject.stop.position if subject.stop else None,
+            due_t=fact.due_at,
+            reason=fact.reason,
+            arrived_t=fact.ended_at,
+            minutes=fact.minutes,
+            cause=fact.cause,
+            pushes=list(fact.pushes),
+        ),
+    )
 
 
 def order_messages(orders: Iterable[Order], now: int) -> list[Outgoing]:

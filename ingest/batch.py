@@ -38,11 +38,14 @@ Reason = Literal[
     "bad_payload",
     "backlog_too_long",
     "future",
+    "ancient",
     "unsupported_type",
     "refused_by_database",
 ]
 
 FUTURE_MS: Final = 120_000
+#: Tracks are kept for two months; what claims to be older comes from a clock that is wrong.
+ANCIENT_MS: Final = 62 * 86_400_000
 KMH_PER_MPS: Final = 3.6
 
 
@@ -285,8 +288,19 @@ def _future(t: int, now: int) -> Objection | None:
     return "future", f"its time is {ahead_s:.0f} s ahead of the clock: set the device's time"
 
 
+def _untimely(t: int, now: int) -> Objection | None:
+    """Object to a position from the future, and to one older than any that is kept."""
+    if t >= now - ANCIENT_MS:
+        return _future(t, now)
+    days = (now - t) / 86_400_000
+    return (
+        "ancient",
+        f"its time is {days:.0f} days back, and positions are kept for 62: is the date right?",
+    )
+
+
 def _object_to_position(position: Position, now: int) -> Objection | None:
-    return _future(position.t, now)
+    return _untimely(position.t, now)
 
 
 def _take_position(reader: _Reader, van: Van, p: Position) -> None:
@@ -353,7 +367,9 @@ def _take_status(reader: _Reader, van: Van, status: Status) -> None:
 def _object_to_own_tracks(message: OwnTracks, now: int) -> Objection | None:
     if isinstance(message, OwnTracksTransition) and (message.lat is None or message.lon is None):
         return "unsupported_type", "a transition without a position tells nothing that is used"
-    return _future(_own_tracks_t(message), now)
+    if isinstance(message, OwnTracksLwt):
+        return _future(_own_tracks_t(message), now)
+    return _untimely(_own_tracks_t(message), now)
 
 
 def _take_own_tracks(reader: _Reader, van: Van, message: OwnTracks) -> None:

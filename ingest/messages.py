@@ -126,17 +126,24 @@ class ResupplyOrder(msgspec.Struct, frozen=True):
 
 
 class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a planner should know of one stop."""
+    """What a planner should know of a stop, or of a van that is silent.
+
+    `arrived_t` is when it ended: the arrival, the departure, the first fix after a silence;
+    `pushes` are the stops of the tour that it will make late next, by their position.
+    """
 
     van: str
-    kind: Literal["late"]
-    state: Literal["raised", "cleared", "withdrawn"]
-    site: str
-    tour: str
-    stop: int
+    kind: Literal["at_risk", "late", "missed", "overstayed", "silent"]
+    state: Literal["raised", "cleared", "withdrawn", "back"]
     due_t: TimeMs
     reason: str
+    site: str | None = None
+    tour: str | None = None
+    stop: int | None = None
     arrived_t: TimeMs | None = None
+    minutes: int | None = None
+    cause: Literal["left_late", "slow_road", "long_visit", "detour", "silence"] | None = None
+    pushes: list[int] = []
 
 
 class OrderEvent(msgspec.Struct, frozen=True):
@@ -157,7 +164,12 @@ class AlertEvent(msgspec.Struct, frozen=True):
 
     id: str
     source: str
-    type: Literal["cordee.alert.raised.v1", "cordee.alert.cleared.v1", "cordee.alert.withdrawn.v1"]
+    type: Literal[
+        "cordee.alert.raised.v1",
+        "cordee.alert.cleared.v1",
+        "cordee.alert.withdrawn.v1",
+        "cordee.alert.back.v1",
+    ]
     time: str
     subject: str
     data: Alert

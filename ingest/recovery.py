@@ -79,7 +79,7 @@ async def persist(
         except REFUSED as error:
             await insist(_reject, pool, message, str(error), now)
     if reference is None:
-        return await insist(_load_reference, pool)
+        return await insist(_load_reference, pool, now)
     return reference
 
 
@@ -88,6 +88,6 @@ async def _reject(pool: Pool, message: Delivery, detail: str, now: Clock) -> Non
         await store.settle(conn, [], [refusal(message, detail)], now())
 
 
-async def _load_reference(pool: Pool) -> Reference:
+async def _load_reference(pool: Pool, now: Clock) -> Reference:
     async with pool.connection() as conn, conn.transaction():
-        return await store.load_reference(conn, None)
+        return await store.load_reference(conn, None, now())

@@ -8,8 +8,10 @@ redelivery changes nothing: every row is keyed by what the message itself says.
 
 import asyncio
 import time
+from functools import partial
 
-import geofence.store
+from geofence import tracks
+from geofence.router import Router, asking
 from ingest import recovery, store
 from ingest.apply import Reference, apply
 from ingest.batch import Batch, Delivery, decode
@@ -23,39 +25,47 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Ingest until `stop` is set; the batch in hand is finished first."""
     now, reference, ticked = clock(settings), None, 0.0
     async with (
-        connect(settings.database_url, "cordee-ingest", prepare=geofence.store.prepare) as pool,
+        connect(settings.database_url, "cordee-ingest", prepare=tracks.prepare) as pool,
         Subscriber(settings) as subscriber,
+        asking(settings.router_url) as router,
     ):
+        foresighted = partial(commit, router=router)
         async for deliveries in subscriber.batches(stop):
             if deliveries:
-                reference = await recovery.persist(commit, pool, deliveries, reference, now)
+                reference = await recovery.persist(foresighted, pool, deliveries, reference, now)
                 subscriber.ack(deliveries)
             if time.monotonic() - ticked >= settings.tick_s:
-                reference = await recovery.insist(tick, pool, reference, now)
+                reference = await recovery.insist(tick, pool, reference, now, router)
                 ticked = time.monotonic()
 
 
 async def commit(
-    pool: Pool, deliveries: list[Delivery], reference: Reference | None, now: Clock
+    pool: Pool,
+    deliveries: list[Delivery],
+    reference: Reference | None,
+    now: Clock,
+    router: Router | None = None,
 ) -> Reference:
     """Apply a batch in one transaction, then note how long its messages waited for it."""
     began = time.perf_counter()
     async with pool.connection() as conn, conn.transaction():
-        reference = await store.load_reference(conn, reference)
+        reference = await store.load_reference(conn, reference, now())
         batch = decode(deliveries, reference.vans, now())
         await store.lock(conn, batch)
         state = await store.load_state(conn, batch, reference, now())
         changes = apply(batch, state, reference, now())
-        await store.write(conn, batch, state, changes, reference, now())
+        await store.write(conn, batch, state, changes, reference, now(), router)
     await _note(pool, batch, deliveries, time.perf_counter() - began)
     return reference
 
 
-async def tick(pool: Pool, reference: Reference | None, now: Clock) -> Reference:
-    """Do what no message can tell: late stops, and orders at cut-off."""
+async def tick(
+    pool: Pool, reference: Reference | None, now: Clock, router: Router | None = None
+) -> Reference:
+    """Do what no message can tell: late stops, silent vans, and orders at cut-off."""
     async with pool.connection() as conn, conn.transaction():
-        reference = await store.load_reference(conn, reference)
-        await store.tick(conn, reference, now())
+        reference = await store.load_reference(conn, reference, now())
+        await store.tick(conn, reference, now(), router)
     return reference
 
 

@@ -4,18 +4,23 @@ Functions take a connection and never commit.
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from hashlib import blake2b
 
 import numpy as np
 
 import geofence.store
 import stock_tracker.store
-from geofence import visits
+from geofence import forecast, tracks
+from geofence.alerts import AlertChange
+from geofence.changes import Said
 from geofence.fences import Fences
-from geofence.visits import Reading
+from geofence.fixes import FixColumns
+from geofence.reread import Course
+from geofence.router import Router
 from ingest import apply as rules
 from ingest.apply import Changes, Outgoing, Reference, State
-from ingest.batch import Batch, Rejection, StatusEvent, Van
+from ingest.batch import Batch, Rejection, StatusEvent, Van, decode
 from stock_tracker.ledger import ScanKey
 from storage.pool import Connection
 from storage.settings import as_datetime
@@ -55,8 +60,11 @@ ON CONFLICT (second) DO UPDATE SET
 """
 
 
-async def load_reference(conn: Connection, known: Reference | None) -> Reference:
-    """Return vans and sites; what is `known` already, unless an import has changed them since."""
+async def load_reference(conn: Connection, known: Reference | None, now: int) -> Reference:
+    """Return vans and sites; what is `known` already, unless an import has changed them since.
+
+    What a change touches is read again first: edited fences, changed tours.
+    """
     found = await (await conn.execute("SELECT version FROM reference_version")).fetchone()
     version = int(found[0]) if found else 0
     if known is not None and known.version == version:
@@ -67,11 +75,44 @@ async def load_reference(conn: Connection, known: Reference | None) -> Reference
             await conn.execute(VANS)
         ).fetchall()
     }
-    return Reference(
+    reference = Reference(
         version=version,
         vans=vans,
         fences=Fences(await geofence.store.load_sites(conn)),
         organisation_of={van.van_id: van.organisation_id for van in vans.values()},
+    )
+    await _catch_up(conn, reference, now)
+    return reference
+
+
+async def _catch_up(conn: Connection, reference: Reference, now: int) -> None:
+    """Read again what edited fences touch, and match anew the days whose tours have changed."""
+    dirty = await tracks.load_dirty(conn)
+    vans = sorted({*dirty, *await geofence.store.replanned_vans(conn)})
+    if not vans:
+        return
+    await _lock_vans(conn, vans)
+    replanned = await geofence.store.take_tour_edits(conn)
+    courses = await tracks.courses_again(conn, dirty, reference.organisation_of)
+    await tracks.read_courses(conn, courses, reference.fences)
+    said = {van: Said(replanned=days) for van, days in replanned.items()}
+    said |= {
+        course.van_id: _said(course, replanned.get(course.van_id, frozenset()))
+        for course in courses
+    }
+    state = State(courses, said, await geofence.store.load_known(conn, said))
+    batch = decode([], {}, now)
+    await write(conn, batch, state, rules.apply(batch, state, reference, now), reference, now)
+
+
+def _said(course: Course, replanned: frozenset[date] = frozenset()) -> Said:
+    return Said(
+        course.clusters,
+        list(course.legs.values()),
+        course.refused,
+        course.spans,
+        replanned,
+        course.through or 0,
     )
 
 
@@ -95,38 +136,29 @@ async def _lock_vans(conn: Connection, van_ids: Sequence[int]) -> None:
 
 async def load_state(conn: Connection, batch: Batch, reference: Reference, now: int) -> State:
     """Put the batch's fixes, advance the visit engine, and return what `apply` must know."""
-    readings = await _read_fixes(conn, batch, now)
-    clusters = visits.advance(readings, reference.fences, reference.organisation_of)
-    spans = {
-        van: span
-        for van, reading in readings.items()
-        if (span := _span(reading, clusters.get(van, []))) is not None
-    }
-    known = await geofence.store.load_known(conn, spans) if spans else {}
+    courses = await _read_fixes(conn, batch, reference, now)
+    said = {course.van_id: _said(course) for course in courses}
+    known = await geofence.store.load_known(conn, said)
     if not batch.scans:
-        return State(readings, clusters, known)
+        return State(courses, said, known)
     return State(
-        readings,
-        clusters,
+        courses,
+        said,
         known,
         await stock_tracker.store.load_known(conn, [scan.key for scan in batch.scans]),
         await stock_tracker.store.load_articles(conn, [scan.code for scan in batch.scans]),
     )
 
 
-async def _read_fixes(conn: Connection, batch: Batch, now: int) -> dict[int, Reading]:
+async def _read_fixes(
+    conn: Connection, batch: Batch, reference: Reference, now: int
+) -> list[Course]:
     if not len(batch.fixes):
-        return {}
-    late = await geofence.store.put_fixes(conn, batch.fixes, now)
-    return await geofence.store.load_readings(conn, batch.fixes, late)
-
-
-def _span(reading: Reading, clusters: visits.Clusters) -> tuple[int, int] | None:
-    """Return the first and last moment that may change; None if the fixes touched no run."""
-    moments = [run.arrived_at for cluster in clusters for run in cluster]
-    if reading.rewritten_since is not None:
-        moments += [int(reading.fixes.t_ms[0]), int(reading.fixes.t_ms[-1])]
-    return (min(moments), max(moments)) if moments else None
+        return []
+    late = await tracks.put_fixes(conn, batch.fixes, now)
+    courses = await tracks.courses_of(conn, batch.fixes, late, reference.organisation_of)
+    await tracks.read_courses(conn, courses, reference.fences)
+    return courses
 
 
 async def write(
@@ -136,12 +168,16 @@ async def write(
     changes: Changes,
     reference: Reference,
     now: int,
+    router: Router | None = None,
 ) -> None:
-    """Write all that a batch changes, and what has to be told of it."""
-    await geofence.store.write_visits(conn, changes.visits, changes.gone)
-    await geofence.store.write_progress(conn, dict(state.readings))
+    """Write all that a batch changes, what is foreseen then, and what has to be told of it."""
+    await geofence.store.write(conn, changes.vans)
+    await tracks.write_progress(conn, state.courses)
     await geofence.store.write_alerts(conn, changes.alerts, now)
-    outgoing = rules.alert_messages(changes.alerts, _codes(reference), now)
+    foreseen = await forecast.foresee_vans(conn, sorted(state.said), router, now)
+    foreseen += await forecast.heard(conn, _spans(batch.fixes))
+    await geofence.store.write_alerts(conn, foreseen, now)
+    outgoing = rules.alert_messages([*changes.alerts, *foreseen], _codes(reference), now)
     touched = await stock_tracker.store.write_scans(
         conn, changes.scans, changes.conflicting, changes.contested, now
     )
@@ -152,6 +188,14 @@ async def write(
     await _put_statuses(conn, changes.statuses)
     await put_outbox(conn, outgoing, now)
     await conn.execute("NOTIFY cordee")
+
+
+def _spans(fixes: FixColumns) -> dict[int, tuple[int, int]]:
+    """Return the first and last time of each van's fixes."""
+    return {
+        van: (int(fixes.t_ms[start]), int(fixes.t_ms[end - 1]))
+        for van, start, end in fixes.by_van()
+    }
 
 
 async def settle(
@@ -231,8 +275,10 @@ async def put_activity(conn: Connection, batch: Batch, lag_ms: Sequence[int]) ->
     )  # fmt: skip
 
 
-async def tick(conn: Connection, reference: Reference, now: int) -> int:
-    """Do what the clock alone demands: late stops, orders at cut-off, forgetting old traffic.
+async def tick(
+    conn: Connection, reference: Reference, now: int, router: Router | None = None
+) -> int:
+    """Do what the clock alone demands: late stops, silences, orders at cut-off, forgetting.
 
     Returns how many alerts and orders it made.
 
@@ -242,9 +288,13 @@ async def tick(conn: Connection, reference: Reference, now: int) -> int:
     if due:
         await _lock_vans(conn, [stop.van_id for stop in due])
         due = await geofence.store.load_due_stops(conn, now)  # what another ingest saw meanwhile
-    raised = rules.tick(due, now)
+    live = await geofence.store.load_alerts(conn, [stop.stop_id for stop in due])
+    raised = rules.tick(due, live, now)
     await geofence.store.write_alerts(conn, raised, now)
     await geofence.store.mark_judged(conn, now)
+    foreseen = await _foresee(conn, router, now)
+    await geofence.store.write_alerts(conn, foreseen, now)
+    raised += foreseen
     orders = await stock_tracker.store.make_orders(conn, now)
     await put_outbox(
         conn,
@@ -254,6 +304,7 @@ async def tick(conn: Connection, reference: Reference, now: int) -> int:
         ],
         now,
     )
+    await tracks.forget(conn, now)
     await conn.execute("DELETE FROM ingest_activity WHERE second < now() - INTERVAL '1 hour'")
     await conn.execute(
         "DELETE FROM outbox WHERE sent_time < %s - INTERVAL '7 days'", (as_datetime(now),)
@@ -261,6 +312,15 @@ async def tick(conn: Connection, reference: Reference, now: int) -> int:
     if raised or orders:
         await conn.execute("NOTIFY cordee")
     return len(raised) + len(orders)
+
+
+async def _foresee(conn: Connection, router: Router | None, now: int) -> list[AlertChange]:
+    """Foresee what no batch has foreseen for a minute, and see who has fallen silent."""
+    await forecast.calibrate_models(conn, now)
+    vans = await forecast.not_foreseen(conn, now)
+    await _lock_vans(conn, vans)
+    changes = await forecast.foresee_vans(conn, vans, router, now)
+    return changes + await forecast.silences(conn, now)
 
 
 def _codes(reference: Reference) -> Mapping[int, str]:

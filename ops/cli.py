@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -13,13 +14,16 @@ import structlog
 import ingest.relay
 import ingest.service
 from api.serve import serve
+from ops import bench as benches
 from ops import demo as demos
 from ops import doctor as doctors
-from ops import embedded, fleet, imports, papers, replays, seeds
+from ops import embedded, fleet, imports, papers, replays, rule_replay, seeds
 from ops import health as healths
+from ops import verify as verifies
 from storage.settings import Settings
 
 FOLDER = Path(".cordee")
+DAY = click.DateTime(["%Y-%m-%d"])
 
 
 def _log_json() -> None:
@@ -152,6 +156,57 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
         report.write_text(text + "\n")
     click.echo(text)
     sys.exit(0 if outcome["as_expected"] else 1)
+
+
+@main.command()
+@click.option("--what", type=click.Choice(["geofence"]), default="geofence", show_default=True)
+@click.option("--vans", type=int, default=200, show_default=True)
+@click.option("--hours", type=float, default=10.0, show_default=True, help="Of each van's day.")
+@click.option("--interval", type=int, default=10, show_default=True, help="Seconds between fixes.")
+@click.option("--seed", type=int, default=1, show_default=True)
+@click.option("--days-before", type=int, default=2, show_default=True, help="To calibrate ETAs on.")
+@click.option("--sites", type=int, default=20_000, show_default=True)
+@click.option("--report", type=click.Path(path_type=Path), help="Write the figures there too.")
+def verify(what: str, report: Path | None, **options: object) -> None:
+    """Judge the engine by a simulated day's truth, delivered live, in order and shuffled."""
+    del what  # the only one so far
+    try:
+        figures = verifies.run(verifies.Plan(**options))  # type: ignore[arg-type]
+    except (embedded.ServerError, imports.UnusableFileError) as error:
+        raise click.ClickException(str(error)) from error
+    text = json.dumps(figures, indent=2)
+    if report:
+        report.write_text(text + "\n")
+    click.echo(text)
+    sys.exit(0 if figures["tables_equal"] else 1)
+
+
+@main.command()
+@click.argument("what", type=click.Choice(["geofence", "late"]))
+@click.option("--json", "as_json", is_flag=True, help="On one line.")
+def bench(what: str, *, as_json: bool) -> None:
+    """Measure the geofence engine, or what late fixes cost, in whole runs on one core."""
+    figures = benches.geofence() if what == "geofence" else benches.late()
+    click.echo(json.dumps(figures, indent=None if as_json else 2))
+
+
+@main.command("replay-rules")
+@click.option("--from", "first", type=DAY, required=True, help="First working day, 2026-06-02.")
+@click.option("--to", "last", type=DAY, required=True, help="Last working day.")
+@click.option("--set", "rules", multiple=True, metavar="RULE=NUMBER", help="Like dwell_s=240.")
+@click.option("--json", "as_json", is_flag=True, help="All figures and differences.")
+def replay_rules(first: datetime, last: datetime, rules: tuple[str, ...], *, as_json: bool) -> None:
+    """Say what past days would have said with other rules. Writes nothing."""
+    try:
+        asked = rule_replay.rules_of(rules)
+    except rule_replay.UnknownRuleError as error:
+        raise click.ClickException(str(error)) from error
+    said = asyncio.run(rule_replay.replay(Settings(), first.date(), last.date(), asked))
+    if as_json:
+        click.echo(json.dumps(said, indent=2))
+        return
+    for line in rule_replay.in_words(said):
+        click.echo(line)
 
 
 @main.command()

@@ -8,8 +8,35 @@ from typing import Any
 
 import msgspec
 
+from geofence import (
+    alerts,
+    eta,
+    fences,
+    outlook,
+    replan,
+    reread,
+    tours,
+    trips,
+    usable,
+    visits,
+)
+from geofence.rules import USUAL, Rules
 from ingest.messages import BACKLOG_MAX, CONTRACT, EXAMPLES, Topic
 from storage.settings import Settings
+
+#: The rules from a fix to an alert, each by the module that holds it.
+RULES = (
+    ("Usable fixes", usable),
+    ("Fences", fences),
+    ("Visits", visits),
+    ("Reading again", reread),
+    ("Trips and halts", trips),
+    ("Tours", tours),
+    ("Arrival times", eta),
+    ("What is foreseen", outlook),
+    ("Alerts", alerts),
+    ("Replanning", replan),
+)
 
 NOTICE = "<!-- Written by `make docs`. Change the code instead. -->"
 
@@ -20,7 +47,11 @@ def write(folder: Path, *, check: bool) -> list[Path]:
     Returns:
         The pages that differed.
     """
-    pages = {folder / "WIRE.md": wire(), folder / "SETTINGS.md": settings()}
+    pages = {
+        folder / "WIRE.md": wire(),
+        folder / "SETTINGS.md": settings(),
+        folder / "RULES.md": rules(),
+    }
     for struct in _payloads():
         pages[folder / "schemas" / f"{struct.__name__}.json"] = schema(struct)
     stale = [path for path, text in pages.items() if not path.exists() or path.read_text() != text]
@@ -63,7 +94,8 @@ def wire() -> str:
         "Keys: a fix is (van, t); of two with one key the better accuracy wins, then the greater",
         "hash of its values. A scan is (van, epoch, seq), `seq` from 1; a repeat is a no-op, and two",
         "different payloads under one key are both set aside. What claims to be more than 2 minutes",
-        "ahead of the clock is rejected as `future`.",
+        "ahead of the clock is rejected as `future`, a position more than 62 days back as",
+        "`ancient`.",
         "",
     ]
     for topic in CONTRACT:
@@ -123,6 +155,31 @@ def _type_words(field: dict[str, Any]) -> str:
         limits.append(f"at most {field['maxLength']} characters")
     kind = "base64" if field.get("contentEncoding") == "base64" else str(field.get("type", "any"))
     return ", ".join([kind, *limits])
+
+
+def rules() -> str:
+    """Return docs/RULES.md: what the rules of `geofence` say of themselves, and their numbers."""
+    lines = [
+        "# Rules",
+        "",
+        NOTICE,
+        "",
+        "What is said of a van, and when: from its fixes to the alerts that planners see. Other",
+        "numbers can be tried on past days: `cordee replay-rules --set dwell_s=240`.",
+        "",
+        "| rule | number |",
+        "| --- | --- |",
+        *(f"| `{name}` | {_number(getattr(USUAL, name))} |" for name in Rules.__struct_fields__),
+        "",
+        cleandoc(Rules.__doc__ or "").partition("Attributes:\n")[2],
+    ]
+    for title, module in RULES:
+        lines += ["", f"## {title}", "", cleandoc(module.__doc__ or "")]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _number(value: object) -> str:
+    return "each site's own" if value is None else f"{value:g}"
 
 
 def settings() -> str:

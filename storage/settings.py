@@ -40,6 +40,11 @@ class Settings(BaseSettings):
     tick_s: float = Field(
         default=1.0, gt=0, description="Seconds between looks at what no message can tell."
     )
+    router_url: str = Field(
+        default="",
+        description="OSRM-compatible router that is asked for travel times, like"
+        " http://127.0.0.1:5000; empty for the fleet's own. It sees where vans are.",
+    )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(default=8000, description="Port the API listens on.")
     api_allow_remote: bool = Field(

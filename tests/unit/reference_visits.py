@@ -10,7 +10,7 @@ settled among runs that are visits, and a return after exactly 60 s comes too la
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from math import asin, cos, fsum, hypot, pi, radians, sin, sqrt
+from math import asin, cos, hypot, pi, radians, sin, sqrt
 
 EARTH_M = 6_371_008.8
 
@@ -25,6 +25,7 @@ class RefFix:
     longitude_deg: float
     accuracy_m: float | None = None
     ignition: bool | None = None
+    odometer_m: float | None = None
 
 
 @dataclass(frozen=True)
@@ -84,13 +85,14 @@ class RefRun:
 
 
 def usable_fixes(fixes: Iterable[RefFix]) -> list[RefFix]:
-    """Return what may be used: accurate, not at (0, 0), no jump, and not provisional."""
+    """Return what may be used: accurate, not at (0, 0), not frozen, no jump, not provisional."""
     sound = [
         fix
         for fix in sorted(fixes, key=lambda fix: fix.t_ms)
         if (fix.accuracy_m is None or fix.accuracy_m <= 100)
         and not (fix.latitude_deg == 0 and fix.longitude_deg == 0)
     ]
+    sound = [fix for i, fix in enumerate(sound) if not is_frozen(sound, i)]
     usable: list[RefFix] = []
     for i, fix in enumerate(sound):
         far_from_before = bool(usable) and needs_more_than_70_mps(usable[-1], fix)
@@ -99,6 +101,19 @@ def usable_fixes(fixes: Iterable[RefFix]) -> list[RefFix]:
             continue
         usable.append(fix)
     return usable
+
+
+def is_frozen(sound: Sequence[RefFix], i: int) -> bool:
+    """Whether a fix repeats a position while the odometer has run more than 100 m since."""
+    first = i
+    while first and (
+        sound[first - 1].latitude_deg == sound[i].latitude_deg
+        and sound[first - 1].longitude_deg == sound[i].longitude_deg
+    ):
+        first -= 1
+    told = [fix.odometer_m for fix in sound[first : i + 1] if fix.odometer_m is not None]
+    now_m = sound[i].odometer_m
+    return first < i and now_m is not None and now_m - told[0] > 100
 
 
 def needs_more_than_70_mps(a: RefFix, b: RefFix) -> bool:
@@ -175,7 +190,8 @@ def judged(
         left_at=left_at,
         closed_by=closed_by,
         ignition_off=ignition_off,
-        distance_m_mean=fsum(place.centre_m(fix) for fix in held) / len(held),
+        # Whole millimetres, so that no sum depends on its order.
+        distance_m_mean=sum(round(place.centre_m(fix) * 1_000) for fix in held) / len(held) / 1_000,
         verdict=verdict,
         uncertain=left_at is not None and left_at - last_inside_at > 5 * 60_000,
     )

@@ -1,0 +1,377 @@
+"""The SQL of what is foreseen: arrival times, risks, silences, and the models they rest on.
+
+Functions take a connection and never commit. Forecasts are made for the vans of every batch, and by
+the clock for those of which no message came for a minute. They depend on when they were made.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from geofence import alerts
+from geofence.alerts import AlertChange, LiveAlert, Subject
+from geofence.eta import (
+    UNCALIBRATED,
+    UNCALIBRATED_WORK,
+    Model,
+    Work,
+    calibrate,
+    calibrate_work,
+    crow_m,
+)
+from geofence.outlook import Foreseen, Place, Seen, VanDay, Way, foresee, legs_of, local_hour
+from geofence.router import Leg, Router
+from geofence.store import load_alerts
+from geofence.tours import Stop
+from storage.pool import Connection
+from storage.settings import as_datetime
+
+CALIBRATED_EVERY: Final = timedelta(hours=1)
+#: How much history the models rest on.
+CALIBRATED_ON: Final = timedelta(days=60)
+
+# A tour is of today from 3 in the morning at its sites to 3 in the next. What a van is seen doing
+# now is its newest usable fix, which is the first thing that the visit engine remembers.
+TODAY = """
+SELECT stop.stop_id, tour.van_id, tour.service_date, stop.position, stop.site_id,
+       (extract(epoch FROM stop.window_start) * 1000)::bigint,
+       (extract(epoch FROM stop.window_end) * 1000)::bigint,
+       stop.planned_duration_s,
+       (extract(epoch FROM (service_date + 1 + TIME '03:00') AT TIME ZONE site.time_zone) * 1000
+        )::bigint,
+       tour.code, site.code, site.latitude_deg, site.longitude_deg, site.time_zone,
+       (progress.state #>> '{0,0,0}')::bigint, (progress.state #>> '{0,0,1}')::float8,
+       (progress.state #>> '{0,0,2}')::float8
+FROM tour JOIN stop USING (tour_id) JOIN site USING (site_id)
+JOIN van_progress AS progress USING (van_id)
+WHERE tour.van_id = ANY(%(vans)s)
+  AND service_date BETWEEN (%(now)s - INTERVAL '2 days')::date AND (%(now)s + INTERVAL '1 day')::date
+  AND %(now)s >= (service_date + TIME '03:00') AT TIME ZONE site.time_zone
+  AND %(now)s < (service_date + 1 + TIME '03:00') AT TIME ZONE site.time_zone
+  AND progress.state #>> '{0,0,0}' IS NOT NULL
+ORDER BY tour.van_id, stop.position
+"""
+
+SEEN = """
+SELECT visit.van_id, visit.stop_id, site.latitude_deg, site.longitude_deg,
+       (extract(epoch FROM arrived_at) * 1000)::bigint,
+       (extract(epoch FROM last_inside_at) * 1000)::bigint,
+       (extract(epoch FROM left_at) * 1000)::bigint,
+       coalesce(stop.planned_duration_s, 0)
+FROM unnest(%s::int[], %s::date[]) AS wanted (van_id, service_date)
+JOIN visit USING (van_id, service_date)
+JOIN site ON site.site_id = visit.site_id
+LEFT JOIN stop ON stop.stop_id = visit.stop_id
+WHERE verdict = 'visit' AND shadowed_by IS NULL
+ORDER BY visit.van_id, arrived_at
+"""
+
+# The legs since a moment: the last departure, or the morning.
+WAYS = """
+SELECT van_id, kind, (extract(epoch FROM started_at) * 1000)::bigint,
+       (extract(epoch FROM ended_at) * 1000)::bigint, distance_m, latitude_deg, longitude_deg
+FROM unnest(%s::int[], %s::timestamptz[]) AS wanted (van_id, since)
+JOIN leg USING (van_id)
+WHERE ended_at > since
+ORDER BY van_id, started_at
+"""
+
+PUT_ETA = """
+INSERT INTO eta (stop_id, made_time, early_at, expected_at, late_at, chance_late)
+VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT (stop_id) DO UPDATE SET
+  made_time = excluded.made_time, early_at = excluded.early_at,
+  expected_at = excluded.expected_at, late_at = excluded.late_at,
+  chance_late = excluded.chance_late
+"""
+
+DROP_ETAS = """
+DELETE FROM eta USING stop JOIN tour USING (tour_id)
+WHERE eta.stop_id = stop.stop_id AND tour.van_id = ANY(%s) AND NOT eta.stop_id = ANY(%s)
+"""
+
+# Vans with stops ahead of which nothing was foreseen for a minute.
+NOT_FORESEEN = """
+SELECT DISTINCT tour.van_id
+FROM tour JOIN stop USING (tour_id) JOIN site USING (site_id)
+LEFT JOIN eta USING (stop_id)
+WHERE service_date BETWEEN (%(now)s - INTERVAL '2 days')::date AND (%(now)s + INTERVAL '1 day')::date
+  AND %(now)s >= (service_date + TIME '03:00') AT TIME ZONE site.time_zone
+  AND %(now)s < (service_date + 1 + TIME '03:00') AT TIME ZONE site.time_zone
+  AND (eta.made_time IS NULL OR eta.made_time < %(now)s - INTERVAL '1 minute')
+  AND NOT EXISTS (SELECT FROM visit WHERE visit.stop_id = stop.stop_id)
+"""
+
+# On duty by the tablet's switch; where that is not known, between the first window of the van's
+# tour and the last.
+SILENCES = """
+WITH duty AS (
+  SELECT van.van_id, van_status.status_time,
+         greatest(van_position.fix_time,
+                  CASE WHEN van_status.duty = 'on' THEN van_status.status_time END) AS heard,
+         coalesce(van_status.duty = 'on', EXISTS (
+           SELECT FROM tour JOIN stop USING (tour_id)
+           WHERE tour.van_id = van.van_id
+             AND service_date BETWEEN (%(now)s - INTERVAL '2 days')::date
+                                  AND (%(now)s + INTERVAL '1 day')::date
+           GROUP BY tour_id HAVING %(now)s BETWEEN min(window_start) AND max(window_end)
+         )) AS is_on
+  FROM van LEFT JOIN van_status USING (van_id) LEFT JOIN van_position USING (van_id)
+)
+SELECT duty.van_id, (extract(epoch FROM heard) * 1000)::bigint, is_on, alert.state,
+       (extract(epoch FROM alert.due_at) * 1000)::bigint, alert.told
+FROM duty
+LEFT JOIN alert ON alert.van_id = duty.van_id AND kind = 'silent' AND state = 'open'
+WHERE heard < %(silent)s AND (is_on OR alert.alert_id IS NOT NULL)
+"""
+
+# Silences into which a van's new fixes fall, or which they end; and the first fix after each began.
+HEARD = """
+SELECT alert.van_id, alert.state, (extract(epoch FROM alert.due_at) * 1000)::bigint,
+       (extract(epoch FROM alert.ended_at) * 1000)::bigint, alert.told,
+       (extract(epoch FROM (SELECT min(fix_time) FROM fix
+                            WHERE fix.van_id = alert.van_id AND fix_time > alert.due_at)) * 1000
+        )::bigint
+FROM unnest(%s::int[], %s::timestamptz[], %s::timestamptz[]) AS new (van_id, since, until)
+JOIN alert USING (van_id)
+WHERE kind = 'silent' AND state <> 'withdrawn'
+  AND due_at < until AND (ended_at IS NULL OR ended_at > since)
+"""
+
+MODEL_AGE = "SELECT made_time FROM travel_model"
+LOAD_MODEL = "SELECT model::text, work::text FROM travel_model"
+PUT_MODEL = """
+INSERT INTO travel_model (made_time, model, work) VALUES (%s, %s, %s)
+ON CONFLICT (single) DO UPDATE SET
+  made_time = excluded.made_time, model = excluded.model, work = excluded.work
+"""
+
+# From one visit to the next of the same van and day, and how long each was to last.
+HISTORY = """
+SELECT site.latitude_deg, site.longitude_deg, site.time_zone,
+       (extract(epoch FROM last_inside_at) * 1000)::bigint,
+       extract(epoch FROM last_inside_at - arrived_at)::float8,
+       coalesce(stop.planned_duration_s, 0),
+       lead(site.latitude_deg) OVER day, lead(site.longitude_deg) OVER day,
+       extract(epoch FROM lead(arrived_at) OVER day - last_inside_at)::float8
+FROM visit JOIN site USING (site_id) LEFT JOIN stop USING (stop_id)
+WHERE verdict = 'visit' AND shadowed_by IS NULL AND closed_by IS NOT NULL AND NOT uncertain
+  AND arrived_at BETWEEN %s AND %s
+WINDOW day AS (PARTITION BY visit.van_id, service_date ORDER BY arrived_at)
+"""
+
+
+async def foresee_vans(
+    conn: Connection, vans: Sequence[int], router: Router | None, now: int
+) -> list[AlertChange]:
+    """Write when vans will come to their remaining stops, and return what becomes of the risks."""
+    if not vans:
+        return []
+    days = await _load_days(conn, vans, now)
+    model, work = await _load_model(conn)
+    foreseen = [
+        stop
+        for day in days
+        for stop in foresee(day, model, work, now, _router_seconds(day, router))
+    ]
+    await conn.execute(DROP_ETAS, (list(vans), [found.stop.stop_id for found in foreseen]))
+    async with conn.cursor() as cursor:
+        await cursor.executemany(PUT_ETA, [_eta_row(found, now) for found in foreseen])
+    live = await load_alerts(conn, [found.stop.stop_id for found in foreseen])
+    return _risks(foreseen, {alert.key: alert for alert in live}, now)
+
+
+def _risks(
+    foreseen: Iterable[Foreseen], live: Mapping[object, LiveAlert], now: int
+) -> list[AlertChange]:
+    changes = []
+    for found in foreseen:
+        subject = Subject(found.stop.van_id, found.stop, "at_risk")
+        alert = live.get(subject.key)
+        fact = alerts.at_risk(found.stop, found.outlook, alert, now)
+        changes.append(alerts.settle(subject, fact, alert))
+    return [change for change in changes if change is not None]
+
+
+def _eta_row(found: Foreseen, now: int) -> tuple[object, ...]:
+    eta = found.eta
+    return (
+        found.stop.stop_id, as_datetime(now), as_datetime(eta.early_ms),
+        as_datetime(eta.expected_ms), as_datetime(eta.late_ms), round(found.outlook.chance_late, 4),
+    )  # fmt: skip
+
+
+def _router_seconds(
+    day: VanDay, router: Router | None
+) -> Mapping[tuple[Place, Place], float] | None:
+    """Return what the router has told of a van's legs, and ask it for what it has not."""
+    if router is None:
+        return None
+    at = day.present_at
+    legs: dict[Leg, tuple[Place, Place]] = {}
+    for i, (origin, goal) in enumerate(legs_of(day)):
+        van = day.van_id if i == 0 and at is None else None
+        leg = Leg(
+            van, origin.latitude_deg, origin.longitude_deg, goal.latitude_deg, goal.longitude_deg
+        )
+        legs[leg] = (origin, goal)
+    router.ask(legs)
+    return {
+        legs[leg]: answer.rest_s(leg.from_latitude_deg, leg.from_longitude_deg)
+        for leg, answer in router.known(legs).items()
+    }
+
+
+async def _load_days(conn: Connection, vans: Sequence[int], now: int) -> list[VanDay]:
+    rows = await (
+        await conn.execute(TODAY, {"vans": list(vans), "now": as_datetime(now)})
+    ).fetchall()
+    stops: dict[int, list[Stop]] = defaultdict(list)
+    place_of: dict[int, dict[int, Place]] = defaultdict(dict)
+    here: dict[int, tuple[str, int, Place]] = {}
+    for row in rows:
+        stop = Stop(*row[:11])
+        stops[stop.van_id].append(stop)
+        place_of[stop.van_id][stop.stop_id] = Place(row[11], row[12])
+        here.setdefault(stop.van_id, (row[13], row[14], Place(row[15], row[16])))
+    seen = await _load_seen(conn, stops)
+    ways = await _load_ways(conn, stops, seen, {van: place for van, (_, _, place) in here.items()})
+    return [
+        VanDay(van, place, t_ms, stops[van], place_of[van], seen[van], ways[van], time_zone)
+        for van, (time_zone, t_ms, place) in here.items()
+    ]
+
+
+async def _load_seen(
+    conn: Connection, stops: Mapping[int, Sequence[Stop]]
+) -> dict[int, list[Seen]]:
+    seen: dict[int, list[Seen]] = defaultdict(list)
+    days = [of_van[0].service_date for of_van in stops.values()]
+    for van, stop, lat, lon, arrived, last, left, planned in await (
+        await conn.execute(SEEN, (list(stops), days))
+    ).fetchall():
+        seen[van].append(Seen(stop, Place(lat, lon), arrived, last, left, planned))
+    return seen
+
+
+async def _load_ways(
+    conn: Connection,
+    stops: Mapping[int, Sequence[Stop]],
+    seen: Mapping[int, Sequence[Seen]],
+    here: Mapping[int, Place],
+) -> dict[int, Way]:
+    """Return what each van has done since its last visit, or since the morning."""
+    since = {
+        van: seen[van][-1].last_inside_at if seen.get(van) else of_van[0].day_end - DAY_MS
+        for van, of_van in stops.items()
+    }
+    legs: dict[int, list[tuple[str, int, int, int, float, float]]] = defaultdict(list)
+    for van, *leg in await (
+        await conn.execute(WAYS, (list(since), [as_datetime(t) for t in since.values()]))
+    ).fetchall():
+        legs[van].append((leg[0], leg[1], leg[2], leg[3], leg[4], leg[5]))
+    return {van: way_of(legs[van], seen.get(van, ()), here[van]) for van in stops}
+
+
+DAY_MS: Final = 86_400_000
+
+
+def way_of(
+    legs: Sequence[tuple[str, int, int, int, float, float]], seen: Sequence[Seen], here: Place
+) -> Way:
+    """Return what a van has done since its last visit, from the legs since: from there, if anywhere.
+
+    Args:
+        legs: (kind, started_at, ended_at, distance_m, latitude_deg, longitude_deg), oldest first.
+        seen: Today's visits that stand.
+        here: Where it is.
+    """
+    trips = [leg for leg in legs if leg[0] == "trip"]
+    driven_m = sum(leg[3] for leg in trips)
+    halted_s = sum(
+        (leg[2] - leg[1]) // 1_000
+        for leg in legs
+        if leg[0] == "halt" and trips and leg[1] > trips[0][1] and leg[2] - leg[1] >= 600_000
+    )
+    if seen:
+        return Way(seen[-1].last_inside_at, seen[-1].place, driven_m, halted_s)
+    if not trips:
+        return Way(None, here)
+    before = [leg for leg in legs if leg[0] == "halt" and leg[1] < trips[0][1]]
+    origin = Place(before[-1][4], before[-1][5]) if before else here
+    return Way(trips[0][1], origin, driven_m, halted_s)
+
+
+async def not_foreseen(conn: Connection, now: int) -> list[int]:
+    """Return the vans of which nothing was foreseen for a minute."""
+    rows = await (await conn.execute(NOT_FORESEEN, {"now": as_datetime(now)})).fetchall()
+    return [van for (van,) in rows]
+
+
+async def silences(conn: Connection, now: int) -> list[AlertChange]:
+    """Return what the clock changes for silences: vans that have fallen silent, or off duty."""
+    found = await conn.execute(
+        SILENCES, {"now": as_datetime(now), "silent": as_datetime(now - alerts.SILENT_MS)}
+    )
+    changes = []
+    for van, heard, is_on, state, due_at, told in await found.fetchall():
+        live = LiveAlert(van, None, "silent", state, due_at, None, told) if state else None
+        fact = alerts.silent(heard if live is None else due_at, now, on_duty=is_on)
+        changes.append(alerts.settle(Subject(van, None, "silent"), fact, live))
+    return [change for change in changes if change is not None]
+
+
+async def heard(conn: Connection, spans: Mapping[int, tuple[int, int]]) -> list[AlertChange]:
+    """Return what new fixes change for silences.
+
+    Args:
+        conn: In the transaction that put the fixes.
+        spans: By van, the times of the first and last of them, ms since 1970 UTC.
+    """
+    since = [as_datetime(first) for first, _ in spans.values()]
+    until = [as_datetime(last) for _, last in spans.values()]
+    changes = []
+    for van, state, due_at, ended_at, told, next_fix in await (
+        await conn.execute(HEARD, (list(spans), since, until))
+    ).fetchall():
+        live = LiveAlert(van, None, "silent", state, due_at, ended_at, told)
+        changes.append(
+            alerts.settle(Subject(van, None, "silent"), alerts.heard(live, next_fix), live)
+        )
+    return [change for change in changes if change is not None]
+
+
+async def _load_model(conn: Connection) -> tuple[Model, Work]:
+    row = await (await conn.execute(LOAD_MODEL)).fetchone()
+    if row is None:
+        return UNCALIBRATED, UNCALIBRATED_WORK
+    return msgspec.json.decode(row[0], type=Model), msgspec.json.decode(row[1], type=Work)
+
+
+async def calibrate_models(conn: Connection, now: int) -> None:
+    """Calibrate travel and work times on the fleet's own visits, once an hour."""
+    moment = as_datetime(now)
+    row = await (await conn.execute(MODEL_AGE)).fetchone()
+    if row is not None and timedelta() <= moment - row[0] < CALIBRATED_EVERY:
+        return
+    period = (now - round(CALIBRATED_ON.total_seconds() * 1_000), now)
+    found = await conn.execute(HISTORY, (as_datetime(period[0]), moment))
+    rows = await found.fetchall()
+    legs = np.array(
+        [
+            (crow_m(lat, lon, to_lat, to_lon), local_hour(left, time_zone), travel_s)
+            for lat, lon, time_zone, left, _, _, to_lat, to_lon, travel_s in rows
+            if travel_s is not None
+        ]
+    ).reshape(-1, 3)
+    stays = np.array([(row[5], row[4]) for row in rows], dtype=np.float64).reshape(-1, 2)
+    model = calibrate(legs[:, 0], legs[:, 1], legs[:, 2], period)
+    work = calibrate_work(stays[:, 0], stays[:, 1], period)
+    await conn.execute(
+        PUT_MODEL,
+        (moment, msgspec.json.encode(model).decode(), msgspec.json.encode(work).decode()),
+    )
