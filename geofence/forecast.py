@@ -45,7 +45,8 @@ SELECT stop.stop_id, tour.van_id, tour.service_date, stop.position, stop.site_id
         )::bigint,
        tour.code, site.code, site.latitude_deg, site.longitude_deg, site.time_zone,
        (progress.state #>> '{0,0,0}')::bigint, (progress.state #>> '{0,0,1}')::float8,
-       (progress.state #>> '{0,0,2}')::float8
+       (progress.state #>> '{0,0,2}')::float8,
+       (extract(epoch FROM stop.planned_arrival) * 1000)::bigint
 FROM tour JOIN stop USING (tour_id) JOIN site USING (site_id)
 JOIN van_progress AS progress USING (van_id)
 WHERE tour.van_id = ANY(%(vans)s)
@@ -61,7 +62,8 @@ SELECT visit.van_id, visit.stop_id, site.latitude_deg, site.longitude_deg,
        (extract(epoch FROM arrived_at) * 1000)::bigint,
        (extract(epoch FROM last_inside_at) * 1000)::bigint,
        (extract(epoch FROM left_at) * 1000)::bigint,
-       coalesce(stop.planned_duration_s, 0)
+       coalesce(stop.planned_duration_s, 0),
+       (extract(epoch FROM stop.planned_arrival) * 1000)::bigint
 FROM unnest(%s::int[], %s::date[]) AS wanted (van_id, service_date)
 JOIN visit USING (van_id, service_date)
 JOIN site ON site.site_id = visit.site_id
@@ -150,12 +152,13 @@ ON CONFLICT (single) DO UPDATE SET
   made_time = excluded.made_time, model = excluded.model, work = excluded.work
 """
 
-# From one visit to the next of the same van and day, and how long each was to last.
+# From one visit to the next of the same van and day; and of each how long it was to last, and
+# whether it may have waited: who comes before the planned time leaves when the plan says.
 HISTORY = """
 SELECT site.latitude_deg, site.longitude_deg, site.time_zone,
        (extract(epoch FROM last_inside_at) * 1000)::bigint,
        extract(epoch FROM last_inside_at - arrived_at)::float8,
-       coalesce(stop.planned_duration_s, 0),
+       coalesce(stop.planned_duration_s, 0), arrived_at < stop.planned_arrival IS TRUE,
        lead(site.latitude_deg) OVER day, lead(site.longitude_deg) OVER day,
        extract(epoch FROM lead(arrived_at) OVER day - last_inside_at)::float8
 FROM visit JOIN site USING (site_id) LEFT JOIN stop USING (stop_id)
@@ -172,7 +175,7 @@ async def foresee_vans(
     if not vans:
         return []
     days = await _load_days(conn, vans, now)
-    model, work = await _load_model(conn)
+    model, work = await load_model(conn)
     foreseen = [
         stop
         for day in days
@@ -232,16 +235,29 @@ async def _load_days(conn: Connection, vans: Sequence[int], now: int) -> list[Va
     ).fetchall()
     stops: dict[int, list[Stop]] = defaultdict(list)
     place_of: dict[int, dict[int, Place]] = defaultdict(dict)
+    planned_of: dict[int, dict[int, int]] = defaultdict(dict)
     here: dict[int, tuple[str, int, Place]] = {}
     for row in rows:
         stop = Stop(*row[:11])
         stops[stop.van_id].append(stop)
         place_of[stop.van_id][stop.stop_id] = Place(row[11], row[12])
+        if row[17] is not None:
+            planned_of[stop.van_id][stop.stop_id] = row[17]
         here.setdefault(stop.van_id, (row[13], row[14], Place(row[15], row[16])))
     seen = await _load_seen(conn, stops)
     ways = await _load_ways(conn, stops, seen, {van: place for van, (_, _, place) in here.items()})
     return [
-        VanDay(van, place, t_ms, stops[van], place_of[van], seen[van], ways[van], time_zone)
+        VanDay(
+            van,
+            place,
+            t_ms,
+            stops[van],
+            place_of[van],
+            seen[van],
+            ways[van],
+            time_zone,
+            planned_of[van],
+        )
         for van, (time_zone, t_ms, place) in here.items()
     ]
 
@@ -251,10 +267,10 @@ async def _load_seen(
 ) -> dict[int, list[Seen]]:
     seen: dict[int, list[Seen]] = defaultdict(list)
     days = [of_van[0].service_date for of_van in stops.values()]
-    for van, stop, lat, lon, arrived, last, left, planned in await (
+    for van, stop, lat, lon, *times in await (
         await conn.execute(SEEN, (list(stops), days))
     ).fetchall():
-        seen[van].append(Seen(stop, Place(lat, lon), arrived, last, left, planned))
+        seen[van].append(Seen(stop, Place(lat, lon), *times))
     return seen
 
 
@@ -345,7 +361,8 @@ async def heard(conn: Connection, spans: Mapping[int, tuple[int, int]]) -> list[
     return [change for change in changes if change is not None]
 
 
-async def _load_model(conn: Connection) -> tuple[Model, Work]:
+async def load_model(conn: Connection) -> tuple[Model, Work]:
+    """Return the fleet's travel and work times; what holds for any fleet before it has driven."""
     row = await (await conn.execute(LOAD_MODEL)).fetchone()
     if row is None:
         return UNCALIBRATED, UNCALIBRATED_WORK
@@ -364,11 +381,13 @@ async def calibrate_models(conn: Connection, now: int) -> None:
     legs = np.array(
         [
             (crow_m(lat, lon, to_lat, to_lon), local_hour(left, time_zone), travel_s)
-            for lat, lon, time_zone, left, _, _, to_lat, to_lon, travel_s in rows
+            for lat, lon, time_zone, left, _, _, _, to_lat, to_lon, travel_s in rows
             if travel_s is not None
         ]
     ).reshape(-1, 3)
-    stays = np.array([(row[5], row[4]) for row in rows], dtype=np.float64).reshape(-1, 2)
+    stays = np.array([(row[5], row[4]) for row in rows if not row[6]], dtype=np.float64).reshape(
+        -1, 2
+    )
     model = calibrate(legs[:, 0], legs[:, 1], legs[:, 2], period)
     work = calibrate_work(stays[:, 0], stays[:, 1], period)
     await conn.execute(

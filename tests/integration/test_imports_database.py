@@ -2,11 +2,15 @@
 
 import random
 from collections.abc import AsyncIterator, Sequence
+from decimal import Decimal
 
+import numpy as np
 import psycopg
 import pytest
 
 from geofence import reference as geofence_reference
+from geofence.fences import Fences
+from geofence.store import load_sites
 from stock_tracker import reference as stock_reference
 from storage.imports import ImportResult, UnusableFileError
 from storage.pool import Connection
@@ -266,6 +270,40 @@ async def test_sites_come_from_geojson_too_and_again_change_nothing(conn: Connec
     assert counts(await load(conn, "sites", text)) == (0, 0, 2, 0, 1)
 
 
+async def test_a_bad_shape_is_refused_with_reason_and_place_and_its_neighbours_are_imported(
+    conn: Connection,
+) -> None:
+    text = """{"type": "FeatureCollection", "features": [
+      {"type": "Feature", "properties": {"site": "A-1", "radius_m": 15},
+       "geometry": {"type": "LineString", "coordinates": [[2.0, 48.0, 31], [2.0, 48.1, 44]]}},
+      {"type": "Feature", "properties": {"site": "A-2"},
+       "geometry": {"type": "Polygon", "coordinates":
+         [[[2.35, 48.857], [2.3524, 48.8572], [2.3524, 48.857], [2.35, 48.8572], [2.35, 48.857]]]}},
+      {"type": "Feature", "properties": {"site": "A-3", "radius_m": 8},
+       "geometry": {"type": "LineString", "coordinates": [[2.0, 48.0], [NaN, 48.1]]}},
+      {"type": "Feature", "properties": {"site": "A-4"},
+       "geometry": {"type": "MultiPolygon", "coordinates":
+         [[[[2.0, 48.0], [2.01, 48.0], [2.01, 48.01], [2.0, 48.0]]],
+          [[[2.1, 48.0], [2.11, 48.0], [2.11, 48.01], [2.1, 48.0]]]]}}]}"""
+    done = await load(conn, "sites", text)
+    assert counts(done) == (2, 0, 0, 0, 2)
+    assert [(bad.line, bad.reason) for bad in done.bad] == [
+        (2, "its polygon crosses itself at 2.35120, 48.85710"),
+        (3, "position 2 of its line is [null,48.1], which is no pair of numbers"),
+    ]
+    assert await rows(
+        conn,
+        "SELECT code, area ->> 'type', round(latitude_deg::numeric, 6), longitude_deg, radius_m "
+        "FROM site WHERE code = 'A-1'",
+    ) == [("A-1", "LineString", Decimal("48.050000"), 2.0, 15.0)]
+    fences = Fences(await load_sites(conn))
+    assert fences.radius_m.tolist() == pytest.approx([15.0, 513.2], abs=0.5)
+    lat, lon = np.array([48.09, 48.09, 48.003]), np.array([2.0003, 2.0007, 2.107])
+    found = fences.near(lat, lon, np.ones(3, dtype=np.int64))
+    assert list(zip(found.fix.tolist(), found.site.tolist(), strict=True)) == [(0, 0), (2, 1)]
+    assert counts(await load(conn, "sites", text)) == (0, 0, 2, 0, 2)
+
+
 # --- Tours -------------------------------------------------------------------------------------
 
 HEAD, FIRST, SECOND, OTHER = FILES["tours"].splitlines()
@@ -339,6 +377,112 @@ async def test_a_refused_tour_keeps_its_day_from_the_others(filled: Connection) 
 async def test_the_rows_of_a_tour_agree_on_van_and_day(filled: Connection) -> None:
     done = await load(filled, "tours", "\n".join([HEAD, FIRST, SECOND.replace("V-1", "V-2")]))
     assert [bad.reason for bad in done.bad] == ["tour R-1 is for van V-1 on 2026-01-05 further up"]
+
+
+# --- Skills and parts --------------------------------------------------------------------------
+
+SKILLED = "technician,name,skills\nT-1,Ada,hvac;Lift\nT-2,Bo,\n"
+ASKING = (
+    "tour,van,date,stop,site,window_start,window_end,planned_minutes,work_order,skill,parts\n"
+    "R-1,V-1,2026-01-05,1,S-1,08:00,10:00,30,WO-1,Lift,I-1:2;I-2\n"
+    "R-1,V-1,2026-01-05,2,S-2,09:00,11:00,45.5,,,\n"
+    "R-2,V-2,2026-01-05,1,S-2,22:00,01:00,20,,,\n"
+)
+
+
+async def skills(conn: Connection) -> list[object]:
+    return await rows(conn, "SELECT code, skills FROM technician ORDER BY code")
+
+
+async def asked_for(conn: Connection) -> list[object]:
+    query = """
+        SELECT tour.code, position, skill,
+               (SELECT string_agg(ref || ':' || qty, ' ' ORDER BY ref)
+                FROM stop_part JOIN item USING (item_id) WHERE stop_part.stop_id = stop.stop_id)
+        FROM stop JOIN tour USING (tour_id) ORDER BY 1, 2
+    """
+    return await rows(conn, query)
+
+
+@pytest.fixture
+async def asking(filled: Connection) -> Connection:
+    """The company of `filled`, with a skilled technician and a stop that asks for skill and parts."""
+    await load(filled, "technicians", FILES["technicians"].replace(
+        "_lon", "_lon").replace("longitude_deg\n", "longitude_deg,skills\n")
+        .replace("3.1\n", "3.1,hvac;Lift\n"))  # fmt: skip
+    await load(filled, "tours", ASKING)
+    return filled
+
+
+async def test_skills_and_parts_go_in(asking: Connection) -> None:
+    assert await skills(asking) == [("T-1", ["hvac", "lift"]), ("T-2", [])]
+    assert await asked_for(asking) == [
+        ("R-1", 1, "lift", "I-1:2 I-2:1"), ("R-1", 2, None, None), ("R-2", 1, None, None),
+    ]  # fmt: skip
+
+
+async def test_files_without_the_columns_leave_what_is_known(asking: Connection) -> None:
+    before = await skills(asking), await asked_for(asking)
+    for kind in ("technicians", "tours"):
+        done = await load(asking, kind, FILES[kind])
+        assert counts(done) == (0, 0, done.rows_read, 0, 0)
+        await load(asking, kind, FILES[kind].replace(*CHANGES[kind], 1))
+    assert (await skills(asking), await asked_for(asking)) == before
+
+
+async def test_empty_cells_clear_skills_and_parts(asking: Connection) -> None:
+    cleared = ASKING.replace("WO-1,Lift,I-1:2;I-2", "WO-1,,")
+    assert counts(await load(asking, "tours", cleared)) == (0, 1, 2, 0, 0)
+    assert {row[2:] for row in await asked_for(asking)} == {(None, None)}  # type: ignore[index]
+    await load(asking, "technicians", "technician,name,skills\nT-1,Ada,\n")
+    assert await skills(asking) == [("T-1", []), ("T-2", [])]
+
+
+@pytest.mark.parametrize("again", ["Lift,I-1:3;I-2", "Lift,I-2", "hvac,I-1:2;I-2", "Lift,I-1:2"])
+async def test_a_stop_that_asks_for_something_else_is_updated(
+    asking: Connection, again: str
+) -> None:
+    assert counts(await load(asking, "tours", ASKING)) == (0, 0, 3, 0, 0)
+    changed = ASKING.replace("Lift,I-1:2;I-2", again)
+    assert counts(await load(asking, "tours", changed)) == (0, 1, 2, 0, 0)
+    skill, _, needed = again.partition(",")
+    wanted = " ".join(sorted(part if ":" in part else f"{part}:1" for part in needed.split(";")))
+    assert (await asked_for(asking))[0] == ("R-1", 1, skill.lower(), wanted)
+
+
+@pytest.mark.parametrize(
+    ("cells", "reason"),
+    [
+        ("gas fitter,", "no single word"),
+        (",I-9", "item I-9 is not known: import items first"),
+        (",I-1:0", "whole number from 1"),
+        (",I-1;I-1:2", "twice among its parts"),
+    ],
+)
+async def test_a_row_with_a_bad_skill_or_part_is_refused_and_changes_nothing(
+    asking: Connection, cells: str, reason: str
+) -> None:
+    before = await asked_for(asking)
+    done = await load(asking, "tours", ASKING.replace("Lift,I-1:2;I-2", cells))
+    assert counts(done) == (0, 0, 2, 0, 1)
+    assert reason in done.bad[0].reason
+    assert await asked_for(asking) == before
+
+
+async def test_a_technician_with_a_bad_skill_is_refused(filled: Connection) -> None:
+    done = await load(filled, "technicians", f"technician,name,skills\nT-1,Ada,{'x' * 65}\n")
+    assert "no single word" in done.bad[0].reason
+
+
+async def test_what_the_clock_has_judged_stays_judged_until_the_plan_changes(
+    asking: Connection,
+) -> None:
+    await asking.execute("UPDATE stop SET judged = 'window'")
+    await load(asking, "tours", ASKING.replace("Lift,I-1:2", "hvac,I-1:3"))
+    judged = "SELECT judged FROM stop JOIN tour USING (tour_id) ORDER BY tour.code, position"
+    assert await rows(asking, judged) == [("window",), ("window",), ("window",)]
+    await load(asking, "tours", ASKING.replace("08:00,10:00", "08:00,10:30"))
+    assert await rows(asking, judged) == [(None,), ("window",), ("window",)]
 
 
 # --- Opening stock -----------------------------------------------------------------------------

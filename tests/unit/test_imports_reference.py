@@ -10,7 +10,7 @@ import pytest
 from biip.gtin import Gtin
 from hypothesis import given
 from hypothesis import strategies as st
-from shapely.geometry import Polygon
+from shapely.geometry import Polygon, shape
 
 from geofence.reference import (
     SiteRow,
@@ -18,8 +18,11 @@ from geofence.reference import (
     VanCode,
     WarehouseRow,
     clock_time,
+    farthest,
     geojson_rows,
-    reach_m,
+    has_column,
+    parts,
+    skill,
     staged_site,
     staged_technician,
     staged_warehouse,
@@ -81,21 +84,317 @@ def test_a_feature_is_known_by_site_else_name_else_id(
     assert read_geojson(collection(point | {"id": id_})).staged[0][0] == code
 
 
+YARD = [[[2.1, 48.1], [2.101, 48.1], [2.101, 48.101], [2.1, 48.1]]]
+
+
+def test_a_geojson_multipolygon_keeps_all_its_parts_and_holes() -> None:
+    hole = [[2.0005, 48.0003], [2.0005, 48.0006], [2.001, 48.0006], [2.0005, 48.0003]]
+    parts = [[SQUARE, hole], YARD]
+    sheet = read_geojson(collection(feature("MultiPolygon", parts, site="S")))
+    _, _, latitude_deg, longitude_deg, radius_m, area, _zone = sheet.staged[0]
+    assert json.loads(str(area)) == {"type": "MultiPolygon", "coordinates": parts}
+    centre = shape(json.loads(str(area))).centroid
+    assert (longitude_deg, latitude_deg) == (centre.x, centre.y)
+    assert radius_m == farthest(shape(json.loads(str(area))), (centre.x, centre.y))[0] > 6_000
+
+
+def test_a_polygon_needs_no_radius_and_heeds_none() -> None:
+    bare = read_geojson(collection(feature("Polygon", [SQUARE], site="S")))
+    given = read_geojson(collection(feature("Polygon", [SQUARE], site="S", radius_m=1)))
+    assert bare.staged == given.staged
+    assert len(bare.staged) == 1
+
+
+@pytest.mark.parametrize("radius_m", [5, 12.5, 20_000])
+def test_a_geojson_line_is_a_corridor_of_twice_its_radius(radius_m: float) -> None:
+    bends = [[2.0, 48.0], [2.01, 48.0], [2.01, 48.003]]
+    sheet = read_geojson(collection(feature("LineString", bends, site="S", radius_m=radius_m)))
+    assert sheet.bad == []
+    assert sheet.staged[0][4] == radius_m
+    assert json.loads(str(sheet.staged[0][5])) == {"type": "LineString", "coordinates": bends}
+
+
+@pytest.mark.parametrize(
+    ("kind", "coordinates", "longitude_deg", "latitude_deg"),
+    [
+        ("LineString", [[2.0, 48.0], [2.01, 48.0]], 2.005, 48.0),
+        ("LineString", [[2.0, 48.0], [2.001, 48.0], [2.01, 48.0]], 2.005, 48.0),
+        # East 0.02 deg at 60 degrees north are as long as north 0.01 deg.
+        ("LineString", [[2.0, 60.0], [2.02, 60.0], [2.02, 60.01]], 2.02, 60.0),
+        ("MultiLineString", [[[2.0, 48.0], [2.01, 48.0]], [[2.05, 48.0], [2.08, 48.0]]], 2.06, 48),
+    ],
+)
+def test_a_line_stands_at_its_middle_along_itself(
+    kind: str, coordinates: object, longitude_deg: float, latitude_deg: float
+) -> None:
+    sheet = read_geojson(collection(feature(kind, coordinates, site="S", radius_m=8)))
+    assert sheet.staged[0][2:4] == pytest.approx((latitude_deg, longitude_deg), abs=5e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "coordinates"),
+    [
+        ("Point", [2.0, 48.0, 31.0]),
+        ("LineString", [[2.0, 48.0, 31.0], [2.001, 48.0, 32.0]]),
+        ("MultiLineString", [[[2.0, 48.0, 31.0], [2.001, 48.0]]]),
+        ("Polygon", [[[*corner, 31.0] for corner in SQUARE]]),
+        ("MultiPolygon", [[[[*corner, 31.0] for corner in SQUARE]]]),
+    ],
+)
+def test_altitudes_are_dropped(kind: str, coordinates: object) -> None:
+    sheet = read_geojson(collection(feature(kind, coordinates, site="S", radius_m=50)))
+    assert len(sheet.staged) == 1
+    assert "31.0" not in str(sheet.staged[0][5])
+
+
+def refusal(sick: object) -> str:
+    """Return why a feature is refused, once the next has been seen to be read."""
+    good = feature("Point", [2.5, 48.5], site="S-2", radius_m=80)
+    sheet = read_geojson(collection(sick, good))
+    assert [row[0] for row in sheet.staged] == ["S-2"]
+    (bad,) = sheet.bad
+    assert bad.line == 1
+    return bad.reason
+
+
+BOW = [[2.35, 48.857], [2.3524, 48.8572], [2.3524, 48.857], [2.35, 48.8572], [2.35, 48.857]]
+
+
+def test_a_polygon_that_crosses_itself_is_refused_with_the_crossing() -> None:
+    assert refusal(feature("Polygon", [BOW], site="S")) == (
+        "its polygon crosses itself at 2.35120, 48.85710"
+    )
+
+
+def test_a_polygon_that_touches_itself_is_refused_with_the_place() -> None:
+    pinched = [[2, 48], [2.004, 48], [2.004, 48.004], [2.002, 48], [2, 48.004], [2, 48]]
+    assert refusal(feature("Polygon", [pinched], site="S")) == (
+        "its polygon touches itself at 2.00200, 48.00000"
+    )
+
+
+def test_a_flat_polygon_is_refused_with_the_place() -> None:
+    flat = [[2, 48], [2.001, 48], [2.002, 48], [2, 48]]
+    assert refusal(feature("Polygon", [flat], site="S")).startswith(
+        "its polygon crosses itself at 2.00"
+    )
+
+
+def test_a_polygon_of_one_place_is_refused_with_the_place() -> None:
+    assert refusal(feature("Polygon", [[[2, 48]] * 4], site="S")) == (
+        "its polygon has a ring without three different corners at 2.00000, 48.00000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("holes", "reason"),
+    [
+        (
+            [[[3, 48], [3.001, 48], [3.001, 48.001], [3, 48]]],
+            "has a hole outside its outline at 3.00000, 48.00000",
+        ),
+        (
+            [
+                [[2.0002, 48.0002], [2.0018, 48.0002], [2.0018, 48.0008], [2.0002, 48.0002]],
+                [[2.0012, 48.0004], [2.0014, 48.0004], [2.0014, 48.0005], [2.0012, 48.0004]],
+            ],
+            "has a hole inside a hole at 2.00120, 48.00040",
+        ),
+        (
+            [[[2.0, 48.0005], [2.001, 48.0], [2.002, 48.0005], [2.001, 48.001], [2.0, 48.0005]]],
+            "is cut in two by a hole at 2.00100, 48.00000",
+        ),
+    ],
+)
+def test_a_polygon_with_a_wrong_hole_is_refused_with_the_place(
+    holes: list[object], reason: str
+) -> None:
+    assert refusal(feature("Polygon", [SQUARE, *holes], site="S")) == f"its polygon {reason}"
+
+
+def test_polygons_that_overlap_are_refused_with_the_place() -> None:
+    east = [[x + 0.001, y + 0.0005] for x, y in SQUARE]
+    reason = refusal(feature("MultiPolygon", [[SQUARE], [east]], site="S"))
+    assert reason.startswith("its MultiPolygon has polygons that overlap or share an edge at 2.00")
+
+
+def test_a_polygon_inside_another_is_refused_with_the_place() -> None:
+    inner = [[2.0005, 48.0002], [2.001, 48.0002], [2.001, 48.0005], [2.0005, 48.0002]]
+    assert refusal(feature("MultiPolygon", [[SQUARE], [inner]], site="S")) == (
+        "its MultiPolygon has a polygon inside another at 2.00050, 48.00020"
+    )
+
+
+def test_a_bad_polygon_among_several_is_named_by_its_number() -> None:
+    assert refusal(feature("MultiPolygon", [YARD, [BOW]], site="S")) == (
+        "polygon 2 of its MultiPolygon crosses itself at 2.35120, 48.85710"
+    )
+
+
+def test_a_ring_of_fewer_than_four_positions_is_refused_with_its_start() -> None:
+    assert refusal(feature("Polygon", [[SQUARE[0], SQUARE[1], SQUARE[0]]], site="S")) == (
+        "the outline of its polygon has 3 positions only, from 2.00000, 48.00000: it needs 4 or "
+        "more, the last equal to the first"
+    )
+
+
+def test_an_unclosed_ring_is_refused_with_both_its_ends() -> None:
+    assert refusal(feature("Polygon", [SQUARE, SQUARE[:-1]], site="S")) == (
+        "hole 1 of its polygon is not closed: it starts at 2.00000, 48.00000 and ends at 2.00000, "
+        "48.00100; repeat the first position as the last"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "coordinates", "reason"),
+    [
+        ("Point", [], "its Point is empty"),
+        ("LineString", [], "its LineString is empty"),
+        ("MultiLineString", [], "its MultiLineString is empty"),
+        ("MultiLineString", [[]], "line 1 of its MultiLineString is empty"),
+        ("Polygon", [], "its Polygon is empty"),
+        ("Polygon", None, "its Polygon is empty"),
+        ("Polygon", [[]], "the outline of its polygon is empty"),
+        ("MultiPolygon", [], "its MultiPolygon is empty"),
+        ("MultiPolygon", [YARD, []], "polygon 2 of its MultiPolygon has no outline"),
+        ("MultiPolygon", [YARD, [[]]], "the outline of polygon 2 of its MultiPolygon is empty"),
+    ],
+)
+def test_an_empty_geometry_is_refused_with_what_is_empty(
+    kind: str, coordinates: object, reason: str
+) -> None:
+    assert refusal(feature(kind, coordinates, site="S", radius_m=50)).startswith(reason)
+
+
+def test_a_line_of_one_position_is_refused_with_the_place() -> None:
+    assert refusal(feature("LineString", [[2, 48]], site="S", radius_m=9)) == (
+        "its line has one position only, 2.00000, 48.00000: it needs 2 or more"
+    )
+
+
+def test_a_line_without_length_is_refused_with_the_place() -> None:
+    lines = [[[2.1, 48], [2.2, 48]], [[2, 48], [2, 48], [2, 48]]]
+    assert refusal(feature("MultiLineString", lines, site="S", radius_m=9)) == (
+        "line 2 of its MultiLineString has no length: all its positions are 2.00000, 48.00000"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "coordinates", "reason"),
+    [
+        ("Point", [200, 48], "its point is 200, 48, "),
+        ("LineString", [[2, 48], [2, 91.5]], "position 2 of its line is 2, 91.5, "),
+        (
+            "Polygon",
+            [[[2, 48], [-180.25, 48], [2, 49], [2, 48]]],
+            "position 2 of the outline of its polygon is -180.25, 48, ",
+        ),
+    ],
+)
+def test_a_position_off_the_earth_is_refused_with_its_number_and_values(
+    kind: str, coordinates: object, reason: str
+) -> None:
+    assert refusal(feature(kind, coordinates, site="S", radius_m=50)) == (
+        f"{reason}which is no place in degrees, longitude first"
+    )
+
+
+@pytest.mark.parametrize(
+    ("position", "shown"),
+    [
+        ([math.nan, 48], "[null,48]"),
+        ([2, math.inf], "[2,null]"),
+        ([2], "[2]"),
+        (["2", "48"], '["2","48"]'),
+        ([True, 48], "[true,48]"),
+        ({"lat": 48}, '{"lat":48}'),
+        (2, "2"),
+    ],
+)
+def test_what_is_no_pair_of_numbers_is_refused_with_its_number_and_the_rest_is_read(
+    position: object, shown: str
+) -> None:
+    """Of NaN too, which `json.dumps` writes and JSON does not have."""
+    assert refusal(feature("LineString", [[2, 48], position], site="S", radius_m=9)) == (
+        f"position 2 of its line is {shown}, which is no pair of numbers"
+    )
+
+
+def test_a_site_without_a_name_in_a_file_with_nan_has_no_name() -> None:
+    assert "site is missing" in refusal(feature("Point", [2, 48], site=math.nan, radius_m=50))
+
+
+@pytest.mark.parametrize(
+    ("kind", "coordinates", "what"),
+    [
+        ("LineString", [[-179.9, 60], [179.9, 61]], "line"),
+        ("Polygon", [[[-179.9, 60], [179.9, 60], [179.9, 61], [-179.9, 60]]], "polygon"),
+    ],
+)
+def test_what_crosses_the_date_line_is_refused_with_both_its_ends(
+    kind: str, coordinates: object, what: str
+) -> None:
+    assert refusal(feature(kind, coordinates, site="S", radius_m=9)) == (
+        f"its {what} spans 359.8 degrees of longitude, from -179.90000, 60.00000 to 179.90000, "
+        "61.00000: a site cannot cross the date line"
+    )
+
+
+def test_polygons_on_either_side_of_the_date_line_are_refused() -> None:
+    sides = [[[[x, 60], [x + 0.1, 60], [x, 60.1], [x, 60]]] for x in (-180, 179.9)]
+    reason = refusal(feature("MultiPolygon", sides, site="S"))
+    assert reason.startswith("its MultiPolygon spans 360 degrees of longitude")
+
+
+def test_a_polygon_beyond_20_km_is_refused_with_its_farthest_corner() -> None:
+    assert refusal(feature("Polygon", [[[2, 48], [2.1, 48], [2.1, 48.4], [2, 48]]], site="S")) == (
+        "its polygon reaches 29.8 km from its middle, to 2.10000, 48.40000: a site reaches 20 km "
+        "at most"
+    )
+
+
+def test_a_line_beyond_20_km_is_refused_with_its_farthest_end() -> None:
+    reason = refusal(feature("LineString", [[2, 48], [2, 48.4]], site="S", radius_m=9))
+    assert reason.startswith("its line reaches 22.2 km from its middle, to 2.00000, 48.")
+    stretch = feature("LineString", [[2, 48], [2, 48.35]], site="S", radius_m=9)
+    assert len(read_geojson(collection(stretch)).staged) == 1
+
+
+def test_a_polygon_too_small_to_be_a_site_is_refused_with_its_place() -> None:
+    tiny = [[2, 48], [2.00003, 48], [2.00003, 48.00003], [2, 48]]
+    assert refusal(feature("Polygon", [tiny], site="S")) == (
+        "its polygon at 2.00002, 48.00001 reaches only 2.3 m from its middle: a site reaches 10 m "
+        "or more"
+    )
+
+
+@pytest.mark.parametrize("kind", ["LineString", "MultiLineString"])
+def test_a_line_without_a_radius_is_refused(kind: str) -> None:
+    assert refusal(feature(kind, [[2, 48], [2, 48.1]], site="S")) == (
+        f"its {kind} needs the property radius_m: half its width, 5 m or more"
+    )
+
+
+@pytest.mark.parametrize("radius_m", [4.9, -5, 20_001, "wide", math.nan])
+def test_a_line_with_a_radius_that_is_none_is_refused(radius_m: object) -> None:
+    line = feature("LineString", [[2, 48], [2, 48.1]], site="S", radius_m=radius_m)
+    assert "radius_m" in refusal(line)
+
+
+@pytest.mark.parametrize("kind", ["MultiPoint", "GeometryCollection", "Circle"])
+def test_a_geometry_that_is_no_fence_is_refused_with_those_that_are(kind: str) -> None:
+    reason = refusal(feature(kind, [[2, 48]], site="S"))
+    assert reason.startswith(f"its geometry is a {kind}: a site is a Point or a LineString")
+
+
 @pytest.mark.parametrize(
     ("geometry", "reason"),
     [
-        (feature("Polygon", [[[2, 48], [2.01, 48.01], [2.01, 48], [2, 48.01], [2, 48]]], site="S"),
-         "Self-intersection[2.005 48.005]"),
-        (feature("Polygon", [SQUARE[:-1]], site="S"), "not closed"),
-        (feature("Polygon", [], site="S"), "no outline"),
-        (feature("Polygon", [[[200, 48], [2, 48], [2, 49], [200, 48]]], site="S"), "no place"),
-        (feature("Polygon", [[[2, 48], [3, 48], [3, 49], [2, 48]]], site="S"), "radius_m is"),
-        (feature("MultiPolygon", [[SQUARE]], site="S"), "is a MultiPolygon"),
-        (feature("Point", [2.5], site="S", radius_m=80), "no GeoJSON feature"),
         (feature("Point", [2.5, 48.5], site="S"), "radius_m is missing"),
         (feature("Point", [2.5, 48.5], radius_m=80), "site is missing"),
         (feature("Point", [0, 0], site="S", radius_m=80), "(0, 0)"),
-        (feature("Point", [2.5, 48.5], site="S", radius_m=5), "from 10 to 20000"),
+        (feature("Point", [2.5, 48.5], site="S", radius_m=4), "from 10 to 20000"),
+        (feature("Point", [2.5, 48.5], site="S", radius_m=9.5), "from 10 to 20000"),
         ({"type": "Feature", "geometry": None, "properties": {"site": "S"}}, "no geometry"),
         (["not", "a", "feature"], "no GeoJSON feature"),
     ],
@@ -103,11 +402,7 @@ def test_a_feature_is_known_by_site_else_name_else_id(
 def test_a_bad_feature_is_refused_in_words_and_the_next_is_read(
     geometry: object, reason: str
 ) -> None:
-    good = feature("Point", [2.5, 48.5], site="S-2", radius_m=80)
-    sheet = read_geojson(collection(geometry, good))
-    assert [bad.line for bad in sheet.bad] == [1]
-    assert reason in sheet.bad[0].reason
-    assert [row[0] for row in sheet.staged] == ["S-2"]
+    assert reason in refusal(geometry)
 
 
 def test_a_repeated_feature_is_refused_with_the_number_of_the_first() -> None:
@@ -143,7 +438,9 @@ def test_no_corner_lies_beyond_the_reach(
         )  # fmt: skip
         return 2 * 6_371_008.8 * math.asin(math.sqrt(a))
 
-    assert reach_m(area) == pytest.approx(max(haversine_m(*corner) for corner in corners), rel=2e-3)
+    away_m, corner = farthest(area, (centre.x, centre.y))
+    assert away_m == pytest.approx(max(haversine_m(*each) for each in corners), rel=2e-3)
+    assert haversine_m(*corner) == pytest.approx(away_m, rel=2e-3)
 
 
 @pytest.mark.parametrize("name", ["Mars/Olympus", "Europe", "../etc/passwd", "europe paris", ""])
@@ -167,6 +464,58 @@ def test_half_a_home_is_refused() -> None:
     with pytest.raises(UnusableRowError, match="both"):
         staged_technician(2, as_row({"technician": "T", "name": "T", "home_latitude_deg": "48"},
                                     TechnicianRow))  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["hvac;lift", "lift HVAC", " Lift ;hvac; lift"])
+def test_skills_are_lower_case_words_however_they_are_written(text: str) -> None:
+    assert staged_technician(2, TechnicianRow("T", "T", skills=text))[-1] == ["hvac", "lift"]
+    assert staged_technician(2, TechnicianRow("T", "T"))[-1] == []
+
+
+def test_a_skill_that_is_no_word_is_refused() -> None:
+    for text in ("gas fitter", "a;b", "x" * 65):
+        with pytest.raises(UnusableRowError, match="no single word"):
+            skill(text)
+
+
+def test_parts_are_quantities_by_item() -> None:
+    items = {"P-1": 7, "P-2": 3, "P:9": 5, "A B": 8}
+    assert parts(items, "P-1:2; P-2 ;") == {3: 1, 7: 2}
+    assert list(parts(items, "P-1:2;P-2:3")) == [3, 7]
+    assert parts(items, "P:9;A B:04") == {5: 1, 8: 4}
+    assert parts(items, "P:9:2") == {5: 2}
+    assert parts(items, "") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("P-3", "item P-3 is not known: import items first"),
+        ("P-1:2;P-1", "item P-1 is twice"),
+        ("P-1:0", "whole number from 1 to 999999"),
+        ("P-1:-2", "whole number"),
+        ("P-1:1.5", "whole number"),
+        ("P-1:", "whole number"),
+        ("P-1:1000000", "whole number"),
+        ("P-1,P-2", "item P-1,P-2 is not known"),
+        (":3", "item  is not known"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused(text: str, reason: str) -> None:
+    with pytest.raises(UnusableRowError, match=reason):
+        parts({"P-1": 7, "P-2": 3}, text)
+
+
+@pytest.mark.parametrize(
+    "header", [b"a,skills", b"a;Skills;b", b'\xef\xbb\xbf"skills",a', b"skills \na"]
+)
+def test_a_header_that_names_a_column_has_it(header: bytes) -> None:
+    assert has_column(header + b"\nx,y\n", "skills")
+
+
+@pytest.mark.parametrize("data", [b"", b"a,b\nskills,1", b"skill,a", b"myskills,a"])
+def test_a_header_that_does_not_name_a_column_lacks_it(data: bytes) -> None:
+    assert not has_column(data, "skills")
 
 
 @pytest.mark.parametrize("text", ["16:00;7:30", "7:30 16:00", "07:30; 16:00;", "16:00;7:30;16:00"])
