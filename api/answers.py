@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 VanState = Literal["driving", "standing", "at_site", "silent", "off_duty", "never_seen"]
+AlertKind = Literal["at_risk", "late", "missed", "overstayed", "silent"]
 AlertState = Literal["open", "cleared", "withdrawn"]
+Cause = Literal["left_late", "slow_road", "long_visit", "detour", "silence"]
 OrderState = Literal[
     "proposed", "approved", "sent", "picked", "shipped", "received", "cancelled"
 ]  # fmt: skip
 Verdict = Literal["visit", "pass", "undecided"]
 Punctuality = Literal["early", "on_time", "late", "unplanned", "repeated"]
+Outcome = Literal["planned", "on_site", "done", "skipped"]
+UnusableReason = Literal["null_island", "poor_accuracy", "frozen", "jump", "future", "ancient"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,36 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
+class Eta:
+    """When a stop will be reached, as foreseen at `made_ms`.
+
+    One arrival in ten is before `early_at_ms`, one in ten after `late_at_ms`; `chance_late`, from 0
+    to 1, is that of an arrival after the window's end.
+    """
+
+    early_at_ms: int
+    expected_at_ms: int
+    late_at_ms: int
+    chance_late: float
+    made_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class NextStop:
+    """The stop that a van is believed to come to next; `alert` is the worst that is open of it."""
+
+    tour: str
+    stop_id: int
+    stop: int
+    site: str
+    site_name: str
+    window_start_ms: int
+    window_end_ms: int
+    eta: Eta | None
+    alert: AlertKind | None
+
+
+@dataclass(frozen=True, slots=True)
 class Van:
     """A van as it stands now; `api/states.py` says how `state` is found."""
 
@@ -47,6 +81,7 @@ class Van:
     state: VanState
     site: Place | None
     last_fix: LastFix | None
+    next_stop: NextStop | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +112,8 @@ class Visit:
     stop: int | None
     window_start_ms: int | None
     window_end_ms: int | None
+    wrong_order: bool
+    overstayed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,22 +125,207 @@ class Visits:
 
 
 @dataclass(frozen=True, slots=True)
+class TourStop:
+    """A planned stop and what became of it; `eta` only while it is still ahead.
+
+    `stop` is its position in the tour, `stop_id` its key, by which proposals are asked for. `parts`
+    are what its job needs: base units by the item's ref.
+    """
+
+    stop_id: int
+    stop: int
+    site: str
+    site_name: str
+    window_start_ms: int
+    window_end_ms: int
+    planned_duration_s: int
+    planned_arrival_ms: int | None
+    work_order: str | None
+    skill: str | None
+    parts: dict[str, int]
+    outcome: Outcome
+    arrived_at_ms: int | None
+    left_at_ms: int | None
+    punctuality: Punctuality | None
+    wrong_order: bool
+    overstayed: bool
+    eta: Eta | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tour:
+    """A van's tour of a day, its stops in the planned order."""
+
+    tour: str
+    van: str
+    technician: str | None
+    date: str
+    stops: list[TourStop]
+
+
+@dataclass(frozen=True, slots=True)
+class TourSummary:
+    """A tour on one line: its stops by what became of them, and where the van goes next."""
+
+    tour: str
+    van: str
+    technician: str | None
+    stops: int
+    planned: int
+    on_site: int
+    done: int
+    skipped: int
+    late: int
+    next_stop: NextStop | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tours:
+    """Every tour of a day, by van."""
+
+    date: str
+    tours: list[TourSummary]
+
+
+@dataclass(frozen=True, slots=True)
+class TourEdited:
+    """What a tour that was put is now: how many stops were added, changed, left and removed."""
+
+    tour: str
+    van: str
+    date: str
+    added: int
+    changed: int
+    unchanged: int
+    removed: int
+
+
+@dataclass(frozen=True, slots=True)
+class SiteEdited:
+    """What became of a site that was put; `area` says whether its fence is no circle."""
+
+    site: str
+    outcome: Literal["added", "changed", "unchanged"]
+    latitude_deg: float
+    longitude_deg: float
+    radius_m: float
+    area: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """A part of a van's way: a trip, in which it moved, or a halt, in which it stood.
+
+    The place is where it ended. `unplanned`: a halt of 10 minutes or more that no visit covers for
+    half of its time. While it is not `closed`, newer fixes may still change it.
+    """
+
+    kind: Literal["trip", "halt"]
+    started_at_ms: int
+    ended_at_ms: int
+    closed: bool
+    distance_m: int
+    driving_s: int
+    standing_s: int
+    unknown_s: int
+    latitude_deg: float
+    longitude_deg: float
+    unplanned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LegsOfDay:
+    """Sums over the legs that began on one working day, which turns at 3 in the morning in Paris.
+
+    Standing is that of trips: short stops and slow traffic; `halted_s` is the time of all halts,
+    `unplanned_s` of the unplanned ones among them.
+    """
+
+    date: str
+    trips: int
+    halts: int
+    unplanned_halts: int
+    distance_m: int
+    driving_s: int
+    standing_s: int
+    unknown_s: int
+    halted_s: int
+    unplanned_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Legs:
+    """A van's legs that began in a range, oldest first, and their sums by day."""
+
+    van: str
+    from_ms: int
+    to_ms: int
+    legs: list[Leg]
+    days: list[LegsOfDay]
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableByReason:
+    """How many fixes were kept but not used for one reason, over all vans."""
+
+    reason: UnusableReason
+    count: int
+    vans: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableByVan:
+    """As above for one van; `van` is null where a rejected message named none that exists."""
+
+    van: str | None
+    reason: UnusableReason
+    count: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Why fixes were not used, the most frequent reason first.
+
+    `future` and `ancient` count rejected messages by when they came: what their fixes say of the
+    time is what is wrong with them. The others count stored fixes by their own time.
+    """
+
+    from_ms: int
+    to_ms: int
+    reasons: list[UnusableByReason]
+    vans: list[UnusableByVan]
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
-    """A late stop. `late_s` runs until the arrival, or until now while nobody has arrived."""
+    """What a planner should know of a stop; of a `silent` van, and then without a stop.
+
+    `due_at_ms` is the window's end, when an overstay began, the last fix before a silence;
+    `ended_at_ms` the arrival, the departure, the first fix after it. `minutes` is how late
+    (expected or real), how long over, how long silent, as known at `changed_ms`; `lasting_s` runs
+    from `due_at_ms` to the end, or to now while there is none. `pushes` are the positions of stops
+    that it will make late next. `told`: planners were sent it.
+    """
 
     alert_id: int
-    kind: str
+    kind: AlertKind
     state: AlertState
     van: str
     technician: str | None
-    site: str
-    site_name: str
-    tour: str
-    stop: int
+    site: str | None
+    site_name: str | None
+    tour: str | None
+    stop_id: int | None
+    stop: int | None
     due_at_ms: int
-    arrived_at_ms: int | None
-    late_s: int
+    ended_at_ms: int | None
+    minutes: int | None
+    lasting_s: int
+    cause: Cause | None
+    pushes: list[int]
     reason: str
+    told: bool
     raised_ms: int
     changed_ms: int
 
@@ -225,8 +447,10 @@ class Overview:
     """The figures on top of the page.
 
     Today begins at midnight in Paris. On the road: reporting and on duty, so driving, standing or
-    at a site. Messages a second and lag are the installation's, over the last minute of real time;
-    a lag is null when nothing came, else the smallest power of two milliseconds it stayed under.
+    at a site. Stops are late or at risk while such an alert is open; an alert is open until it has
+    ended, but a missed stop, which never ends, counts for 12 hours. Messages a second and lag are
+    the installation's, over the last minute of real time; a lag is null when nothing came, else the
+    smallest power of two milliseconds it stayed under.
     """
 
     vans_total: int
@@ -235,6 +459,10 @@ class Overview:
     vans_silent: int
     visits_today: int
     late_stops_today: int
+    stops_late: int
+    vans_late: int
+    stops_at_risk: int
+    vans_at_risk: int
     alerts_open: int
     scans_today: int
     orders_open: int

@@ -1,7 +1,7 @@
 """The API process: routes, live stream and the page, over one database.
 
-It reads; it writes nothing. It must not know how messages come in: only the tables and the channel
-`cordee` connect it with ingest.
+It reads; all that it writes are plans and sites (`api/commands.py`). It must not know how messages
+come in: only the tables and the channel `cordee` connect it with ingest.
 """
 
 import asyncio
@@ -16,7 +16,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import problems
 from api.live import LiveHub
 from api.resources import Resources
-from api.routes import alerts, operations, orders, overview, rejected, vans, visits
+from api.routes import (
+    alerts,
+    edits,
+    operations,
+    orders,
+    overview,
+    rejected,
+    replan,
+    tours,
+    vans,
+    visits,
+    ways,
+)
 from api.totals import IngestTotals
 from storage import pool, settings
 
@@ -55,8 +67,11 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def create_app(configured: settings.Settings) -> FastAPI:
-    """Return the application; its pool and live hub open when it starts."""
+def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> FastAPI:
+    """Return the application; its pool and live hub open when it starts.
+
+    With `allow_remote`, here or in the settings, other machines may reach it, and it edits nothing.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -84,9 +99,12 @@ def create_app(configured: settings.Settings) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
+    app.state.allow_edits = not (allow_remote or configured.api_allow_remote)
     problems.install(app)
     app.add_middleware(SecurityHeaders)
-    for routes in (operations, vans, visits, alerts, orders, rejected, overview):
+    for routes in (
+        operations, vans, tours, visits, ways, alerts, orders, rejected, overview, replan, edits,
+    ):  # fmt: skip
         app.include_router(routes.router)
     app.frontend("/", directory=WEB, fallback=None)
     return app

@@ -40,7 +40,7 @@ TICK_S: Final = 1.0
 IDLE_TICK_S: Final = 5.0
 RETRY_MS: Final = 2_000
 HISTORY_DELTAS: Final = 300
-ALERTS_SHOWN: Final = 200
+ALERTS_SHOWN: Final = 500
 ALERTS_SINCE_MS: Final = 12 * 3_600_000
 VISITS_SHOWN: Final = 60
 ORDERS_SHOWN: Final = 60
@@ -65,7 +65,7 @@ async def read_view(
     return {
         "overview": asdict(overview),
         "vans": {van.code: _without(asdict(van), "last_fix", "age_s") for van in fleet},
-        "alerts": {str(a.alert_id): _without(asdict(a), "late_s") for a in alerts},
+        "alerts": {str(a.alert_id): _without(asdict(a), "lasting_s") for a in alerts},
         "visits": {f"{v.van} {v.site} {v.arrived_at_ms}": asdict(v) for v in visits},
         "orders": {order.code: asdict(order) for order in orders},
         "rejected": {reason.reason: asdict(reason) for reason in reasons},

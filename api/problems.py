@@ -2,20 +2,29 @@
 
 Whatever goes wrong, the body has `type`, `title`, `status`, `code` and `detail`. Programs read
 `code`, people read `detail`; a `title` belongs to its code. 422 adds `errors`, a list of
-`{where, message}`; the value that was sent is never echoed.
+`{where, message}`. Of parameters the value that was sent is never echoed; what the checks of the
+import say of an edit names it, so that it can be found.
 
 | code                   | status | meaning                                                    |
 | ---------------------- | ------ | ---------------------------------------------------------- |
 | van_not_found          | 404    | no such van, or another organisation's                     |
 | site_not_found         | 404    | no such site, or another organisation's                    |
 | order_not_found        | 404    | no such order, or another organisation's                   |
+| tour_not_found         | 404    | the van has no tour on that day                            |
+| stop_not_found         | 404    | no such stop, or another organisation's                    |
+| stop_visited           | 409    | the stop has been visited, so nobody can take it           |
+| stop_over              | 409    | the stop's day is over                                     |
 | route_not_found        | 404    | nothing lives at this path                                 |
 | method_not_allowed     | 405    | the path exists, not with this method                      |
 | bad_cursor             | 400    | the cursor is not one that this API gave out               |
 | bad_text               | 400    | a text that the database cannot hold, such as a NUL byte   |
 | bad_request            | 4xx    | any other refusal of the HTTP layer                        |
+| no_sign_in             | 403    | an edit, while other machines can reach the API            |
 | invalid_parameters     | 422    | a parameter is missing, ill-typed or out of bounds         |
+| unusable_tour          | 422    | the import would refuse stops of this tour; nothing is kept|
+| unusable_site          | 422    | the import would refuse this site; nothing is kept         |
 | database_unavailable   | 503    | the database does not answer                               |
+| edits_under_way        | 503    | an import, or another edit, is taking long                 |
 | migrations_missing     | 503    | the database lacks tables that this version needs          |
 | internal_error         | 500    | a mistake of ours; the log has it                          |
 """
@@ -38,13 +47,21 @@ TITLES: Final = {
     "van_not_found": "No such van",
     "site_not_found": "No such site",
     "order_not_found": "No such order",
+    "tour_not_found": "No such tour",
+    "stop_not_found": "No such stop",
+    "stop_visited": "The stop has been visited",
+    "stop_over": "The stop's day is over",
     "route_not_found": "Nothing lives here",
     "method_not_allowed": "Not with this method",
     "bad_cursor": "Not a cursor of this API",
     "bad_text": "Text that cannot be stored",
     "bad_request": "The request was refused",
+    "no_sign_in": "Not without sign-in",
     "invalid_parameters": "A parameter is wrong",
+    "unusable_tour": "This tour cannot be used",
+    "unusable_site": "This site cannot be used",
     "database_unavailable": "The database does not answer",
+    "edits_under_way": "Somebody else is editing",
     "migrations_missing": "The database is not up to date",
     "internal_error": "A mistake of ours",
 }
@@ -57,6 +74,7 @@ class Problem(Exception):  # noqa: N818  the RFC's own word
     status: int
     code: str
     detail: str
+    errors: Sequence[dict[str, str]] = ()
 
 
 class ProblemResponse(JSONResponse):
@@ -65,7 +83,7 @@ class ProblemResponse(JSONResponse):
     media_type = "application/problem+json"
 
 
-def response(problem: Problem, errors: Sequence[dict[str, str]] = ()) -> ProblemResponse:
+def response(problem: Problem) -> ProblemResponse:
     """Return the problem as HTTP says it."""
     body: dict[str, object] = {
         "type": f"/problems/{problem.code}",
@@ -74,8 +92,8 @@ def response(problem: Problem, errors: Sequence[dict[str, str]] = ()) -> Problem
         "code": problem.code,
         "detail": problem.detail,
     }
-    if errors:
-        body["errors"] = list(errors)
+    if problem.errors:
+        body["errors"] = list(problem.errors)
     headers = {"Retry-After": "5"} if problem.status == 503 else None
     return ProblemResponse(body, status_code=problem.status, headers=headers)
 
@@ -109,7 +127,7 @@ async def _on_invalid(_: Request, error: Exception) -> ProblemResponse:
         for one in error.errors()
     ]
     detail = "; ".join(f"{one['where']}: {one['message']}" for one in errors)
-    return response(Problem(422, "invalid_parameters", detail), errors)
+    return response(Problem(422, "invalid_parameters", detail, errors))
 
 
 async def _on_unavailable(_: Request, error: Exception) -> ProblemResponse:

@@ -7,15 +7,17 @@ organisation: rows of another one do not exist here. Times leave SQL as integer 
 import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from psycopg.rows import class_row, scalar_row
 
 from api.answers import (
     Alert,
+    AlertKind,
     AlertState,
     LastFix,
+    NextStop,
     Order,
     OrderLine,
     OrderState,
@@ -31,20 +33,21 @@ from api.answers import (
 from api.auth import DEFAULT_ORGANISATION, OrganisationId
 from api.cursors import VisitKey
 from api.figures import lag_under_ms, summed
+from api.plans import next_stops
 from api.states import ON_THE_ROAD, age_s, van_state
+from api.times import TIME_ZONE
+from api.times import ms as _ms
+from geofence.tours import service_date
 from storage.pool import SCHEMA, Connection
 from storage.settings import as_datetime
 
-#: Where a working day begins and ends, for "today".
-TIME_ZONE: Final = "Europe/Paris"
 DAY_MS: Final = 86_400_000
+#: What a planner should look at first: what is late, what may be, what is not known.
+ALERT_ORDER: Final = "{late,missed,at_risk,silent,overstayed}"
+#: A missed stop never ends; after this it is history.
+MISSED_NEWS: Final = timedelta(hours=12)
 RATE_WINDOW_S: Final = 60
 PAYLOAD_BYTES_SHOWN: Final = 2_048
-
-
-def _ms(moment: str) -> str:
-    """Return SQL for a time as integer milliseconds since 1970."""
-    return f"(extract(epoch FROM {moment}) * 1000)::bigint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,7 @@ class _VanRow:
     site_name: str | None
 
 
-def _van(row: _VanRow, now_ms: int) -> Van:
+def _van(row: _VanRow, next_stop: NextStop | None, now_ms: int) -> Van:
     state = van_state(
         fix_time_ms=row.fix_time_ms,
         speed_mps=row.speed_mps,
@@ -86,7 +89,7 @@ def _van(row: _VanRow, now_ms: int) -> Van:
     site = None
     if state == "at_site" and row.site is not None and row.site_name is not None:
         site = Place(row.site, row.site_name)
-    return Van(row.code, row.name, row.technician, state, site, last_fix)
+    return Van(row.code, row.name, row.technician, state, site, last_fix, next_stop)
 
 
 async def vans(
@@ -118,7 +121,9 @@ async def vans(
     """
     async with conn.cursor(row_factory=class_row(_VanRow)) as cursor:
         await cursor.execute(query, {"organisation": organisation, "code": code})
-        return [_van(row, now_ms) for row in await cursor.fetchall()]
+        rows = await cursor.fetchall()
+    following = await next_stops(conn, organisation, service_date(now_ms, TIME_ZONE), code)
+    return [_van(row, following.get(row.code), now_ms) for row in rows]
 
 
 async def van_id(conn: Connection, organisation: OrganisationId, code: str) -> int | None:
@@ -128,6 +133,29 @@ async def van_id(conn: Connection, organisation: OrganisationId, code: str) -> i
         await cursor.execute(query, (organisation, code))
         found: int | None = await cursor.fetchone()
         return found
+
+
+@dataclass(frozen=True, slots=True)
+class SiteShape:
+    """Where a site is; `area`: its fence is no circle."""
+
+    latitude_deg: float
+    longitude_deg: float
+    radius_m: float
+    area: bool
+
+
+async def site_shape(conn: Connection, organisation: OrganisationId, code: str) -> SiteShape:
+    """Return where a site is that the organisation has."""
+    query = """
+        SELECT latitude_deg, longitude_deg, radius_m, area IS NOT NULL AS area
+        FROM site WHERE organisation_id = %s AND code = %s
+    """
+    async with conn.cursor(row_factory=class_row(SiteShape)) as cursor:
+        await cursor.execute(query, (organisation, code))
+        found = await cursor.fetchone()
+    assert found is not None  # noqa: S101  sites are never deleted
+    return found
 
 
 async def site_known(conn: Connection, organisation: OrganisationId, code: str) -> bool:
@@ -199,7 +227,7 @@ async def visits(
                visit.verdict, visit.punctuality, visit.uncertain, shadow.code AS shadowed_by,
                visit.service_date::text AS service_date, tour.code AS tour, stop.position AS stop,
                {_ms("stop.window_start")} AS window_start_ms,
-               {_ms("stop.window_end")} AS window_end_ms
+               {_ms("stop.window_end")} AS window_end_ms, visit.wrong_order, visit.overstayed
         FROM visit
         JOIN van ON van.van_id = visit.van_id
         JOIN site ON site.site_id = visit.site_id
@@ -243,40 +271,53 @@ async def alerts(
     now_ms: int,
     limit: int,
     *,
+    kind: AlertKind | None = None,
     state: AlertState | None = None,
     since: datetime | None = None,
 ) -> list[Alert]:
-    """Return alerts, open ones first (the longest overdue on top), then the latest changed.
+    """Return alerts, open ones first, then the latest changed.
 
-    `since` keeps what is open, and what changed at that time or later.
+    Of the open ones those of late stops come first (the longest overdue on top), then missed stops
+    (the newest first), stops at risk (first those that planners were told of, which are likely or
+    sure to be late; then the first to be late), silent vans, overstayed visits.
+
+    `since` keeps what is open, and what changed at that time or later; a missed stop stays open for
+    ever, and is kept only if it changed since.
     """
     query = f"""
         SELECT alert.alert_id, alert.kind, alert.state, van.code AS van,
                technician.name AS technician, site.code AS site, site.name AS site_name,
-               tour.code AS tour, stop.position AS stop, {_ms("alert.due_at")} AS due_at_ms,
-               {_ms("alert.arrived_at")} AS arrived_at_ms,
+               tour.code AS tour, alert.stop_id, stop.position AS stop,
+               {_ms("alert.due_at")} AS due_at_ms,
+               {_ms("alert.ended_at")} AS ended_at_ms, alert.minutes,
                greatest(0, extract(epoch FROM
-                 coalesce(alert.arrived_at, %(now)s) - alert.due_at))::integer AS late_s,
-               alert.reason, {_ms("alert.raised_time")} AS raised_ms,
-               {_ms("alert.changed_time")} AS changed_ms
+                 coalesce(alert.ended_at, %(now)s) - alert.due_at))::integer AS lasting_s,
+               alert.cause, alert.pushes, alert.reason, alert.told,
+               {_ms("alert.raised_time")} AS raised_ms, {_ms("alert.changed_time")} AS changed_ms
         FROM alert
         JOIN van ON van.van_id = alert.van_id
-        JOIN stop ON stop.stop_id = alert.stop_id
-        JOIN tour ON tour.tour_id = stop.tour_id
-        JOIN site ON site.site_id = stop.site_id
+        LEFT JOIN stop ON stop.stop_id = alert.stop_id
+        LEFT JOIN tour ON tour.tour_id = stop.tour_id
+        LEFT JOIN site ON site.site_id = stop.site_id
         LEFT JOIN technician ON technician.technician_id = van.technician_id
         WHERE van.organisation_id = %(organisation)s
+          AND (%(kind)s::text IS NULL OR alert.kind = %(kind)s)
           AND (%(state)s::text IS NULL OR alert.state = %(state)s)
           AND (%(since)s::timestamptz IS NULL
-               OR alert.state = 'open' OR alert.changed_time >= %(since)s)
+               OR (alert.state = 'open' AND alert.kind <> 'missed')
+               OR alert.changed_time >= %(since)s)
         ORDER BY alert.state = 'open' DESC,
-                 CASE WHEN alert.state = 'open' THEN alert.due_at END,
+                 CASE WHEN alert.state = 'open' THEN
+                   array_position('{ALERT_ORDER}'::text[], alert.kind) END,
+                 alert.state = 'open' AND alert.kind = 'at_risk' AND NOT alert.told,
+                 CASE WHEN alert.state = 'open' AND alert.kind <> 'missed' THEN alert.due_at END,
                  alert.changed_time DESC, alert.alert_id
         LIMIT %(limit)s
     """
     values = {
         "organisation": organisation,
         "now": as_datetime(now_ms),
+        "kind": kind,
         "state": state,
         "since": since,
         "limit": limit,
@@ -496,6 +537,15 @@ async def overview(
           SELECT date_trunc('day', %(now)s::timestamptz, %(zone)s) AS start
         ), fleet AS (
           SELECT van_id FROM van WHERE organisation_id = %(organisation)s
+        ), alerts AS (
+          SELECT count(*) AS open,
+                 count(*) FILTER (WHERE kind = 'late') AS stops_late,
+                 count(DISTINCT van_id) FILTER (WHERE kind = 'late') AS vans_late,
+                 count(*) FILTER (WHERE kind = 'at_risk') AS stops_at_risk,
+                 count(DISTINCT van_id) FILTER (WHERE kind = 'at_risk') AS vans_at_risk
+          FROM alert
+          WHERE state = 'open' AND van_id IN (SELECT van_id FROM fleet)
+            AND (kind <> 'missed' OR changed_time >= %(missed_since)s)
         )
         SELECT {_ms("today.start")} AS start_ms,
           (SELECT count(*) FROM visit
@@ -504,25 +554,27 @@ async def overview(
           (SELECT count(*) FROM alert
            WHERE kind = 'late' AND state <> 'withdrawn' AND due_at >= today.start
              AND van_id IN (SELECT van_id FROM fleet)),
-          (SELECT count(*) FROM alert
-           WHERE state = 'open' AND van_id IN (SELECT van_id FROM fleet)),
+          alerts.stops_late, alerts.vans_late, alerts.stops_at_risk, alerts.vans_at_risk,
+          alerts.open,
           (SELECT count(*) FROM scan
            WHERE t >= today.start AND van_id IN (SELECT van_id FROM fleet)),
           (SELECT count(*) FROM resupply_order
            WHERE organisation_id = %(organisation)s AND state NOT IN ('received', 'cancelled')),
           (SELECT count(*) FROM rejected WHERE {_REJECTED_OF})
-        FROM today
+        FROM today, alerts
     """
     values = {
         "now": as_datetime(now_ms),
         "zone": TIME_ZONE,
         "organisation": organisation,
         "since": as_datetime(now_ms - DAY_MS),
+        "missed_since": as_datetime(now_ms) - MISSED_NEWS,
         "default": DEFAULT_ORGANISATION,
     }
     counts = await (await conn.execute(query, values)).fetchone()
     assert counts is not None  # noqa: S101  a SELECT without FROM rows of ours has one row
-    start_ms, visits_today, late_today, alerts_open, scans_today, orders_open, rejected_24h = counts
+    start_ms, visits_today, late_today, late, vans_late, at_risk, vans_at_risk, *others = counts
+    alerts_open, scans_today, orders_open, rejected_24h = others
     minute = await activity(
         conn, as_datetime(real_ms - RATE_WINDOW_S * 1_000), as_datetime(real_ms)
     )
@@ -534,6 +586,10 @@ async def overview(
         vans_silent=sum(v.state == "silent" for v in fleet),
         visits_today=visits_today,
         late_stops_today=late_today,
+        stops_late=late,
+        vans_late=vans_late,
+        stops_at_risk=at_risk,
+        vans_at_risk=vans_at_risk,
         alerts_open=alerts_open,
         scans_today=scans_today,
         orders_open=orders_open,

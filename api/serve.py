@@ -72,7 +72,7 @@ def make_server(settings: Settings, *, allow_remote: bool = False) -> Server:
         NotLoopbackError: See `check_address`.
     """
     check_address(settings.api_host, allow_remote=allow_remote)
-    api = create_app(settings)
+    api = create_app(settings, allow_remote=allow_remote)
     guarded: ASGIApp = api
     names = settings.api_names.split(",") if settings.api_names else []
     if names or not allow_remote:

@@ -153,7 +153,9 @@ def revise(van_id: int, said: Said, known: Known, fences: Fences) -> VanChanges:
         for cluster in clusters
         for judged in judge(cluster, planned, fences.rules)
     }
-    went_on = _went_on(read, before, known.stops) if not gone and not said.replanned else None
+    # What is read again may have been matched by another day, plan or version.
+    again = gone or said.replanned or said.spans
+    went_on = None if again else _went_on(read, before, known.stops)
     if went_on is not None:
         days, matched = frozenset[date](), went_on
     else:

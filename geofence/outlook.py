@@ -2,7 +2,8 @@
 
 The van is *at* a stop while a visit that stands is open; else it is *on the way* from where it was
 last (a visit's site, or the last place where it stood); a van that has not moved yet today is
-*waiting*, and will leave in time to be at its first stop in the middle of the window.
+*waiting*, and will leave in time to be at its first stop as planned: where the plan has no time for
+that, in the middle of the window.
 
 Remaining are the stops without a visit, in the planned order; those that the van has passed over
 come last. A stop is at risk if the range of its ETA crosses the window's end.
@@ -22,13 +23,13 @@ Pure: it is given rows, the models and the present.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
 import numpy as np
 
-from geofence.alerts import SILENT_MS, Cause, Outlook
+from geofence.alerts import CHANCE_SAFE, SILENT_MS, Cause, Outlook
 from geofence.eta import (
     AtStop,
     Eta,
@@ -62,7 +63,8 @@ class Place:
 class Seen:
     """A visit of today that stands. Times are ms since 1970 UTC; `left_at` is None while it is open.
 
-    `stop_id` is None, and the duration 0, where it kept no stop.
+    `stop_id` is None, and the duration 0, where it kept no stop; `planned_arrival` is None where the
+    plan does not say.
     """
 
     stop_id: int | None
@@ -71,6 +73,7 @@ class Seen:
     last_inside_at: int
     left_at: int | None
     planned_duration_s: int
+    planned_arrival: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class VanDay:
         t_ms: ... and when that was, ms since 1970 UTC.
         stops: All stops of today's tour, in the planned order.
         place_of: Where each is, by stop_id.
+        planned_arrival_of: When the plan has the van there, by stop_id, where it says so.
         seen: Today's visits that stand, in the order of their arrivals.
         way: Since the last of them.
         time_zone: Of its first stop: whose clock the parts of the day go by.
@@ -113,6 +117,7 @@ class VanDay:
     seen: Sequence[Seen]
     way: Way
     time_zone: str = "Europe/Paris"
+    planned_arrival_of: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def remaining(self) -> list[Stop]:
@@ -170,7 +175,8 @@ def foresee(
         zone(day.time_zone),
     )
     chances = [chance_late(eta, stop.window_end) for eta, stop in zip(etas, remaining, strict=True)]
-    cause = why(day, remaining[0], etas[0], model, now)
+    is_safe = max(chances) < CHANCE_SAFE
+    cause = None if is_safe else why(day, remaining[0], etas[0], model, now)
     found = []
     for i, (stop, eta, chance) in enumerate(zip(remaining, etas, chances, strict=True)):
         pushes = tuple(
@@ -192,11 +198,12 @@ def legs_of(day: VanDay) -> list[tuple[Place, Place]]:
 def _doing(day: VanDay, first: Stop, model: Model) -> AtStop | OnTheWay | Waiting:
     at = day.present_at
     if at is not None:
-        return AtStop(at.stop_id, at.arrived_at, at.planned_duration_s)
+        return AtStop(at.stop_id, at.arrived_at, at.planned_duration_s, at.planned_arrival)
     if day.way.departed_at is None:
         expected_s = _usual_s(day, day.here, day.place_of[first.stop_id], model, first.window_start)
         middle = (first.window_start + first.window_end) // 2
-        return Waiting(middle - round(expected_s * 1_000))
+        planned = day.planned_arrival_of.get(first.stop_id, middle)
+        return Waiting(planned - round(expected_s * 1_000))
     origin = day.way.origin
     return OnTheWay(day.way.departed_at, origin.latitude_deg, origin.longitude_deg)
 
@@ -211,6 +218,7 @@ def _ahead(day: VanDay, remaining: Sequence[Stop], router_s: Seconds) -> list[St
             stop.window_start,
             stop.window_end,
             stop.planned_duration_s,
+            day.planned_arrival_of.get(stop.stop_id),
             router_s=router_s.get(leg),
         )
         for stop, leg in zip(remaining, legs, strict=True)

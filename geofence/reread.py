@@ -25,7 +25,7 @@ Pure: it knows no database, and no present.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import msgspec
@@ -147,6 +147,10 @@ class Course:
     def give(self, fixes: Fixes) -> None:
         """Take the stretch that it needs."""
         self.fixes = fixes
+        if self.through is None and self.spans and len(fixes):
+            # What is older than the first fix that is kept stands: nothing could say it again.
+            first = int(fixes.t_ms[0])
+            self.spans[-1] = replace(self.spans[-1], since=first - 1, legs_since=first)
         if not len(fixes):
             self._arrive()
 

@@ -129,6 +129,7 @@ def write_tours(world: World, folder: Path, day: date) -> None:
             "window_end",
             "planned_minutes",
             "work_order",
+            "planned_arrival",
         ),
         (
             (
@@ -141,6 +142,7 @@ def write_tours(world: World, folder: Path, day: date) -> None:
                 _clock(stop.window_end_s),
                 stop.planned_minutes,
                 stop.work_order,
+                _clock(stop.arrive_s),
             )
             for tour in tours(world, day)
             for stop in tour.stops

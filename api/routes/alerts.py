@@ -1,11 +1,11 @@
-"""Alerts: late stops, open ones first."""
+"""Alerts: stops at risk, late, missed or overstayed, and silent vans; open ones first."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
 from api import queries
-from api.answers import Alerts, AlertState
+from api.answers import AlertKind, Alerts, AlertState
 from api.auth import Organisation
 from api.resources import Conn, Now
 
@@ -17,8 +17,13 @@ async def list_alerts(
     conn: Conn,
     organisation: Organisation,
     now_ms: Now,
+    kind: AlertKind | None = None,
     state: AlertState | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
 ) -> Alerts:
-    """Return alerts: open ones first, the longest overdue on top, then the latest changed."""
-    return Alerts(await queries.alerts(conn, organisation, now_ms, limit, state=state))
+    """Return alerts: open ones first, then the latest changed.
+
+    Of the open ones late stops come first (the longest overdue on top), then missed ones, stops at
+    risk (those that planners were told of first), silent vans and overstayed visits. A silent van's alert has no stop, site or tour.
+    """
+    return Alerts(await queries.alerts(conn, organisation, now_ms, limit, kind=kind, state=state))

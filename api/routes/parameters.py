@@ -1,19 +1,27 @@
 """Parameters that several routes take, and what is wrong with them."""
 
-from datetime import datetime
-from typing import Annotated
+from datetime import date, datetime, time, timedelta
+from typing import Annotated, Final
 
 from fastapi import Query
 from fastapi.exceptions import RequestValidationError
 
 from api.cursors import TIME_MS_MAX
-from storage.settings import as_datetime
+from api.times import TIME_ZONE
+from geofence.rules import USUAL
+from geofence.tours import service_date, zone
+from storage.settings import as_datetime, as_ms
 
 TimeMs = Annotated[
     int | None, Query(ge=0, le=TIME_MS_MAX, description="Milliseconds since 1970 UTC.")
 ]
 SearchText = Annotated[str, Query(max_length=100, description="Found in an item's ref or name.")]
 Code = Annotated[str | None, Query(max_length=200)]
+Day = Annotated[
+    date | None,
+    Query(alias="date", description="A local day, like 2026-11-20; it turns at 3 in the morning."),
+]
+SPAN_MAX: Final = timedelta(days=31)
 
 
 def as_moment(t_ms: int | None) -> datetime | None:
@@ -31,3 +39,33 @@ def checked_range(from_ms: int | None, to_ms: int | None) -> None:
         raise RequestValidationError(
             [{"loc": ("query", "to_ms"), "msg": "must be after from_ms", "type": "range"}]
         )
+
+
+def checked_span(
+    from_ms: int | None, to_ms: int | None, otherwise: tuple[datetime, datetime]
+) -> tuple[datetime, datetime]:
+    """Return a range of times; what is not given is taken from another.
+
+    Raises:
+        RequestValidationError: It ends before it begins, or is longer than 31 days.
+    """
+    since = as_moment(from_ms) or otherwise[0]
+    until = as_moment(to_ms) or otherwise[1]
+    checked_range(as_ms(since), as_ms(until))
+    if until - since > SPAN_MAX:
+        named = "from_ms" if to_ms is None else "to_ms"
+        raise RequestValidationError(
+            [{"loc": ("query", named), "msg": "the range is longer than 31 days", "type": "range"}]
+        )
+    return since, until
+
+
+def working_day(day: date) -> tuple[datetime, datetime]:
+    """Return when a local day begins and ends: at 3 in the morning in Paris."""
+    turns = time(USUAL.day_turns_h, tzinfo=zone(TIME_ZONE))
+    return datetime.combine(day, turns), datetime.combine(day + timedelta(days=1), turns)
+
+
+def today(now_ms: int) -> date:
+    """Return the working day of the present."""
+    return service_date(now_ms, TIME_ZONE)

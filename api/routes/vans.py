@@ -30,7 +30,7 @@ class GeoJSONResponse(JSONResponse):
     media_type = "application/geo+json"
 
 
-async def _van_id(conn: Connection, organisation: OrganisationId, code: str) -> int:
+async def van_key(conn: Connection, organisation: OrganisationId, code: str) -> int:
     """Return the van's key.
 
     Raises:
@@ -51,7 +51,7 @@ async def list_vans(conn: Conn, organisation: Organisation, now_ms: Now) -> Vans
 @router.get("/{van}")
 async def one_van(conn: Conn, organisation: Organisation, now_ms: Now, van: VanCode) -> Van:
     """Return one van as it stands now."""
-    await _van_id(conn, organisation, van)
+    await van_key(conn, organisation, van)
     [found] = await queries.vans(conn, organisation, now_ms, van)
     return found
 
@@ -73,7 +73,7 @@ async def van_track(
     LineString, one a Point, none a feature without geometry.
     """
     checked_range(from_ms, to_ms)
-    key = await _van_id(conn, organisation, van)
+    key = await van_key(conn, organisation, van)
     until = as_moment(to_ms) or await queries.newest_fix_time(conn, key)
     points: list[queries.TrackPoint] = []
     if until is not None:
@@ -122,7 +122,7 @@ async def van_visits(
 ) -> Visits:
     """Return one van's visits, newest arrival first."""
     checked_range(from_ms, to_ms)
-    await _van_id(conn, organisation, van)
+    await van_key(conn, organisation, van)
     return await page_of_visits(
         conn,
         organisation,
@@ -149,6 +149,6 @@ async def van_stock(
     limit: Annotated[int, Query(ge=1, le=STOCK_LEVELS_MAX)] = 500,
 ) -> Stock:
     """Return what a van holds: items below their reorder point first."""
-    key = await _van_id(conn, organisation, van)
+    key = await van_key(conn, organisation, van)
     levels = await queries.stock(conn, key, limit + 1, search=q, below_only=below)
     return Stock(van, levels[:limit], truncated=len(levels) > limit)

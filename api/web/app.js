@@ -1,7 +1,7 @@
 // The page: figures on top, tables below, all from the live stream. What opens is fetched.
 
-import { element, setStatus, setText, setTwoLines } from "./dom.js";
-import { count, day, duration, kmh, longDay, place, rate, span, time, timeOfDay } from "./format.js";
+import { element, setStatus, setStatusAndNote, setText, setTwoLines } from "./dom.js";
+import { count, day, duration, kmh, longDay, place, range, rate, span, time, timeOfDay } from "./format.js";
 import { follow } from "./live.js";
 import { map } from "./map.js";
 import { words } from "./strings.js";
@@ -19,11 +19,13 @@ const SHAPES = {
   late: "diamond",
   unplanned: "square",
   repeated: "square",
-  open: "diamond",
-  cleared: "tick",
-  withdrawn: "bar",
+  missed: "cross",
+  at_risk: "triangle",
+  overstayed: "hourglass",
 };
-const LATE_FIGURES = { alerts_open: "late", vans_silent: "silent" };
+const MARKED_FIGURES = { stops_late: "late", stops_at_risk: "risk", vans_silent: "silent" };
+// What to look at first, as api/queries.py has it.
+const ALERT_ORDER = ["late", "missed", "at_risk", "silent", "overstayed"];
 const STOCK_EVERY_MS = 20_000;
 const STOCK_SHOWN = 100;
 
@@ -61,16 +63,47 @@ const alerts = table(parts.alerts.body, {
   select: (a) => select(a.van),
   columns: [
     column(c.van, (cell, a) => setTwoLines(cell, a.van, a.technician)),
-    column(c.site, (cell, a) => setTwoLines(cell, a.site_name, a.reason), "wide"),
-    column(c.due, at("due_at_ms"), number),
-    column(c.late, showLateness, number),
-    column(c.state, (cell, a) => setStatus(cell, a.state, SHAPES[a.state], words.alertStates[a.state])),
+    column(c.alert, showAlert),
+    column(c.about, showAbout, "wide"),
+    column(c.due, showDue, number),
+    column(c.minutes, (cell, a, now) => setText(cell, minutesOf(a, now)), number),
   ],
 });
 
-function showLateness(cell, alert, now) {
-  const late_s = ((alert.arrived_at_ms ?? now) - alert.due_at_ms) / 1_000;
-  setText(cell, alert.state === "withdrawn" ? words.none : duration(late_s));
+function showAlert(cell, alert, now) {
+  const open = alert.state === "open";
+  const state = alert.kind === "silent" && alert.state === "cleared" ? words.back : words.alertStates[alert.state];
+  const ended = alert.state === "cleared" && alert.ended_at_ms !== null;
+  const note = ended ? words.endedAt(state, time(alert.ended_at_ms, now)) : state;
+  setStatusAndNote(cell, open ? alert.kind : `${alert.kind} over`, SHAPES[alert.kind], words.alertKinds[alert.kind], note);
+}
+
+function showAbout(cell, alert, now) {
+  const ofVan = alert.stop === null;
+  const about = ofVan ? words.lastFixAt(time(alert.due_at_ms, now)) : words.stopOf(alert.stop, alert.site_name);
+  // The reason of an overstay names its minutes as they were; here they run.
+  const why = [alert.kind === "overstayed" && alert.state === "open" ? words.longer : alert.reason];
+  // Of a silence and an overstay the kind says it already.
+  if (alert.cause && (alert.kind === "at_risk" || alert.kind === "late")) why.push(words.because(words.causes[alert.cause]));
+  if (alert.pushes.length) why.push(words.pushes(alert.pushes));
+  setTwoLines(cell, about, why.join("; "));
+}
+
+/** Of a silence nothing is due: it has no stop. */
+function showDue(cell, alert, now) {
+  setText(cell, alert.stop === null ? words.none : time(alert.due_at_ms, now));
+}
+
+/** How late, how long over, how long silent: what runs is counted on to now. */
+function minutesOf(alert, now) {
+  if (alert.state === "withdrawn" || alert.kind === "missed") return words.none;
+  const open = alert.state === "open";
+  const since = (ms) => Math.floor((now - ms) / 60_000);
+  if (alert.kind === "silent") return duration(((open ? now : alert.ended_at_ms ?? now) - alert.due_at_ms) / 1_000);
+  if (alert.kind === "late" && open) return words.signedMinutes(since(alert.due_at_ms));
+  if (alert.minutes === null) return words.none;
+  const runs = alert.kind === "overstayed" && open;
+  return words.signedMinutes(alert.minutes + (runs ? since(alert.changed_ms) : 0));
 }
 
 const vans = table(parts.vans.body, {
@@ -80,12 +113,37 @@ const vans = table(parts.vans.body, {
   select: (v) => select(v.code),
   columns: [
     column(c.van, (cell, v) => setTwoLines(cell, v.code, v.technician ?? v.name)),
-    column(c.state, (cell, v) => setStatus(cell, v.state, SHAPES[v.state], words.vanStates[v.state])),
-    column(c.where, (cell, v) => setText(cell, v.site?.name ?? (v.last_fix ? place(v.last_fix) : words.none)), "wide"),
+    column(c.state, showVan, "some"),
+    column(c.next, showNext, "wide"),
+    column(c.eta, showEta, number),
     column(c.speed, (cell, v) => setText(cell, v.last_fix ? kmh(v.last_fix.speed_mps) : words.none), number),
     column(c.lastFix, (cell, v, now) => setText(cell, v.last_fix ? words.newestFix(duration((now - v.last_fix.t_ms) / 1_000)) : words.none), number),
   ],
 });
+
+function showVan(cell, van) {
+  const where = van.site?.name ?? (van.last_fix ? place(van.last_fix) : "");
+  setStatusAndNote(cell, van.state, SHAPES[van.state], words.vanStates[van.state], where);
+}
+
+function showNext(cell, van) {
+  const next = van.next_stop;
+  if (cell.childElementCount !== 2) cell.replaceChildren(element("span", "first"), element("span", "mark"));
+  setText(cell.firstChild, next ? words.stopOf(next.stop, next.site_name) : words.none);
+  const kind = next?.alert;
+  if (kind) setStatus(cell.lastChild, kind, SHAPES[kind], words.alertKinds[kind]);
+  else {
+    setText(cell.lastChild, "");
+    delete cell.lastChild.dataset.status;
+  }
+}
+
+function showEta(cell, van, now) {
+  const next = van.next_stop;
+  const eta = next?.eta;
+  const expected = eta ? range(eta.early_at_ms, eta.late_at_ms, now) : next ? words.noEta : words.none;
+  setTwoLines(cell, expected, next ? words.windowTo(time(next.window_end_ms, now)) : "");
+}
 
 const visits = table(parts.visits.body, {
   key: (v) => `${v.van} ${v.site} ${v.arrived_at_ms}`,
@@ -111,10 +169,11 @@ function showLeft(cell, visit, now) {
 
 function showPunctuality(cell, visit) {
   const kept = visit.punctuality;
-  if (kept) setStatus(cell, kept, SHAPES[kept], words.punctuality[kept]);
+  const notes = [visit.wrong_order && words.wrongOrder, visit.overstayed && words.overstayed];
+  if (kept) setStatusAndNote(cell, kept, SHAPES[kept], words.punctuality[kept], notes.filter(Boolean).join(", "));
   else {
-    setText(cell, words.none);
-    delete cell.dataset.status;
+    setTwoLines(cell, words.none, "");
+    delete cell.firstChild.dataset.status;
   }
 }
 
@@ -302,7 +361,7 @@ function renderFigures(overview) {
       : count(value);
     setText(tile.value, text);
     setText(tile.note, words.figures[name][1](overview, span));
-    tile.box.classList.toggle(`is-${LATE_FIGURES[name]}`, name in LATE_FIGURES && value > 0);
+    tile.box.classList.toggle(`is-${MARKED_FIGURES[name]}`, name in MARKED_FIGURES && value > 0);
   }
 }
 
@@ -326,9 +385,11 @@ function renderTop() {
 
 // ---- everything ---------------------------------------------------------------------------------------
 
-const lateness = (a, b) =>
+const urgency = (a, b) =>
   (b.state === "open") - (a.state === "open") ||
-  (a.state === "open" ? a.due_at_ms - b.due_at_ms : b.changed_ms - a.changed_ms);
+  (a.state === "open" && ALERT_ORDER.indexOf(a.kind) - ALERT_ORDER.indexOf(b.kind)) ||
+  (a.state === "open" && a.kind === "at_risk" && b.told - a.told) ||
+  (a.state === "open" && a.kind !== "missed" ? a.due_at_ms - b.due_at_ms : b.changed_ms - a.changed_ms);
 
 function render() {
   renderTop();
@@ -338,7 +399,7 @@ function render() {
   renderStock(view, now);
   renderFigures(view.overview);
   renderVans(view, now);
-  alerts.update(Object.values(view.alerts).sort(lateness), now);
+  alerts.update(Object.values(view.alerts).sort(urgency), now);
   visits.update(Object.values(view.visits).sort((a, b) => b.arrived_at_ms - a.arrived_at_ms), now);
   orders.update(Object.values(view.orders).sort((a, b) => b.cutoff_at_ms - a.cutoff_at_ms || (a.code < b.code ? -1 : 1)), now);
   rejected.update(Object.values(view.rejected).sort((a, b) => b.count - a.count), now);

@@ -32,6 +32,15 @@ export function setTwoLines(node, first, second) {
   setText(node.lastChild, second ?? "");
 }
 
+/** A status, and below it something smaller. */
+export function setStatusAndNote(node, token, shape, word, note) {
+  if (node.childElementCount !== 2) {
+    node.replaceChildren(element("span", "first"), element("span", "second"));
+  }
+  setStatus(node.firstChild, token, shape, word);
+  setText(node.lastChild, note ?? "");
+}
+
 /** A status: always colour, shape and word. */
 export function setStatus(node, token, shape, word) {
   const wanted = `${token}|${word}`;

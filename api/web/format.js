@@ -18,6 +18,12 @@ export function time(ms, now) {
   return day === dayMonth.format(now) ? clock : `${day}, ${clock}`;
 }
 
+/** From one HH:MM to another; once if they are the same. */
+export function range(fromMs, toMs, now) {
+  const [from, to] = [time(fromMs, now), time(toMs, now)];
+  return from === to ? from : words.range(from, to);
+}
+
 /** HH:MM if it is today, else the day alone. */
 export function day(ms, now) {
   const text = dayMonth.format(ms);
@@ -43,5 +49,5 @@ export function duration(seconds) {
 /** A span that is short: milliseconds, from one second on in seconds. */
 export const span = (ms) => (ms < 1000 ? words.millis(ms) : words.seconds(integer.format(ms / 1000)));
 
-export const place = (fix) => `${fix.latitude_deg.toFixed(3)}, ${fix.longitude_deg.toFixed(3)}`;
+export const place = (fix) => `${fix.latitude_deg.toFixed(3)},\u00a0${fix.longitude_deg.toFixed(3)}`;
 export const kmh = (mps) => (mps === null ? words.none : integer.format(mps * 3.6));

@@ -129,7 +129,10 @@ COMMENT ON COLUMN visit.overstayed IS
 DROP INDEX stop_not_judged;
 ALTER TABLE stop
   DROP COLUMN judged,
-  ADD COLUMN judged text CHECK (judged IN ('window', 'day'));
+  ADD COLUMN judged text CHECK (judged IN ('window', 'day')),
+  ADD COLUMN planned_arrival timestamptz;
+COMMENT ON COLUMN stop.planned_arrival IS
+  'When the plan has the van there; who is early waits so that it leaves as planned.';
 CREATE INDEX stop_not_judged ON stop (window_end) WHERE judged IS DISTINCT FROM 'day';
 COMMENT ON COLUMN stop.judged IS
   'The clock has seen its window end, or its day, and raised what was to raise.';

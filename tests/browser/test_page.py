@@ -105,11 +105,95 @@ def test_a_late_stop_appears_and_its_site_is_text_not_markup(
         )
         conn.execute("NOTIFY cordee")
     alert = page.locator("#alerts tbody")
-    expect(alert).to_contain_text("Bakery <b>Dupont</b> & fils", timeout=WAIT_MS)
-    expect(alert).to_contain_text("30 min")
+    expect(alert).to_contain_text("1. Bakery <b>Dupont</b> & fils", timeout=WAIT_MS)
+    expect(alert).to_contain_text("+30 min")
     expect(alert).to_contain_text("09:30")
+    expect(alert).to_contain_text("late")
     expect(alert).to_contain_text("open")
-    expect(page.locator("[data-figure=alerts_open]")).to_have_class("figure is-late")
+    expect(page.locator("[data-figure=stops_late]")).to_have_class("figure is-late")
+    expect(page.locator("[data-figure=stops_late] .note")).to_have_text("in 1 van; 1 today")
+    with conn.transaction():
+        conn.execute(
+            "UPDATE alert SET state = 'cleared', minutes = 12, ended_at = '2026-11-20 08:42Z',"
+            " reason = 'arrived 12 min after the window ended'"
+        )
+        conn.execute("NOTIFY cordee")
+    expect(alert).to_contain_text("cleared 09:42", timeout=WAIT_MS)
+    expect(alert).to_contain_text("+12 min")
+    expect(page.locator("[data-figure=stops_late]")).to_have_class("figure")
+
+
+AHEAD = """
+INSERT INTO stop (stop_id, tour_id, position, site_id, window_start, window_end, planned_duration_s)
+VALUES (2, 1, 2, 1, '2026-11-20 12:00Z', '2026-11-20 13:30Z', 3600);
+INSERT INTO visit (van_id, site_id, arrived_at, last_inside_at, left_at, closed_by, verdict,
+                   uncertain, ignition_off, service_date, stop_id, punctuality, wrong_order)
+VALUES (1, 1, '2026-11-20 07:55Z', '2026-11-20 08:40Z', '2026-11-20 08:41Z', '2026-11-20 08:43Z',
+        'visit', false, true, '2026-11-20', 1, 'on_time', true);
+INSERT INTO eta VALUES (2, '2026-11-20 08:59Z', '2026-11-20 13:10Z', '2026-11-20 13:20Z',
+                        '2026-11-20 13:35Z', 0.2);
+INSERT INTO alert (van_id, stop_id, kind, due_at, ended_at, state, reason, minutes, cause, pushes,
+                   raised_time, changed_time)
+VALUES (1, 2, 'at_risk', '2026-11-20 13:30Z', NULL, 'open',
+        'expected 10 min before the window''s end: it may be late', -10, 'detour', '{3,4}',
+        '2026-11-20 08:59Z', '2026-11-20 08:59Z'),
+       (1, 1, 'overstayed', '2026-11-20 08:30Z', NULL, 'open', '20 min longer than planned', 20,
+        'long_visit', '{}', '2026-11-20 08:50Z', '2026-11-20 08:50Z'),
+       (2, NULL, 'silent', '2026-11-20 08:38Z', NULL, 'open', 'no position', 15, 'silence', '{}',
+        '2026-11-20 08:53Z', '2026-11-20 08:53Z'),
+       (2, NULL, 'silent', '2026-11-20 07:00Z', '2026-11-20 07:31Z', 'cleared',
+        'back after 31 min', 31, NULL, '{}', '2026-11-20 07:15Z', '2026-11-20 07:31Z'),
+       (1, 1, 'missed', '2026-11-20 08:30Z', NULL, 'open', 'nobody came that day', NULL, NULL, '{}',
+        '2026-11-20 08:50Z', '2026-11-20 08:50Z');
+"""
+
+
+def test_alerts_say_in_words_what_they_are_the_urgent_first(
+    api: Any, page: Page, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute(REFERENCE)
+    conn.execute(AHEAD)
+    page.goto(api.url)
+    live(page)
+    alerts = page.locator("#alerts tbody")
+    for nth, texts in enumerate(
+        [
+            ("missed", "open", "1. Bakery", "nobody came that day"),
+            ("at risk", "open", "2. Bakery", "cause: a detour; then stops 3, 4", "14:30",
+             "\N{MINUS SIGN}10 min"),
+            ("silent", "open", "last fix 09:38", "22 min"),
+            ("overstayed", "open", "longer than planned", "+30 min"),
+            ("silent", "back 08:31", "31 min"),
+        ]
+    ):  # fmt: skip
+        for text in texts:
+            expect(alerts.nth(nth)).to_contain_text(text)
+    expect(alerts.nth(1).locator(".at_risk use")).to_have_attribute("href", "#triangle")
+    expect(page.locator("[data-figure=stops_at_risk]")).to_have_class("figure is-risk")
+    expect(page.locator("[data-figure=stops_at_risk] .value")).to_have_text("1")
+
+
+def test_a_van_shows_its_next_stop_with_a_range_and_a_mark(
+    api: Any, page: Page, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute(REFERENCE)
+    conn.execute(AHEAD)
+    move(conn, 1)
+    page.goto(api.url)
+    live(page)
+    van = row(page, "vans", "V1")
+    expect(van).to_contain_text("2. Bakery <b>Dupont</b> & fils")
+    expect(van).to_contain_text("14:10 \N{EN DASH} 14:35")
+    expect(van).to_contain_text("window to 14:30")
+    expect(van.locator(".mark .at_risk")).to_have_text("at risk")
+    expect(van.locator(".mark use")).to_have_attribute("href", "#triangle")
+    with conn.transaction():
+        conn.execute("UPDATE alert SET state = 'withdrawn' WHERE kind = 'at_risk'")
+        conn.execute("DELETE FROM eta")
+        conn.execute("NOTIFY cordee")
+    expect(van).to_contain_text("no ETA yet", timeout=WAIT_MS)
+    expect(van.locator(".mark")).to_be_empty()
+    expect(page.locator("#visits tbody")).to_contain_text("wrong order")
 
 
 def test_visits_orders_stock_and_rejections_are_shown(
@@ -117,8 +201,9 @@ def test_visits_orders_stock_and_rejections_are_shown(
 ) -> None:
     conn.execute(REFERENCE)
     conn.execute(
-        "INSERT INTO visit VALUES (1, 1, '2026-11-20 07:55Z', '2026-11-20 08:40Z', NULL, NULL,"
-        " 'visit', false, true, 10, NULL, '2026-11-20', 1, 'on_time');"
+        "INSERT INTO visit (van_id, site_id, arrived_at, last_inside_at, verdict, uncertain,"
+        " ignition_off, service_date, stop_id, punctuality) VALUES (1, 1, '2026-11-20 07:55Z',"
+        " '2026-11-20 08:40Z', 'visit', false, true, '2026-11-20', 1, 'on_time');"
         "INSERT INTO resupply_order (order_id, code, organisation_id, warehouse_id, location_id,"
         " mode, cutoff_at, state, created_time) OVERRIDING SYSTEM VALUE VALUES"
         " (1, 'O-1', 1, 1, 101, 'van', '2026-11-19 15:00Z', 'sent', '2026-11-19 15:00Z');"

@@ -9,139 +9,33 @@ import httpx
 import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from psycopg.types.json import Jsonb
+from pydantic import TypeAdapter
 
-from api import problems
-from api.app import create_app
-from api.auth import OrganisationId, organisation
+from api import answers
+from api.routes import edits, tours, ways
 from api.serve import NotLoopbackError, check_address
-from storage.settings import Settings
-
-#: Friday 2026-11-20 10:00 in Paris; the clock stands still there (a factor that small).
-NOW_MS = 1_795_165_200_000
-MINUTE_MS = 60_000
-
-FLEET = """
-INSERT INTO organisation (organisation_id, name) VALUES (2, 'other');
-INSERT INTO technician (technician_id, organisation_id, code, name) VALUES (1, 1, 'T1', 'Ana');
-INSERT INTO warehouse (warehouse_id, organisation_id, code, name, latitude_deg, longitude_deg)
-VALUES (1, 1, 'LYON', 'Lyon', 45.7, 4.8), (2, 2, 'NICE', 'Nice', 43.7, 7.2);
-INSERT INTO item (item_id, ref, name) VALUES (1, 'FIL-20', 'Filter 20'), (2, 'SEAL_5', '5 % seal'),
-                                             (3, 'PUMP', 'Pump');
-INSERT INTO van_template (template_id, code) VALUES (1, 'HVAC');
-INSERT INTO template_line (template_id, item_id, reorder_point, order_up_to, cap)
-VALUES (1, 1, 4, 10, 12), (1, 2, 2, 6, 6);
-INSERT INTO van (van_id, organisation_id, code, name, technician_id, template_id, warehouse_id)
-VALUES (1, 1, 'V1', 'Kangoo 1', 1, 1, 1), (2, 1, 'V2', 'Kangoo 2', NULL, NULL, 1),
-       (3, 1, 'V3', 'Kangoo 3', NULL, NULL, 1), (9, 2, 'X9', 'Their van', NULL, 1, 2);
-INSERT INTO location (location_id, organisation_id, kind, van_id)
-VALUES (101, 1, 'van', 1), (109, 2, 'van', 9);
-INSERT INTO site (site_id, organisation_id, code, name, latitude_deg, longitude_deg, radius_m)
-VALUES (1, 1, 'BAKERY', 'Bakery', 45.75, 4.85, 100), (2, 1, 'SCHOOL', 'School', 45.76, 4.86, 100),
-       (9, 2, 'HARBOUR', 'Harbour', 43.69, 7.28, 100);
-INSERT INTO tour (tour_id, code, van_id, service_date) VALUES (1, 'TOUR1', 1, '2026-11-20'),
-                                                              (9, 'TOUR9', 9, '2026-11-20');
-INSERT INTO stop (stop_id, tour_id, position, site_id, window_start, window_end, planned_duration_s)
-VALUES (1, 1, 1, 1, '2026-11-20 07:00Z', '2026-11-20 08:00Z', 3600),
-       (2, 1, 2, 2, '2026-11-20 08:00Z', '2026-11-20 08:30Z', 3600),
-       (9, 9, 1, 9, '2026-11-20 08:00Z', '2026-11-20 08:30Z', 3600);
-INSERT INTO van_position VALUES
-  (1, '2026-11-20 08:59Z', 45.75, 4.85, 0, 90, false, '2026-11-20 08:59:01Z'),
-  (2, '2026-11-20 08:40Z', 45.80, 4.90, 13.9, NULL, true, '2026-11-20 08:40:01Z'),
-  (9, '2026-11-20 08:59Z', 43.69, 7.28, 20, NULL, true, '2026-11-20 08:59:01Z');
-INSERT INTO visit VALUES
-  (1, 1, '2026-11-20 07:55Z', '2026-11-20 08:59Z', NULL, NULL,
-   'visit', false, true, 10, NULL, '2026-11-20', 1, 'on_time'),
-  (1, 2, '2026-11-19 09:00Z', '2026-11-19 09:30Z', '2026-11-19 09:31Z', '2026-11-19 09:33Z',
-   'visit', false, true, 10, NULL, '2026-11-19', NULL, 'unplanned'),
-  (1, 2, '2026-11-20 07:56Z', '2026-11-20 07:58Z', '2026-11-20 07:59Z', '2026-11-20 08:02Z',
-   'pass', false, false, 90, NULL, '2026-11-20', NULL, NULL),
-  (2, 1, '2026-11-20 06:00Z', '2026-11-20 06:10Z', '2026-11-20 06:11Z', '2026-11-20 06:13Z',
-   'visit', false, true, 90, 2, '2026-11-20', NULL, 'unplanned'),
-  (2, 2, '2026-11-20 06:00Z', '2026-11-20 06:20Z', '2026-11-20 06:30Z', '2026-11-20 06:33Z',
-   'visit', true, true, 5, NULL, '2026-11-20', NULL, 'unplanned'),
-  (9, 9, '2026-11-20 08:00Z', '2026-11-20 08:59Z', NULL, NULL,
-   'visit', false, true, 10, NULL, '2026-11-20', 9, 'on_time');
-INSERT INTO alert (van_id, stop_id, kind, due_at, arrived_at, state, reason, raised_time,
-                   changed_time)
-VALUES (1, 1, 'late', '2026-11-20 07:40Z', '2026-11-20 07:55Z', 'cleared', 'arrived 15 min late',
-        '2026-11-20 07:41Z', '2026-11-20 07:56Z'),
-       (1, 2, 'late', '2026-11-20 08:30Z', NULL, 'open', 'not arrived', '2026-11-20 08:31Z',
-        '2026-11-20 08:31Z'),
-       (9, 9, 'late', '2026-11-20 08:30Z', NULL, 'open', 'not arrived', '2026-11-20 08:31Z',
-        '2026-11-20 08:31Z');
-INSERT INTO level VALUES (101, 1, '', 3, '2026-11-18 10:00Z'), (101, 1, 'L2', 1, NULL),
-                         (101, 3, '', 7, NULL), (109, 1, '', 0, NULL);
-INSERT INTO resupply_order (order_id, code, organisation_id, warehouse_id, location_id, mode,
-                            cutoff_at, state, created_time)
-OVERRIDING SYSTEM VALUE VALUES
-  (1, 'O-1', 1, 1, 101, 'van', '2026-11-19 15:00Z', 'sent', '2026-11-19 15:00:05Z'),
-  (9, 'O-9', 2, 2, 109, 'van', '2026-11-19 15:00Z', 'sent', '2026-11-19 15:00:05Z');
-INSERT INTO scan VALUES
-  ('V1', 'e', 1, 0, 1, '2026-11-20 08:00Z', 'issue', 'FIL-20', 'applied', '{}', '2026-11-20 08:00Z'),
-  ('V1', 'e', 2, 0, 1, '2026-11-19 20:00Z', 'issue', 'FIL-20', 'applied', '{}', '2026-11-20 08:00Z'),
-  ('X9', 'e', 1, 0, 9, '2026-11-20 08:00Z', 'issue', 'FIL-20', 'applied', '{}', '2026-11-20 08:00Z');
-INSERT INTO rejected VALUES
-  ('\\x01', 'fleet/v1/V1/position', '\\xff00616263', 'malformed', 'not JSON', 'V1', '2026-11-20 08:00Z'),
-  ('\\x02', 'fleet/v1/NOBODY/position', '{}', 'unknown_van', 'no such van', 'NOBODY',
-   '2026-11-20 08:05Z'),
-  ('\\x03', 'fleet/v1/X9/position', '{}', 'malformed', 'theirs', 'X9', '2026-11-20 08:06Z'),
-  ('\\x04', 'fleet/v1/V1/position', '{}', 'future', 'long ago', 'V1', '2026-11-01 08:06Z');
-"""
-
-
-def settings_at(database_url: str, now_ms: int = NOW_MS) -> Settings:
-    """Settings with a clock that shows `now_ms` and hardly moves."""
-    return Settings(
-        database_url=database_url, clock_origin_ms=now_ms, clock_start_ms=0, clock_factor=1e-15
-    )
+from tests.integration.api_client import (
+    MINUTE_MS,
+    NOW_MS,
+    answer,
+    as_organisation,
+    client_of,
+    fleet,
+    problem,
+    settings_at,
+)
 
 
 @pytest.fixture
 def conn(database_url: str) -> Any:
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute(FLEET)
-        connection.execute(
-            "INSERT INTO resupply_line (order_id, item_id, requested, inputs) VALUES"
-            " (1, 1, 6, %s), (1, 3, 1, %s), (9, 1, 1, '{}')",
-            (Jsonb({"why": "4 on hand, reorder at 4", "on_hand": 4}), Jsonb({"on_hand": 0})),
-        )
+    with fleet(database_url) as connection:
         yield connection
 
 
 @pytest.fixture
 async def api(conn: psycopg.Connection[Any], database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(settings_at(database_url))
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
-    ):
-        client.app = app  # type: ignore[attr-defined]
+    async with client_of(settings_at(database_url)) as client:
         yield client
-
-
-async def answer(api: httpx.AsyncClient, path: str, **params: Any) -> Any:
-    response = await api.get(path, params=params)
-    assert response.status_code == 200, response.text
-    return response.json()
-
-
-async def problem(api: httpx.AsyncClient, path: str, **params: Any) -> tuple[int, str]:
-    """Return the status and code of a refusal, having checked its form."""
-    response = await api.get(path, params=params)
-    assert response.headers["content-type"] == "application/problem+json", response.text
-    body = response.json()
-    assert body["status"] == response.status_code
-    assert body["type"] == f"/problems/{body['code']}"
-    assert body["title"] == problems.TITLES[body["code"]]
-    assert body["detail"]
-    return response.status_code, body["code"]
-
-
-def as_organisation(api: httpx.AsyncClient, key: int) -> None:
-    overrides = api.app.dependency_overrides  # type: ignore[attr-defined]
-    overrides[organisation] = lambda: OrganisationId(key)
 
 
 # ---- vans ----
@@ -166,6 +60,17 @@ async def test_each_van_is_listed_with_its_state_and_newest_fix(api: httpx.Async
             "bearing_deg": 90.0,
             "ignition": False,
             "age_s": 60,
+        },
+        "next_stop": {
+            "tour": "TOUR1",
+            "stop_id": 2,
+            "stop": 2,
+            "site": "SCHOOL",
+            "site_name": "School",
+            "window_start_ms": NOW_MS - 60 * MINUTE_MS,
+            "window_end_ms": NOW_MS - 30 * MINUTE_MS,
+            "eta": None,
+            "alert": "late",
         },
     }
     assert vans[2]["last_fix"] is None
@@ -201,7 +106,7 @@ async def test_state_follows_the_table_in_states(
     assert (await answer(api, "/v1/vans/V2"))["state"] == state
 
 
-@pytest.mark.parametrize("path", ["", "/track", "/visits", "/stock"])
+@pytest.mark.parametrize("path", ["", "/track", "/visits", "/stock", "/tour", "/legs"])
 @pytest.mark.parametrize("van", ["NOBODY", "X9", "V1%20", "v1"])
 async def test_an_unknown_van_is_not_found(api: httpx.AsyncClient, path: str, van: str) -> None:
     assert await problem(api, f"/v1/vans/{van}{path}") == (404, "van_not_found")
@@ -304,8 +209,10 @@ async def test_pages_of_visits_hold_each_visit_once_even_at_equal_times(
     api: httpx.AsyncClient, conn: psycopg.Connection[Any]
 ) -> None:
     conn.execute(
-        "INSERT INTO visit SELECT 3, site_id, arrived_at, last_inside_at, left_at, closed_by,"
-        " verdict, uncertain, ignition_off, 1, NULL, service_date, NULL, punctuality"
+        "INSERT INTO visit (van_id, site_id, arrived_at, last_inside_at, left_at, closed_by,"
+        " verdict, uncertain, ignition_off, service_date, punctuality)"
+        " SELECT 3, site_id, arrived_at, last_inside_at, left_at, closed_by, verdict, uncertain,"
+        " ignition_off, service_date, punctuality"
         " FROM visit WHERE van_id = 2"
     )
     wanted = keys(await answer(api, "/v1/visits", verdict="any", shadowed=True))
@@ -318,6 +225,17 @@ async def test_pages_of_visits_hold_each_visit_once_even_at_equal_times(
         cursor = {"cursor": page["next_cursor"]}
     assert seen == wanted
     assert cursor == {"cursor": None}
+
+
+async def test_a_visit_says_whether_it_was_out_of_order_or_too_long(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute("UPDATE visit SET wrong_order = true WHERE stop_id = 1")
+    conn.execute("UPDATE visit SET overstayed = true WHERE van_id = 2")
+    visits = (await answer(api, "/v1/visits"))["visits"]
+    assert [(v["wrong_order"], v["overstayed"]) for v in visits] == [
+        (True, False), (False, True), (False, False),
+    ]  # fmt: skip
 
 
 async def test_visits_of_one_van(api: httpx.AsyncClient) -> None:
@@ -346,14 +264,84 @@ async def test_a_bad_cursor_is_a_bad_request(api: httpx.AsyncClient, cursor: str
 # ---- alerts, stock, orders, rejected ----
 
 
-async def test_open_alerts_come_first_with_the_time_they_are_late(api: httpx.AsyncClient) -> None:
+async def test_open_alerts_come_first_with_the_time_they_last(api: httpx.AsyncClient) -> None:
     alerts = (await answer(api, "/v1/alerts"))["alerts"]
-    assert [(a["van"], a["site"], a["state"], a["late_s"]) for a in alerts] == [
+    assert [(a["van"], a["site"], a["state"], a["lasting_s"]) for a in alerts] == [
         ("V1", "SCHOOL", "open", 1800),
         ("V1", "BAKERY", "cleared", 900),
     ]
     only = (await answer(api, "/v1/alerts", state="cleared"))["alerts"]
     assert only == alerts[1:]
+
+
+MORE_ALERTS = """
+INSERT INTO stop (stop_id, tour_id, position, site_id, window_start, window_end, planned_duration_s)
+VALUES (3, 1, 3, 1, '2026-11-20 09:00Z', '2026-11-20 09:40Z', 3600),
+       (4, 1, 4, 2, '2026-11-20 09:00Z', '2026-11-20 09:20Z', 3600);
+INSERT INTO alert (van_id, stop_id, kind, due_at, ended_at, state, reason, minutes, cause, pushes,
+                   told, raised_time, changed_time)
+VALUES (1, 3, 'at_risk', '2026-11-20 09:40Z', NULL, 'open', 'expected 12 min late', 12, 'detour',
+        '{4,5}', true, '2026-11-20 08:55Z', '2026-11-20 08:55Z'),
+       (1, 4, 'at_risk', '2026-11-20 09:20Z', NULL, 'open', 'it may be late', -1, NULL,
+        '{}', false, '2026-11-20 08:50Z', '2026-11-20 08:50Z'),
+       (1, 1, 'overstayed', '2026-11-20 08:55Z', NULL, 'open', 'longer than planned', 35,
+        'long_visit', '{}', true, '2026-11-20 08:56Z', '2026-11-20 08:56Z'),
+       (1, 3, 'missed', '2026-11-19 15:00Z', NULL, 'open', 'nobody came that day', NULL, NULL,
+        '{}', true, '2026-11-20 02:00Z', '2026-11-20 02:00Z'),
+       (1, 4, 'missed', '2026-11-18 15:00Z', NULL, 'open', 'nobody came that day', NULL, NULL,
+        '{}', true, '2026-11-19 02:00Z', '2026-11-19 02:00Z'),
+       (2, NULL, 'silent', '2026-11-20 08:40Z', NULL, 'open', 'no position', 15, 'silence',
+        '{}', true, '2026-11-20 08:55Z', '2026-11-20 08:55Z'),
+       (2, NULL, 'silent', '2026-11-20 07:00Z', '2026-11-20 07:30Z', 'cleared',
+        'back after 30 min', 30, NULL, '{}', true, '2026-11-20 07:15Z', '2026-11-20 07:31Z');
+"""
+
+
+async def test_late_and_missed_stops_come_before_those_at_risk_and_silences_after(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute(MORE_ALERTS)
+    alerts = (await answer(api, "/v1/alerts"))["alerts"]
+    assert [(a["kind"], a["state"], a["stop"]) for a in alerts] == [
+        ("late", "open", 2),
+        ("missed", "open", 3),
+        ("missed", "open", 4),
+        ("at_risk", "open", 3),
+        ("at_risk", "open", 4),
+        ("silent", "open", None),
+        ("overstayed", "open", 1),
+        ("late", "cleared", 1),
+        ("silent", "cleared", None),
+    ]
+    at_risk = alerts[3]
+    assert (at_risk["minutes"], at_risk["cause"], at_risk["pushes"], at_risk["told"]) == (
+        12, "detour", [4, 5], True,
+    )  # fmt: skip
+    assert at_risk["lasting_s"] == 0
+
+
+async def test_a_silent_van_has_an_alert_without_a_stop(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute(MORE_ALERTS)
+    silent, back = (await answer(api, "/v1/alerts", kind="silent"))["alerts"]
+    assert silent["van"] == "V2"
+    assert {silent[name] for name in ("site", "site_name", "tour", "stop_id", "stop")} == {None}
+    assert (silent["lasting_s"], silent["ended_at_ms"]) == (20 * 60, None)
+    assert (back["state"], back["lasting_s"]) == ("cleared", 30 * 60)
+    assert back["ended_at_ms"] == NOW_MS - 90 * MINUTE_MS
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [("at_risk", 2), ("late", 2), ("missed", 2), ("overstayed", 1), ("silent", 2)],
+)
+async def test_alerts_are_filtered_by_kind(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any], kind: str, count: int
+) -> None:
+    conn.execute(MORE_ALERTS)
+    alerts = (await answer(api, "/v1/alerts", kind=kind))["alerts"]
+    assert [a["kind"] for a in alerts] == [kind] * count
 
 
 async def test_stock_adds_lots_and_says_what_is_below_its_reorder_point(
@@ -445,6 +433,10 @@ async def test_overview_counts_today_in_paris(
         "vans_silent": 1,
         "visits_today": 2,
         "late_stops_today": 2,
+        "stops_late": 1,
+        "vans_late": 1,
+        "stops_at_risk": 0,
+        "vans_at_risk": 0,
         "alerts_open": 1,
         "scans_today": 1,
         "orders_open": 1,
@@ -455,13 +447,18 @@ async def test_overview_counts_today_in_paris(
     }
 
 
+async def test_overview_counts_what_is_late_and_at_risk_and_forgets_what_was_missed_long_ago(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute(MORE_ALERTS)
+    figures = await answer(api, "/v1/overview")
+    counted = ("stops_late", "vans_late", "stops_at_risk", "vans_at_risk", "alerts_open")
+    assert [figures[name] for name in counted] == [1, 1, 2, 1, 6]
+    assert figures["vans_silent"] == 1
+
+
 async def test_overview_of_an_empty_database_has_no_lag(database_url: str) -> None:
-    app = create_app(settings_at(database_url))
-    transport = httpx.ASGITransport(app)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost") as empty,
-    ):
+    async with client_of(settings_at(database_url)) as empty:
         figures = await answer(empty, "/v1/overview")
         assert (figures["vans_total"], figures["lag_p99_ms"]) == (0, None)
         assert (await answer(empty, "/v1/vans"))["vans"] == []
@@ -558,6 +555,14 @@ async def test_without_a_database_the_process_is_alive_but_not_ready(
         ("/v1/vans/V1/stock", {"limit": 5_001}),
         ("/v1/vans/V1/stock", {"q": "x" * 101}),
         ("/v1/alerts", {"state": "gone"}),
+        ("/v1/alerts", {"kind": "early"}),
+        ("/v1/tours", {"date": "tomorrow"}),
+        ("/v1/vans/V1/tour", {"date": "2026-02-30"}),
+        ("/v1/vans/V1/legs", {"from_ms": 9, "to_ms": 3}),
+        ("/v1/vans/V1/legs", {"from_ms": 0, "to_ms": 31 * 86_400_000 + 1}),
+        ("/v1/vans/V1/legs", {"from_ms": 0}),
+        ("/v1/fixes/unusable", {"to_ms": 5}),
+        ("/v1/fixes/unusable", {"from_ms": 0}),
         ("/v1/alerts", {"limit": 501}),
         ("/v1/orders", {"state": "lost"}),
         ("/v1/rejected", {"limit": 501}),
@@ -614,7 +619,7 @@ async def test_a_mistake_of_ours_tells_nothing_of_itself(
 
 # ---- organisations ----
 
-LISTS = ["/v1/vans", "/v1/visits?verdict=any&shadowed=true", "/v1/alerts", "/v1/orders",
+LISTS = ["/v1/tours", "/v1/fixes/unusable", "/v1/vans", "/v1/visits?verdict=any&shadowed=true", "/v1/alerts", "/v1/orders",
          "/v1/rejected", "/v1/overview"]  # fmt: skip
 
 
@@ -663,9 +668,32 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
     paths = (await answer(api, "/v1/openapi.json"))["paths"]
     assert set(paths) == {
         "/healthz", "/readyz", "/metrics", "/v1/vans", "/v1/vans/{van}", "/v1/vans/{van}/track",
-        "/v1/vans/{van}/visits", "/v1/vans/{van}/stock", "/v1/visits", "/v1/alerts", "/v1/orders",
-        "/v1/orders/{code}", "/v1/rejected", "/v1/overview", "/v1/live",
+        "/v1/vans/{van}/visits", "/v1/vans/{van}/stock", "/v1/vans/{van}/tour", "/v1/tours",
+        "/v1/vans/{van}/legs", "/v1/fixes/unusable", "/v1/tours/{code}", "/v1/sites/{code}",
+        "/v1/visits", "/v1/alerts", "/v1/orders", "/v1/orders/{code}", "/v1/rejected",
+        "/v1/overview", "/v1/live", "/v1/stops/{stop_id}/proposals",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "example", "shape"),
+    [
+        ("/v1/tours", "get", tours.TOURS_EXAMPLE, answers.Tours),
+        ("/v1/vans/{van}/tour", "get", tours.TOUR_EXAMPLE, answers.Tour),
+        ("/v1/vans/{van}/legs", "get", ways.LEGS_EXAMPLE, answers.Legs),
+        ("/v1/fixes/unusable", "get", ways.UNUSABLE_EXAMPLE, answers.Unusable),
+        ("/v1/tours/{code}", "put", edits.TOUR_EXAMPLE, answers.TourEdited),
+        ("/v1/sites/{code}", "put", edits.SITE_EXAMPLE, answers.SiteEdited),
+    ],
+)
+async def test_examples_of_the_description_have_the_shape_of_the_answers(
+    api: httpx.AsyncClient, path: str, method: str, example: object, shape: type[object]
+) -> None:
+    """Every field of the answer is in its example; the description itself leaves nulls out."""
+    adapter = TypeAdapter(shape)
+    assert adapter.dump_python(adapter.validate_python(example), mode="json") == example
+    described = (await answer(api, "/v1/openapi.json"))["paths"][path][method]
+    assert described["responses"]["200"]["content"]["application/json"]["example"]
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])

@@ -254,6 +254,38 @@ async def test_what_changes_is_sent_and_nothing_else(
         assert gone.data["vans"]["gone"] == ["V2"]
 
 
+async def test_a_silence_and_an_eta_are_told_without_what_grows_by_itself(
+    api: Running, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute(
+        "INSERT INTO site (site_id, organisation_id, code, name, latitude_deg, longitude_deg,"
+        " radius_m) VALUES (1, 1, 'BAKERY', 'Bakery', 45.75, 4.85, 100);"
+        "INSERT INTO tour (tour_id, code, van_id, service_date) VALUES (1, 'T1', 1, '2026-11-20');"
+        "INSERT INTO stop (stop_id, tour_id, position, site_id, window_start, window_end,"
+        " planned_duration_s) VALUES (1, 1, 1, 1, '2026-11-20 10:00Z', '2026-11-20 11:00Z', 60)"
+    )
+    async with stream(api) as live:
+        first = await live.next()
+        assert first.data["vans"]["V1"]["next_stop"]["eta"] is None
+        with conn.transaction():
+            conn.execute(
+                "INSERT INTO eta VALUES (1, '2026-11-20 08:59Z', '2026-11-20 10:00Z',"
+                " '2026-11-20 10:10Z', '2026-11-20 10:25Z', 0.1);"
+                "INSERT INTO alert (alert_id, van_id, kind, due_at, state, reason, minutes, cause,"
+                " raised_time, changed_time) OVERRIDING SYSTEM VALUE VALUES (7, 1, 'silent',"
+                " '2026-11-20 08:40Z', 'open', 'no position', 15, 'silence', now(), now())"
+            )
+            conn.execute("NOTIFY cordee")
+        delta = await live.until(lambda e: "alerts" in e.data)
+    alert = delta.data["alerts"]["set"]["7"]
+    assert (alert["kind"], alert["site"], alert["stop"], alert["minutes"]) == (
+        "silent", None, None, 15,
+    )  # fmt: skip
+    assert "lasting_s" not in alert
+    eta = delta.data["vans"]["set"]["V1"]["next_stop"]["eta"]
+    assert eta["expected_at_ms"] == NOW_MS + 70 * 60_000
+
+
 async def test_another_organisations_news_are_not_heard(
     api: Running, conn: psycopg.Connection[Any]
 ) -> None:

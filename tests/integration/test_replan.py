@@ -132,7 +132,7 @@ async def test_a_late_stop_is_offered_to_vans_that_are_near(api: httpx.AsyncClie
     assert plan["late_min"] == plan["late_before_min"] > 30
     assert plan["weighted_min"] == 0
     assert plan["taker"] is None
-    assert plan["words"] == f"Keep it with V1 (Ana): there at 11:04, {plan['late_min']} min late."
+    assert plan["words"] == f"Keep it with V1 (Ana): there at 11:06, {plan['late_min']} min late."
     assert first["expected_before_ms"] == plan["expected_ms"]
 
 

@@ -106,6 +106,9 @@ def test_the_legs_ahead_begin_where_the_van_is() -> None:
 
 
 def cause(day: VanDay, now: int = NINE) -> str | None:
+    """Return why the day is as it is, told because its last stop will be late."""
+    last = replace(day.stops[-1], window_end=min(day.stops[-1].window_end, NINE + 1))
+    day = replace(day, stops=[*day.stops[:-1], last])
     return foresee(day, UNCALIBRATED, UNCALIBRATED_WORK, now)[0].outlook.cause
 
 
@@ -153,3 +156,26 @@ def test_a_first_departure_after_what_the_window_asked_for_is_the_cause() -> Non
 def test_the_hour_is_that_of_the_clock_on_the_wall() -> None:
     assert local_hour(NINE, "Europe/Paris") == 9.0
     assert local_hour(NINE, "Europe/Lisbon") == 8.0
+
+
+def test_a_cause_is_asked_for_only_where_something_is_at_risk() -> None:
+    slow = replace(DRIVING, way=Way(NINE - 70 * MINUTE, HOME, 12_000))
+    assert foresee(slow, UNCALIBRATED, UNCALIBRATED_WORK, NINE)[0].outlook.cause is None
+
+
+def test_who_is_early_waits_so_that_it_leaves_as_planned() -> None:
+    early = replace(DRIVING, here=PLACES[1], seen=[seen(1, -19, None)])
+    planned = replace(early.seen[0], planned_arrival=NINE + 30 * MINUTE)
+    waits = replace(early, seen=[planned])
+    first, second = (
+        foresee(day, UNCALIBRATED, UNCALIBRATED_WORK, NINE)[0].eta.expected_ms
+        for day in (early, waits)
+    )
+    assert second - first > 40 * MINUTE
+
+
+def test_a_van_that_has_not_moved_is_expected_when_the_plan_has_it_there() -> None:
+    planned = {1: NINE + 90 * MINUTE}
+    waiting = replace(DRIVING, here=HOME, way=Way(None, HOME), planned_arrival_of=planned)
+    found = foresee(waiting, UNCALIBRATED, UNCALIBRATED_WORK, NINE)[0]
+    assert found.eta.expected_ms == pytest.approx(planned[1], abs=2 * MINUTE)

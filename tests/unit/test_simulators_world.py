@@ -45,7 +45,7 @@ def test_the_files_hold_the_columns_that_the_import_reads(tmp_path: Path) -> Non
         "stock.csv": "van,item,qty,counted_at",
         "technicians.csv": "technician,name,home_latitude_deg,home_longitude_deg",
         "templates.csv": "template,item,reorder_point,order_up_to,cap,pack_qty",
-        "tours.csv": "tour,van,date,stop,site,window_start,window_end,planned_minutes,work_order",
+        "tours.csv": "tour,van,date,stop,site,window_start,window_end,planned_minutes,work_order,planned_arrival",
         "vans.csv": "van,name,technician,template,warehouse",
         "warehouses.csv": "warehouse,name,latitude_deg,longitude_deg,time_zone,cutoff_times",
     }

@@ -1,0 +1,97 @@
+"""What the API writes: a tour or a site, as the imports would.
+
+Whatever an import would refuse is refused here, in the same words, and then nothing is kept: a file
+keeps its good rows, an edit is whole or not at all. As an import does, an edit makes the version of
+the reference data grow, so that ingest matches and reads again at its next tick.
+
+Functions take a connection and leave with their transaction done.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+import psycopg
+from psycopg.rows import scalar_row
+
+from api.auth import OrganisationId
+from geofence import reference
+from storage.imports import BadRow, Cells, ImportResult
+from storage.pool import Connection
+
+#: Imports and edits run one after the other; an edit does not wait for a long file.
+LOCK_WITHIN: Final = "SET LOCAL lock_timeout = '5s'"
+#: Pages look again: the plan may change what they show before ingest has matched anything.
+TELL_PAGES: Final = "NOTIFY cordee"
+#: An edit says all of a stop: what stood at its position before may have been another one.
+_ALL: Final = frozenset(reference.MAY_LACK)
+
+
+class RefusedError(Exception):
+    """What the checks of the import refused; nothing was kept."""
+
+    def __init__(self, bad: Sequence[BadRow]) -> None:
+        super().__init__("; ".join(row.reason for row in bad))
+        self.bad = bad
+
+
+class BusyError(Exception):
+    """Another edit, or an import, has the reference data to itself."""
+
+
+async def put_tour(
+    conn: Connection, organisation: OrganisationId, stops: Sequence[Cells]
+) -> ImportResult:
+    """Put one tour: `stops` are all its rows, in the columns of tours.csv.
+
+    Raises:
+        RefusedError: Rows that the import refuses, numbered from 1.
+        BusyError: Somebody else was editing for five seconds.
+    """
+    rows = list(enumerate(stops, start=1))
+    try:
+        async with conn.transaction():
+            await conn.execute(LOCK_WITHIN)
+            name = await _name(conn, organisation)
+            done = await reference.put_tours(conn, rows, organisation=name, says=_ALL)
+            return await _told(conn, done)
+    except psycopg.errors.LockNotAvailable as error:
+        raise BusyError from error
+
+
+async def put_site(
+    conn: Connection, organisation: OrganisationId, feature: dict[str, object]
+) -> ImportResult:
+    """Put one site, given as a GeoJSON feature with the properties that the import reads.
+
+    Raises:
+        RefusedError: The import refuses it.
+        BusyError: Somebody else was editing for five seconds.
+    """
+    data = msgspec.json.encode({"type": "FeatureCollection", "features": [feature]})
+    try:
+        async with conn.transaction():
+            await conn.execute(LOCK_WITHIN)
+            name = await _name(conn, organisation)
+            done = await reference.import_sites(conn, data, organisation=name)
+            return await _told(conn, done)
+    except psycopg.errors.LockNotAvailable as error:
+        raise BusyError from error
+
+
+async def _told(conn: Connection, done: ImportResult) -> ImportResult:
+    """Return what was done if all of it was; else undo it."""
+    if done.bad:
+        raise RefusedError(done.bad)
+    await conn.execute(TELL_PAGES)
+    return done
+
+
+async def _name(conn: Connection, organisation: OrganisationId) -> str:
+    """Return the name by which imports know an organisation."""
+    query = "SELECT name FROM organisation WHERE organisation_id = %s"
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(query, (organisation,))
+        found: str | None = await cursor.fetchone()
+    assert found is not None  # noqa: S101  whoever asks belongs to one that exists
+    return found

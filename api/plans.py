@@ -1,0 +1,234 @@
+"""The questions about plans: what was planned, what became of it, and what is foreseen.
+
+As in `api/queries.py`: one function a question, scoped by organisation; reads, never commits. What
+is foreseen is told of stops ahead only, and only of today's and later tours: of a day gone by, what
+was last foreseen may still stand in the table.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+from psycopg.rows import class_row
+
+from api.answers import (
+    AlertKind,
+    Eta,
+    NextStop,
+    Outcome,
+    Punctuality,
+    Tour,
+    TourStop,
+    TourSummary,
+)
+from api.auth import OrganisationId
+from api.times import ms
+from storage.pool import Connection
+
+#: The stops of tours with their outcomes; what is foreseen of those ahead, from `today` on.
+_STOPS: Final = f"""
+    SELECT van.code AS van, technician.name AS technician, tour.code AS tour,
+           tour.service_date, stop.stop_id, stop.position AS stop, site.code AS site,
+           site.name AS site_name, {ms("stop.window_start")} AS window_start_ms,
+           {ms("stop.window_end")} AS window_end_ms, stop.planned_duration_s,
+           {ms("stop.planned_arrival")} AS planned_arrival_ms, stop.work_order, stop.skill,
+           coalesce((SELECT jsonb_object_agg(item.ref, part.qty)
+                     FROM stop_part AS part JOIN item ON item.item_id = part.item_id
+                     WHERE part.stop_id = stop.stop_id), '{{}}'::jsonb) AS parts,
+           became.outcome, {ms("became.arrived_at")} AS arrived_at_ms,
+           {ms("became.left_at")} AS left_at_ms, became.punctuality,
+           coalesce(became.wrong_order, false) AS wrong_order,
+           coalesce(became.overstayed, false) AS overstayed,
+           {ms("eta.early_at")} AS early_at_ms, {ms("eta.expected_at")} AS expected_at_ms,
+           {ms("eta.late_at")} AS late_at_ms, eta.chance_late, {ms("eta.made_time")} AS made_ms
+    FROM van
+    JOIN tour ON tour.van_id = van.van_id
+    JOIN stop ON stop.tour_id = tour.tour_id
+    JOIN site ON site.site_id = stop.site_id
+    JOIN stop_outcome AS became ON became.stop_id = stop.stop_id
+    LEFT JOIN technician ON technician.technician_id = van.technician_id
+    LEFT JOIN eta ON eta.stop_id = stop.stop_id AND became.outcome IN ('planned', 'skipped')
+      AND tour.service_date >= %(today)s
+    WHERE van.organisation_id = %(organisation)s AND tour.service_date = %(day)s
+      AND (%(van)s::text IS NULL OR van.code = %(van)s)
+"""
+
+#: Of each tour the stop that its van is believed to come to next: those passed over come last.
+_NEXT: Final = f"""
+    SELECT DISTINCT ON (ahead.van) ahead.van, ahead.tour, ahead.stop_id, ahead.stop, ahead.site,
+           ahead.site_name, ahead.window_start_ms, ahead.window_end_ms, ahead.early_at_ms,
+           ahead.expected_at_ms, ahead.late_at_ms, ahead.chance_late, ahead.made_ms, worst.kind AS alert
+    FROM ({_STOPS}) AS ahead
+    LEFT JOIN LATERAL (
+      SELECT kind FROM alert WHERE alert.stop_id = ahead.stop_id AND alert.state = 'open'
+      ORDER BY array_position('{{missed,late,at_risk,overstayed}}'::text[], kind) LIMIT 1
+    ) AS worst ON true
+    WHERE ahead.outcome IN ('planned', 'skipped')
+    ORDER BY ahead.van, ahead.outcome = 'skipped', ahead.stop
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _NextRow:
+    van: str
+    tour: str
+    stop_id: int
+    stop: int
+    site: str
+    site_name: str
+    window_start_ms: int
+    window_end_ms: int
+    early_at_ms: int | None
+    expected_at_ms: int | None
+    late_at_ms: int | None
+    chance_late: float | None
+    made_ms: int | None
+    alert: AlertKind | None
+
+
+@dataclass(frozen=True, slots=True)
+class _StopRow:
+    van: str
+    technician: str | None
+    tour: str
+    service_date: date
+    stop_id: int
+    stop: int
+    site: str
+    site_name: str
+    window_start_ms: int
+    window_end_ms: int
+    planned_duration_s: int
+    planned_arrival_ms: int | None
+    work_order: str | None
+    skill: str | None
+    parts: dict[str, int]
+    outcome: Outcome
+    arrived_at_ms: int | None
+    left_at_ms: int | None
+    punctuality: Punctuality | None
+    wrong_order: bool
+    overstayed: bool
+    early_at_ms: int | None
+    expected_at_ms: int | None
+    late_at_ms: int | None
+    chance_late: float | None
+    made_ms: int | None
+
+
+def _eta(row: _NextRow | _StopRow) -> Eta | None:
+    early, expected, late = row.early_at_ms, row.expected_at_ms, row.late_at_ms
+    if early is None or expected is None or late is None:
+        return None
+    if row.chance_late is None or row.made_ms is None:
+        return None
+    return Eta(early, expected, late, round(row.chance_late, 4), row.made_ms)
+
+
+async def next_stops(
+    conn: Connection, organisation: OrganisationId, today: date, van: str | None = None
+) -> dict[str, NextStop]:
+    """Return, by van, the next stop of today's tour; a van that has none left is not in it."""
+    values = {"organisation": organisation, "today": today, "day": today, "van": van}
+    async with conn.cursor(row_factory=class_row(_NextRow)) as cursor:
+        await cursor.execute(_NEXT, values)
+        return {
+            row.van: NextStop(
+                row.tour,
+                row.stop_id,
+                row.stop,
+                row.site,
+                row.site_name,
+                row.window_start_ms,
+                row.window_end_ms,
+                _eta(row),
+                row.alert,
+            )
+            for row in await cursor.fetchall()
+        }
+
+
+async def tour(
+    conn: Connection, organisation: OrganisationId, van: str, day: date, today: date
+) -> Tour | None:
+    """Return a van's tour of a day with its stops in order; None if it has none."""
+    values = {"organisation": organisation, "today": today, "day": day, "van": van}
+    async with conn.cursor(row_factory=class_row(_StopRow)) as cursor:
+        await cursor.execute(f"{_STOPS} ORDER BY stop.position", values)
+        rows = await cursor.fetchall()
+    if not rows:
+        return None
+    stops = [
+        TourStop(
+            row.stop_id,
+            row.stop,
+            row.site,
+            row.site_name,
+            row.window_start_ms,
+            row.window_end_ms,
+            row.planned_duration_s,
+            row.planned_arrival_ms,
+            row.work_order,
+            row.skill,
+            row.parts,
+            row.outcome,
+            row.arrived_at_ms,
+            row.left_at_ms,
+            row.punctuality,
+            row.wrong_order,
+            row.overstayed,
+            _eta(row),
+        )
+        for row in rows
+    ]
+    return Tour(rows[0].tour, van, rows[0].technician, day.isoformat(), stops)
+
+
+@dataclass(frozen=True, slots=True)
+class _CountRow:
+    van: str
+    tour: str
+    technician: str | None
+    stops: int
+    planned: int
+    on_site: int
+    done: int
+    skipped: int
+    late: int
+
+
+async def tours(
+    conn: Connection, organisation: OrganisationId, day: date, today: date
+) -> list[TourSummary]:
+    """Return every tour of a day, by van."""
+    query = f"""
+        SELECT van, tour, technician, count(*)::integer AS stops,
+               (count(*) FILTER (WHERE outcome = 'planned'))::integer AS planned,
+               (count(*) FILTER (WHERE outcome = 'on_site'))::integer AS on_site,
+               (count(*) FILTER (WHERE outcome = 'done'))::integer AS done,
+               (count(*) FILTER (WHERE outcome = 'skipped'))::integer AS skipped,
+               (count(*) FILTER (WHERE punctuality = 'late'))::integer AS late
+        FROM ({_STOPS}) AS planned
+        GROUP BY van, tour, technician
+        ORDER BY van
+    """
+    values = {"organisation": organisation, "today": today, "day": day, "van": None}
+    async with conn.cursor(row_factory=class_row(_CountRow)) as cursor:
+        await cursor.execute(query, values)
+        rows = await cursor.fetchall()
+    following = await next_stops(conn, organisation, day) if day >= today else {}
+    return [
+        TourSummary(
+            tour=row.tour,
+            van=row.van,
+            technician=row.technician,
+            stops=row.stops,
+            planned=row.planned,
+            on_site=row.on_site,
+            done=row.done,
+            skipped=row.skipped,
+            late=row.late,
+            next_stop=following.get(row.van),
+        )
+        for row in rows
+    ]
