@@ -205,7 +205,9 @@ def _doing(day: VanDay, first: Stop, model: Model) -> AtStop | OnTheWay | Waitin
         planned = day.planned_arrival_of.get(first.stop_id, middle)
         return Waiting(planned - round(expected_s * 1_000))
     origin = day.way.origin
-    return OnTheWay(day.way.departed_at, origin.latitude_deg, origin.longitude_deg)
+    # A halt of ten minutes or more says nothing of the road: as if the van had left later.
+    departed_at = min(day.way.departed_at + day.way.halted_s * 1_000, day.t_ms)
+    return OnTheWay(departed_at, origin.latitude_deg, origin.longitude_deg)
 
 
 def _ahead(day: VanDay, remaining: Sequence[Stop], router_s: Seconds) -> list[StopAhead]:
