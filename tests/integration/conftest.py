@@ -1,7 +1,7 @@
 """An ingest on real servers, and what it needs to know: a small company."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -13,9 +13,14 @@ from psycopg.rows import TupleRow
 
 from ingest import service
 from ingest.subscriber import open_session
-from storage.settings import Settings
+from storage.settings import Settings, real_ms
+from tests.integration.without_broker import Base, opened_base
 
 _clients = count()
+
+#: What the clock shows when an ingest of these tests starts: an afternoon, whatever today is.
+#: Positions that are two months old are refused.
+CLOCK_MS = 1_790_003_600_000  # 2026-09-21 16:13 in Paris
 
 COMPANY = """
 INSERT INTO warehouse (organisation_id, code, name, latitude_deg, longitude_deg, cutoff_times)
@@ -73,7 +78,16 @@ def settings(company_url: str, nats_port: int) -> Settings:
         broker_port=nats_port,
         ingest_client_id=f"ingest-{next(_clients)}",
         tick_s=0.05,
+        clock_origin_ms=CLOCK_MS,
+        clock_start_ms=real_ms(),
     )
+
+
+@pytest.fixture
+def base(company_url: str) -> Iterator[Base]:
+    """A company's database, and an ingest on it that needs no broker."""
+    with opened_base(company_url) as it:
+        yield it
 
 
 @asynccontextmanager

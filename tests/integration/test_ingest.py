@@ -4,7 +4,7 @@ import json
 from ingest.messages import Position, Scan, Status, encode
 from tests.integration.conftest import Running
 
-NOON = 1_790_000_000_000  # 2026-09-21, in the past of any test run
+NOON = 1_790_000_000_000  # 2026-09-21, an hour before the clock of these tests
 
 
 def fix(t: int, lat: float = 48.1, lon: float = 11.5, **more: float) -> bytes:

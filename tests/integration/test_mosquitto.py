@@ -14,8 +14,8 @@ import pytest
 from ingest import service
 from ingest.subscriber import open_session
 from ops import embedded
-from storage.settings import Settings
-from tests.integration.conftest import Running, running
+from storage.settings import Settings, real_ms
+from tests.integration.conftest import CLOCK_MS, Running, running
 from tests.integration.test_ingest import NOON, fix, scan
 
 PROGRAM = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
@@ -58,6 +58,8 @@ def on_mosquitto(company_url: str, mosquitto_port: int) -> Settings:
         ingest_client_id="ingest",
         batch_messages_max=100,
         tick_s=0.05,
+        clock_origin_ms=CLOCK_MS,
+        clock_start_ms=real_ms(),
     )
 
 

@@ -36,8 +36,17 @@ VALUES (1, 1, 1, '2026-06-01 08:00Z', '2026-06-01 09:00Z', 600);
 INSERT INTO location (organisation_id, kind, van_id) VALUES (1, 'van', 1);
 INSERT INTO alert (van_id, stop_id, kind, due_at, state, reason, raised_time, changed_time)
 VALUES (1, 1, 'late', '2026-06-01 09:00Z', 'open', 'r', '2026-06-01Z', '2026-06-01Z');
-INSERT INTO visit VALUES (1, 1, '2026-06-01 08:00Z', '2026-06-01 08:30Z', NULL, NULL,
-  'undecided', false, false, 5, NULL, '2026-06-01');
+INSERT INTO visit (van_id, site_id, arrived_at, last_inside_at, verdict, uncertain, ignition_off,
+                   service_date)
+VALUES (1, 1, '2026-06-01 08:00Z', '2026-06-01 08:30Z', 'undecided', false, false, '2026-06-01');
+INSERT INTO alert (van_id, kind, due_at, state, reason, raised_time, changed_time)
+VALUES (1, 'silent', '2026-06-01 09:00Z', 'open', 'r', '2026-06-01Z', '2026-06-01Z');
+INSERT INTO unusable_fix VALUES (1, '2026-06-01Z', 'jump');
+INSERT INTO leg VALUES (1, '2026-06-01Z', 'trip', '2026-06-01Z', false, 0, 0, 0, 48, 2);
+INSERT INTO van_checkpoint VALUES (1, '2026-06-01Z', '[]');
+INSERT INTO eta VALUES (1, '2026-06-01Z', '2026-06-01Z', '2026-06-01Z', '2026-06-01Z', 0.5);
+INSERT INTO travel_model VALUES (true, '2026-06-01Z', '{}', '{}');
+INSERT INTO stop_part VALUES (1, 1, 2);
 INSERT INTO movement VALUES ('d', 'e', 1, 0, '2026-06-01Z', 'issue', 1, '', 2, 6, 2);
 INSERT INTO posting VALUES ('d', 'e', 1, 0, 6, 1, '', -2, '2026-06-01Z');
 INSERT INTO posting VALUES ('d', 'e', 1, 0, 2, 1, '', 2, '2026-06-01Z');
@@ -101,10 +110,32 @@ REFUSED = {
     ),
     "UPDATE alert SET kind = 'lost'": "alert_kind_check",
     "UPDATE alert SET state = 'gone'": "alert_state_check",
+    "UPDATE alert SET cause = 'the moon'": "alert_cause_check",
+    "UPDATE alert SET stop_id = 1 WHERE kind = 'silent'": "alert_of_a_stop",
+    "UPDATE alert SET stop_id = NULL WHERE kind = 'late'": "alert_of_a_stop",
+    f"""{ALERT} VALUES
+       (1, NULL, 'silent', '2026-06-02Z', 'open', 'r', '2026-06-01Z', '2026-06-01Z')""": (
+        "alert_one_silence"
+    ),
+    "UPDATE stop SET judged = 'night'": "stop_judged_check",
+    "UPDATE stop_part SET qty = 0": "stop_part_qty_positive",
+    "INSERT INTO stop_part VALUES (1, 1, 3)": "stop_part_pkey",
+    "UPDATE unusable_fix SET reason = 'ugly'": "unusable_fix_reason_check",
+    "INSERT INTO unusable_fix VALUES (1, '2026-06-01Z', 'frozen')": "unusable_fix_pkey",
+    "UPDATE leg SET kind = 'flight'": "leg_kind_check",
+    "INSERT INTO leg SELECT * FROM leg": "leg_pkey",
+    "INSERT INTO van_checkpoint SELECT * FROM van_checkpoint": "van_checkpoint_pkey",
+    "INSERT INTO eta SELECT * FROM eta": "eta_pkey",
+    "INSERT INTO travel_model SELECT * FROM travel_model": "travel_model_pkey",
+    "INSERT INTO travel_model VALUES (false, '2026-06-01Z', '{}', '{}')": (
+        "travel_model_single_check"
+    ),
     "UPDATE visit SET verdict = 'maybe'": "visit_verdict_check",
     "UPDATE visit SET punctuality = 'soon'": "visit_punctuality_check",
-    """INSERT INTO visit SELECT van_id, site_id, arrived_at, last_inside_at, NULL, NULL, 'pass',
-       false, false, 1, NULL, service_date FROM visit""": "visit_pkey",
+    """INSERT INTO visit (van_id, site_id, arrived_at, last_inside_at, verdict, uncertain,
+         ignition_off, service_date)
+       SELECT van_id, site_id, arrived_at, last_inside_at, 'pass', false, false, service_date
+       FROM visit""": "visit_pkey",
     """INSERT INTO fix (van_id, fix_time, latitude_deg, longitude_deg, payload_hash, received_time)
        VALUES (1, '2026-06-01Z', 0, 0, 2, '2026-06-01Z')""": "fix_pkey",
     "INSERT INTO van_status VALUES (1, '2026-06-01Z', 'asleep', 'on')": "van_status_state_check",
@@ -297,10 +328,76 @@ def test_every_check_and_unique_rule_has_a_statement_that_breaks_it(conn: Conn) 
 
 
 def test_a_withdrawn_alert_makes_room_for_a_new_one(company: Conn) -> None:
+    company.execute("DELETE FROM alert WHERE kind = 'silent'")
     company.execute("UPDATE alert SET state = 'withdrawn'")
     for state in ("withdrawn", "open"):
         company.execute(f"{ALERT} VALUES (1, 1, 'late', now(), %s, 'r', now(), now())", (state,))
     assert company.execute("SELECT count(*) FROM alert").fetchone() == (3,)
+
+
+def test_a_silence_that_has_ended_makes_room_for_the_next(company: Conn) -> None:
+    company.execute("DELETE FROM alert WHERE kind = 'late'")
+    for _ in range(2):
+        company.execute("UPDATE alert SET state = 'cleared'")
+        company.execute(
+            f"{ALERT} VALUES (1, NULL, 'silent', clock_timestamp(), 'open', 'r', now(), now())"
+        )
+    company.execute(f"{ALERT} VALUES (2, NULL, 'silent', now(), 'open', 'r', now(), now())")
+    assert company.execute("SELECT count(*) FROM alert").fetchone() == (4,)
+
+
+EDITS = (
+    "SELECT code, edit.radius_m FROM fence_edit AS edit JOIN site USING (site_id) ORDER BY edit_id"
+)
+
+
+def test_a_fence_that_is_new_or_edited_is_noted_as_it_was_and_as_it_is(company: Conn) -> None:
+    company.execute("DELETE FROM fence_edit")
+    company.execute("UPDATE site SET radius_m = 150")
+    assert company.execute(EDITS).fetchall() == [("S-1", 100), ("S-1", 150)]
+    company.execute("UPDATE site SET name = 'Other'")
+    assert len(company.execute(EDITS).fetchall()) == 2
+    company.execute("""
+        INSERT INTO site (organisation_id, code, name, latitude_deg, longitude_deg, radius_m)
+        VALUES (1, 'S-2', 'New', 48, 2, 80)
+    """)
+    assert company.execute(EDITS).fetchall()[2:] == [("S-2", 80)]
+
+
+TOUR_EDITS = "SELECT van_id, service_date::text FROM tour_edit ORDER BY 1, 2"
+
+
+@pytest.mark.parametrize(
+    ("statement", "days"),
+    [
+        (f"{STOP} VALUES (1, 2, 1, '2026-06-01 10:00Z', '2026-06-01 11:00Z', 600)", [1]),
+        ("DELETE FROM stop", [1]),
+        ("UPDATE stop SET window_end = window_end + INTERVAL '1 hour'", [1]),
+        ("UPDATE stop SET position = 7", [1]),
+        ("UPDATE stop SET planned_duration_s = 60", [1]),
+        ("UPDATE stop SET judged = 'day'", []),
+        ("UPDATE tour SET van_id = 2", [1, 2]),
+        ("UPDATE tour SET code = 'OTHER'", []),
+    ],
+)
+def test_a_day_whose_plan_changes_is_noted_for_each_van_that_it_concerns(
+    company: Conn, statement: str, days: list[int]
+) -> None:
+    company.execute("DELETE FROM tour_edit")
+    company.execute(statement)
+    assert company.execute(TOUR_EDITS).fetchall() == [(van, "2026-06-01") for van in days]
+
+
+def test_the_outcome_of_a_stop_is_planned_on_site_done_or_skipped(company: Conn) -> None:
+    outcomes = "SELECT position, outcome FROM stop_outcome ORDER BY position"
+    company.execute(f"{STOP} VALUES (1, 2, 1, '2026-06-01 10:00Z', '2026-06-01 11:00Z', 600)")
+    assert company.execute(outcomes).fetchall() == [(1, "planned"), (2, "planned")]
+    company.execute("UPDATE visit SET stop_id = (SELECT stop_id FROM stop WHERE position = 2)")
+    assert company.execute(outcomes).fetchall() == [(1, "skipped"), (2, "on_site")]
+    company.execute("UPDATE visit SET closed_by = '2026-06-01 09:00Z'")
+    assert company.execute(outcomes).fetchall() == [(1, "skipped"), (2, "done")]
+    company.execute("UPDATE visit SET stop_id = 1")
+    assert company.execute(outcomes).fetchall() == [(1, "done"), (2, "planned")]
 
 
 def test_a_line_may_be_closed_by_receipt_and_cancellation_together(company: Conn) -> None:
@@ -311,4 +408,4 @@ def test_dropping_a_tour_keeps_its_visits_and_drops_its_alerts(company: Conn) ->
     company.execute("UPDATE visit SET stop_id = 1")
     company.execute("DELETE FROM tour")
     assert company.execute("SELECT stop_id FROM visit").fetchall() == [(None,)]
-    assert company.execute("SELECT * FROM alert").fetchall() == []
+    assert company.execute("SELECT kind FROM alert").fetchall() == [("silent",)]

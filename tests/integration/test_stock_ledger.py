@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg.rows import TupleRow
 
-import geofence.store
+from geofence import tracks
 from ingest import service
 from ingest.apply import Reference
 from ingest.batch import Delivery
@@ -42,7 +42,7 @@ Scan = dict[str, object]
 
 
 def opened(database_url: str) -> AbstractAsyncContextManager[Pool]:
-    return connect(database_url, "cordee-ingest", prepare=geofence.store.prepare)
+    return connect(database_url, "cordee-ingest", prepare=tracks.prepare)
 
 
 @pytest.fixture

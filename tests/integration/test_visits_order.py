@@ -5,188 +5,38 @@ leave must be those of one batch in order, and those that a slow reading of DESI
 """
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
 from itertools import pairwise
-from math import cos, hypot, radians
+from math import hypot
 from random import Random
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import msgspec
-import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import geofence.store
 from ingest import service
 from ingest.batch import Delivery
-from ingest.messages import Position, encode
-from storage.pool import Pool, connect
+from storage.pool import Pool
+from tests.integration.without_broker import (
+    CLEAR,
+    HOUR,
+    MINUTE,
+    MONDAY,
+    TABLES,
+    Base,
+    Batches,
+    local_ms,
+    message,
+    stay,
+)
 from tests.unit import reference_visits
 from tests.unit.reference_visits import Place, RefFix, RefRun
-from tests.unit.test_geofence_visits import HERE, NOON, PLACES, at, tracks
-
-PARIS = ZoneInfo("Europe/Paris")
-MONDAY = date(2026, 9, 21)
-MINUTE = 60_000
-HOUR = 60 * MINUTE
-
-CLEAR = """
-TRUNCATE fix, visit, van_position, van_progress, van_status, alert, outbox, rejected,
-         ingest_activity RESTART IDENTITY;
-UPDATE stop SET judged = false
-"""
-
-TABLES = {
-    "fix": "SELECT van_id, fix_time, latitude_deg, longitude_deg, horizontal_accuracy_m, speed_mps,"
-    " bearing_deg, ignition, odometer_m, battery_pct, payload_hash FROM fix ORDER BY 1, 2",
-    "visit": "SELECT * FROM visit ORDER BY van_id, arrived_at, site_id",
-    "van_position": "SELECT van_id, fix_time, latitude_deg, longitude_deg, speed_mps, bearing_deg,"
-    " ignition FROM van_position ORDER BY 1",
-    "alert": "SELECT stop_id, kind, due_at, arrived_at, state FROM alert"
-    " WHERE state <> 'withdrawn' ORDER BY 1, 2",
-    "rejected": "SELECT topic, payload, reason FROM rejected ORDER BY 1, 2",
-}
-
-Tables = dict[str, list[tuple[Any, ...]]]
-Batches = Iterable[Sequence[Delivery]]
-
-
-def local_ms(day: date, hour: int, minute: int = 0) -> int:
-    moment = datetime(day.year, day.month, day.day, hour, minute, tzinfo=PARIS)
-    return round(moment.timestamp() * 1_000)
-
-
-# ---- an ingest without a broker
-
-
-@dataclass
-class Base:
-    """A database with sites and tours, and the ingest that writes to it."""
-
-    url: str
-    runner: asyncio.Runner
-    pool: Pool
-    other_pool: Pool
-
-    def run(self, work: Callable[[], Awaitable[None]]) -> None:
-        async def main() -> None:
-            await work()
-
-        self.runner.run(main())
-
-    def commit(self, deliveries: Sequence[Delivery], now: int) -> None:
-        async def work() -> None:
-            await service.commit(self.pool, list(deliveries), None, lambda: now)
-
-        self.run(work)
-
-    def tick(self, now: int) -> None:
-        async def work() -> None:
-            await service.tick(self.pool, None, lambda: now)
-
-        self.run(work)
-
-    def deliver(self, batches: Batches, now: int) -> Tables:
-        """Return what the tables say after these batches, from empty ones, and a tick."""
-        self.execute(CLEAR)
-        for batch in batches:
-            self.commit(batch, now)
-        self.tick(now)
-        return self.tables()
-
-    def tables(self) -> Tables:
-        return {name: self.rows(query) for name, query in TABLES.items()}
-
-    def rows(self, query: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.url, options="-c TimeZone=UTC") as conn:
-            return conn.execute(query).fetchall()
-
-    def execute(self, query: str, *parameters: object) -> None:
-        with psycopg.connect(self.url) as conn:
-            conn.execute(query, parameters or None)
-
-    def put_site(self, place: Place, time_zone: str = "Europe/Paris") -> None:
-        area = None if place.half_m is None else json.dumps(rectangle(place))
-        self.execute(
-            "INSERT INTO site (site_id, organisation_id, code, name, latitude_deg, longitude_deg,"
-            " radius_m, area, time_zone) VALUES (%s, 1, %s, 'a site', %s, %s, %s, %s, %s)",
-            place.site_id, f"S{place.site_id}", place.latitude_deg, place.longitude_deg,
-            place.circle_m, area, time_zone,
-        )  # fmt: skip
-
-    def put_tour(self, van_id: int, day: date, stops: Sequence[tuple[int, int, int]]) -> list[int]:
-        """Plan stops as (site, start, end of the window in ms) and return their ids."""
-        with psycopg.connect(self.url) as conn:
-            found = conn.execute(
-                "INSERT INTO tour (code, van_id, service_date) VALUES (%s, %s, %s)"
-                " RETURNING tour_id",
-                (f"T-{van_id}-{day}", van_id, day),
-            ).fetchone()
-            assert found is not None
-            ids = []
-            for position, (site_id, start, end) in enumerate(stops, 1):
-                made = conn.execute(
-                    "INSERT INTO stop (tour_id, position, site_id, window_start, window_end,"
-                    " planned_duration_s) VALUES (%s, %s, %s, to_timestamp(%s / 1000.0),"
-                    " to_timestamp(%s / 1000.0), 1800) RETURNING stop_id",
-                    (found[0], position, site_id, start, end),
-                ).fetchone()
-                assert made is not None
-                ids.append(int(made[0]))
-        return ids
-
-    def news(self) -> list[tuple[str, str]]:
-        """Return (state, reason) of every message to the planners, oldest first."""
-        query = "SELECT payload FROM outbox WHERE topic LIKE 'planner/%' ORDER BY outbox_id"
-        told = [msgspec.json.decode(payload)["data"] for (payload,) in self.rows(query)]
-        return [(data["state"], data["reason"]) for data in told]
-
-
-def rectangle(place: Place) -> dict[str, object]:
-    assert place.half_m is not None
-    degree_m = radians(reference_visits.EARTH_M)
-    east = place.half_m[0] / (degree_m * cos(radians(place.latitude_deg)))
-    north = place.half_m[1] / degree_m
-    corners = [(-1, -1), (1, -1), (1, 1), (-1, 1), (-1, -1)]
-    ring = [[place.longitude_deg + i * east, place.latitude_deg + j * north] for i, j in corners]
-    return {"type": "Polygon", "coordinates": [ring]}
-
-
-@pytest.fixture
-def base(company_url: str) -> Iterator[Base]:
-    async def open_pools(stack: AsyncExitStack) -> tuple[Pool, Pool]:
-        pools = [
-            await stack.enter_async_context(
-                connect(company_url, name, prepare=geofence.store.prepare)
-            )
-            for name in ("one", "other")
-        ]
-        return pools[0], pools[1]
-
-    with asyncio.Runner() as runner:
-        stack = AsyncExitStack()
-        pool, other_pool = runner.run(open_pools(stack))
-        try:
-            yield Base(company_url, runner, pool, other_pool)
-        finally:
-            runner.run(stack.aclose())
-
-
-def message(van_id: int, *fixes: RefFix) -> Delivery:
-    """Return one fix as a message, or several as a backlog."""
-    positions = [
-        Position(f.t_ms, f.latitude_deg, f.longitude_deg, f.accuracy_m, ignition=f.ignition)
-        for f in fixes
-    ]
-    payload = encode(positions[0]) if len(positions) == 1 else msgspec.json.encode(positions)
-    return Delivery(f"fleet/v1/van-00{van_id}/position", payload)
-
+from tests.unit.test_geofence_visits import HERE, NOON, PLACES, at
+from tests.unit.test_geofence_visits import tracks as random_tracks
 
 # ---- a day of two vans
 
@@ -210,9 +60,9 @@ LEGS: dict[int, list[Leg]] = {
         (4_500, 300, 70), (-2_000, 1_000, 1)],
 }  # fmt: skip
 
-#: Stops by van: site, hours at which the window opens and closes.
+#: Stops by van: site, hours at which the window opens and closes. Van 1 is twice at 2 before 7.
 PLAN: dict[int, list[tuple[int, int, int]]] = {
-    1: [(1, 7, 9), (2, 8, 10), (3, 9, 10), (2, 12, 13), (7, 9, 10), (6, 10, 12)],
+    1: [(1, 7, 9), (2, 8, 10), (3, 9, 10), (7, 9, 10), (2, 12, 13), (6, 10, 12)],
     2: [(4, 8, 9), (7, 9, 12), (2, 9, 10), (2, 15, 16)],
 }
 
@@ -340,22 +190,31 @@ def test_a_day_in_one_batch_is_what_the_design_says(planned_base: Base, seed: in
 
 def test_the_generated_day_has_something_of_everything(planned_base: Base) -> None:
     """A generator that tests nothing would pass every test."""
-    seen: dict[str, set[Any]] = {"verdict": set(), "punctuality": set(), "alert": set()}
+    columns = ("verdict", "punctuality", "alert", "reason", "leg", "wrong_order", "overstayed")
+    seen: dict[str, set[Any]] = {name: set() for name in columns}
     shadows = uncertain = 0
     for seed in SEEDS:
-        planned_base.deliver([in_order(day_of_fixes(seed, MONDAY))], EVENING)
-        for verdict, punctuality, shadowed_by, doubt in planned_base.rows(
-            "SELECT verdict, punctuality, shadowed_by, uncertain FROM visit"
+        tables = planned_base.deliver([in_order(day_of_fixes(seed, MONDAY))], EVENING)
+        for verdict, punctuality, wrong_order, overstayed, shadowed_by, doubt in planned_base.rows(
+            "SELECT verdict, punctuality, wrong_order, overstayed, shadowed_by, uncertain FROM visit"
         ):
+            seen["wrong_order"].add(wrong_order)
+            seen["overstayed"].add(overstayed)
             seen["verdict"].add(verdict)
             seen["punctuality"].add(punctuality)
             shadows += shadowed_by is not None
             uncertain += doubt
-        seen["alert"] |= {state for (state,) in planned_base.rows("SELECT state FROM alert")}
+        seen["alert"] |= {(kind, state) for _, kind, _, _, state in tables["alert"]}
+        seen["reason"] |= {reason for _, _, reason in tables["unusable_fix"]}
+        seen["leg"] |= {kind for _, _, kind, *_ in tables["leg"]}
     assert seen == {
         "verdict": {"visit", "pass"} | (seen["verdict"] & {"undecided"}),
         "punctuality": {"early", "on_time", "late", "unplanned", "repeated", None},
-        "alert": {"open", "cleared"},
+        "alert": {("late", "open"), ("late", "cleared"), ("overstayed", "cleared")},
+        "reason": {"null_island", "poor_accuracy", "jump"},
+        "leg": {"trip", "halt"},
+        "wrong_order": {False, True},
+        "overstayed": {False, True},
     }
     assert shadows
     assert uncertain
@@ -434,6 +293,32 @@ def test_a_backlog_after_a_day_of_live_data_gives_the_rows_of_order(
     interleaved = [*live[: len(live) * 2 // 3], *[[one] for one in shuffled(backlog, rng)],
                    *live[len(live) * 2 // 3 :]]  # fmt: skip
     assert planned_base.deliver(interleaved, now) == expected
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_a_whole_day_that_comes_after_the_next_gives_the_rows_of_order(
+    planned_base: Base, seed: int
+) -> None:
+    """Tuesday is heard live; of Monday everything comes on Tuesday evening, the newest first."""
+    tuesday = MONDAY + timedelta(days=1)
+    now = local_ms(tuesday, 23)
+    rng = Random(seed)
+    monday, live = in_order(day_of_fixes(seed, MONDAY)), in_order(day_of_fixes(seed, tuesday))
+    expected = planned_base.deliver([[*monday, *live]], now)
+    told = [*cut(live, rng, 60), *reversed(cut(monday, rng, 200))]
+    assert planned_base.deliver(told, now) == expected
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_two_late_fixes_hours_apart_give_the_rows_of_order(planned_base: Base, seed: int) -> None:
+    told = in_order(day_of_fixes(seed, MONDAY))
+    expected = planned_base.deliver([told], EVENING)
+    rng = Random(seed)
+    for _ in range(5):
+        late = {len(told) // 10 + rng.randrange(20), len(told) * 3 // 4 + rng.randrange(20)}
+        rest = [one for i, one in enumerate(told) if i not in late]
+        batches = [*cut(rest, rng, 50), [told[i] for i in late]]
+        assert planned_base.deliver(batches, EVENING) == expected
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -521,7 +406,7 @@ def track_base(base: Base) -> Base:
 def test_any_order_of_any_track_gives_what_the_design_says(
     track_base: Base, data: st.DataObject
 ) -> None:
-    fixes = data.draw(tracks(PLACES))
+    fixes = data.draw(random_tracks(PLACES))
     sent = data.draw(st.permutations([*fixes, *data.draw(st.lists(st.sampled_from(fixes)))]))
     cuts = sorted(data.draw(st.sets(st.integers(1, len(sent)), max_size=8)) | {0, len(sent)})
     messages = [message(1, f) for f in sent]
@@ -535,14 +420,6 @@ def test_any_order_of_any_track_gives_what_the_design_says(
 # ---- alerts when the truth comes late
 
 
-def stay(start: int, minutes: int, east_m: float = 0.0) -> list[RefFix]:
-    """Return a stay at a site of 80 m, the way there and the way on."""
-    inside = [RefFix(start + i * MINUTE, *at(east_m + 10), 5.0) for i in range(minutes + 1)]
-    there = RefFix(start - MINUTE, *at(east_m + 900), 5.0)
-    left = [RefFix(inside[-1].t_ms + i * MINUTE, *at(east_m + 900 * i), 5.0) for i in (1, 2)]
-    return [there, *inside, *left]
-
-
 @pytest.fixture
 def one_stop(base: Base) -> Base:
     """One site, one stop on Monday between 9 and 10."""
@@ -551,7 +428,7 @@ def one_stop(base: Base) -> Base:
     return base
 
 
-ALERTS = "SELECT state, arrived_at, reason FROM alert ORDER BY alert_id"
+ALERTS = "SELECT state, ended_at, reason FROM alert ORDER BY alert_id"
 TEN = local_ms(MONDAY, 10)
 
 
@@ -629,16 +506,70 @@ def test_an_unmet_stop_of_a_past_day_is_told_alike_in_any_order(one_stop: Base) 
 # ---- corners of the tables
 
 
-def test_on_the_day_of_25_hours_a_second_visit_is_still_the_second(base: Base) -> None:
-    sunday = date(2026, 10, 25)
-    base.put_site(Place(1, *HERE, 80))
-    base.put_tour(1, sunday, [(1, local_ms(sunday, 0), local_ms(sunday, 1))])
-    early, late = stay(local_ms(sunday, 0, 10), 10), stay(local_ms(sunday, 23, 40), 10)
-    now = local_ms(sunday, 23) + 2 * HOUR
-    expected = base.deliver([[message(1, *early, *late)]], now)
-    kept = base.rows("SELECT punctuality FROM visit ORDER BY arrived_at")
-    assert kept == [("on_time",), ("repeated",)]
-    assert base.deliver([[message(1, *early)], [message(1, *late)]], now) == expected
+def turns_at(day: date, zone: ZoneInfo) -> int:
+    return local_ms(day, 3, zone=zone)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("Europe/Paris", MONDAY, 24),
+        ("Europe/Paris", date(2026, 10, 24), 25),  # its night has 02:00 twice
+        ("Europe/Paris", date(2026, 3, 28), 23),  # its night has no 02:00
+        ("Europe/Lisbon", date(2026, 10, 24), 25),
+        ("Europe/Lisbon", date(2026, 3, 28), 23),
+    ],
+)
+def test_a_working_day_lasts_from_3_to_3_on_the_longest_and_the_shortest_night_too(
+    base: Base, zone: str, day: date, hours: int
+) -> None:
+    base.put_site(Place(1, *HERE, 80), zone)
+    start, end = (turns_at(day + timedelta(days=i), ZoneInfo(zone)) for i in (0, 1))
+    assert end - start == hours * HOUR
+    windows = [(1, start, start + HOUR), (1, end - HOUR, end)]
+    base.put_tour(1, day, windows)
+    stays = [
+        message(1, *stay(arrival, 6))
+        for arrival in (start - 20 * MINUTE, start, end - 10 * MINUTE, end)
+    ]
+    expected = base.deliver([stays], end + HOUR)
+    rows = base.rows("SELECT service_date, punctuality FROM visit ORDER BY arrived_at")
+    assert rows == [
+        (day - timedelta(days=1), "unplanned"),
+        (day, "on_time"),
+        (day, "on_time"),
+        (day + timedelta(days=1), "unplanned"),
+    ]
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
+        assert base.deliver([[stays[i]] for i in order], end + HOUR) == expected
+
+
+@pytest.mark.parametrize("zone", ["Europe/Paris", "Europe/Lisbon", "Europe/Helsinki"])
+def test_a_night_tour_across_midnight_keeps_its_stops(base: Base, zone: str) -> None:
+    base.put_site(Place(1, *HERE, 80), zone)
+    base.put_site(Place(2, *at(3_000), 80), zone)
+    evening, after_midnight, late_night = (
+        local_ms(MONDAY + timedelta(days=days), hour, zone=ZoneInfo(zone))
+        for days, hour in ((0, 22), (1, 0), (1, 2))
+    )
+    base.put_tour(
+        1,
+        MONDAY,
+        [(site, start, start + 45 * MINUTE) for site, start in
+         ((1, evening), (2, after_midnight), (1, late_night))],
+    )  # fmt: skip
+    stays = [
+        message(1, *stay(start + 10 * MINUTE, 8, east_m))
+        for start, east_m in ((evening, 0), (after_midnight, 3_000), (late_night, 0))
+    ]
+    now = late_night + 5 * HOUR
+    expected = base.deliver([[one] for one in stays], now)
+    assert base.rows(
+        "SELECT service_date, position, punctuality FROM visit JOIN stop USING (stop_id)"
+        " ORDER BY arrived_at"
+    ) == [(MONDAY, position, "on_time") for position in (1, 2, 3)]
+    assert expected["alert"] == []
+    assert base.deliver([stays[::-1]], now) == expected
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])

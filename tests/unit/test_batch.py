@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ingest.batch import FUTURE_MS, Batch, Delivery, Van, decode
+from ingest.batch import ANCIENT_MS, FUTURE_MS, Batch, Delivery, Van, decode
 from ingest.messages import BACKLOG_MAX
 from stock_tracker.ledger import ScanKey
 
@@ -203,6 +203,55 @@ def test_what_claims_to_be_two_minutes_ahead_is_believed_and_more_is_not(topic: 
     batch = read((topic, SOUND[topic] | {name: edge + 1}))
     assert [r.reason for r in batch.rejections] == ["future"]
     assert outcomes(batch) == 1
+
+
+TRANSITION = {"_type": "transition", "event": "enter", "lat": 48.1, "lon": 11.5}
+LWT = {"_type": "lwt"}
+YEAR_2000_MS = 946_684_800_000  # the contract knows no earlier time
+
+
+@pytest.mark.parametrize(
+    ("topic", "message", "name", "unit"),
+    [
+        (POSITION, FIX, "t", 1),
+        (PHONE, LOCATION, "tst", 1_000),
+        (PHONE, TRANSITION, "tst", 1_000),
+    ],
+)
+def test_a_position_older_than_two_months_is_ancient(
+    topic: str, message: dict[str, object], name: str, unit: int
+) -> None:
+    edge = (NOW - ANCIENT_MS) // unit
+    assert read((topic, message | {name: edge})).rejections == []
+    batch = read((topic, message | {name: edge - 1}))
+    assert [r.reason for r in batch.rejections] == ["ancient"]
+    assert "62 days back" in batch.rejections[0].detail
+    assert outcomes(batch) == 1
+
+
+@pytest.mark.parametrize(
+    ("topic", "message", "name", "unit"),
+    [(SCAN, ISSUE, "t", 1), (STATUS, ONLINE, "t", 1), (PHONE, LWT, "tst", 1_000)],
+)
+def test_a_scan_or_status_may_be_as_old_as_it_likes(
+    topic: str, message: dict[str, object], name: str, unit: int
+) -> None:
+    for t in ((NOW - ANCIENT_MS) // unit - 1, YEAR_2000_MS // unit):
+        batch = read((topic, message | {name: t}))
+        assert batch.rejections == []
+        assert outcomes(batch) == 1
+
+
+def test_two_months_are_62_days() -> None:
+    assert ANCIENT_MS == 62 * 24 * 3_600_000
+
+
+def test_one_ancient_position_does_not_spoil_its_backlog() -> None:
+    ancient = {**FIX, "t": NOW - ANCIENT_MS - 1}
+    batch = read((POSITION, [FIX, ancient, FIX | {"t": NOW - ANCIENT_MS}]))
+    assert batch.fixes.t_ms.tolist() == [NOW - ANCIENT_MS, NOW]
+    (rejection,) = batch.rejections
+    assert (rejection.reason, json.loads(rejection.payload)) == ("ancient", ancient)
 
 
 def test_a_scan_from_the_future_keeps_its_key() -> None:

@@ -1,5 +1,6 @@
 """Only differences are written, and what is rewritten and not seen again is gone."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 
@@ -7,30 +8,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofence.alerts import LateAlert
-from geofence.changes import Known, VanChanges, Visit, revise
+from geofence.changes import Known, Said, VanChanges, Visit, revise
 from geofence.fences import Fences, Site
+from geofence.reread import Span
+from geofence.rules import Rules
 from geofence.tours import Stop
-from geofence.visits import Run
+from geofence.trips import Leg
+from geofence.usable import Refusal
+from geofence.visits import Run, clusters_of
 
 VAN = 7
 MINUTE = 60_000
 NOON = 1_789_984_800_000  # 2026-09-21 12:00 in Paris
-DAY = date(2026, 9, 21)
-FENCES = Fences(
-    [
-        Site(1, 1, 48.0, 11.0, 80.0),
-        Site(2, 1, 48.0, 11.0, 80.0),
-        Site(3, 1, 60.2, 24.9, 80.0, "Europe/Helsinki"),
-    ]
-)
-NOTHING = VanChanges([], [], [])
+DAY, YESTERDAY, TOMORROW = date(2026, 9, 21), date(2026, 9, 20), date(2026, 9, 22)
+SITES = [
+    Site(1, 1, 48.0, 11.0, 80.0),
+    Site(2, 1, 48.0, 11.0, 80.0),
+    Site(3, 1, 60.2, 24.9, 80.0, "Europe/Helsinki"),
+    Site(4, 1, 48.0, 11.0, 80.0),
+]
+FENCES = Fences(SITES)
 
 
 def closed(site_id: int, start_min: float, dwell_min: float = 30, mean_m: float = 10.0) -> Run:
     arrived = NOON + round(start_min * MINUTE)
     last = arrived + round(dwell_min * MINUTE)
-    return Run(site_id, arrived, last, last + 30_000, last + 60_000, False, 2, 2 * mean_m)  # noqa: FBT003
+    centre_mm_sum = round(2_000 * mean_m)
+    return Run(site_id, arrived, last, last + 30_000, last + 60_000, False, 2, centre_mm_sum)  # noqa: FBT003
 
 
 def still_open(site_id: int, start_min: float, dwell_min: float) -> Run:
@@ -46,21 +50,30 @@ def stop(
     position: int, site_id: int, start_min: float = 0, end_min: float = 60, day: date = DAY
 ) -> Stop:
     start, end = NOON + round(start_min * MINUTE), NOON + round(end_min * MINUTE)
-    return Stop(100 + position, VAN, day, position, site_id, start, end)
+    return Stop(100 + position, VAN, day, position, site_id, start, end, 1_800)
 
 
 def said(
-    runs: list[Run],
+    runs: Iterable[Run],
     known: Known = Known(),  # noqa: B008
     since: int | None = None,
-    now: int = NOON,
+    *,
+    replanned: Iterable[date] = (),
 ) -> VanChanges:
-    return revise(VAN, [[run] for run in runs], since, known, FENCES, now)
+    """Return what changes when the fold says these runs, read again after `since` if it is given."""
+    spans = [] if since is None else [Span(since, None)]
+    words = Said(clusters_of(runs), spans=spans, replanned=frozenset(replanned))
+    return revise(VAN, words, known, FENCES)
 
 
-def written(runs: list[Run], stops: list[Stop] | None = None) -> list[Visit]:
+def written(runs: Iterable[Run], stops: Sequence[Stop] = ()) -> list[Visit]:
     """Return the rows that an empty table would hold after these runs."""
-    return said(runs, Known(stops=stops or [])).visits
+    return said(runs, Known(stops=stops)).visits
+
+
+def matches(changes: VanChanges) -> dict[int, tuple[int | None, str | None]]:
+    """Return by site the stop and punctuality of each row that is written."""
+    return {visit.site_id: (visit.stop_id, visit.punctuality) for visit in changes.visits}
 
 
 # ---- rows
@@ -76,16 +89,18 @@ def test_a_closed_run_is_a_row_with_all_it_says() -> None:
             last_inside_at=NOON + 30 * MINUTE,
             left_at=NOON + 30 * MINUTE + 30_000,
             closed_by=NOON + 31 * MINUTE,
+            ignition_off=True,
+            fixes=2,
+            centre_mm_sum=20_000,
             verdict="visit",
             uncertain=False,
-            ignition_off=True,
-            distance_m_mean=10.0,
             shadowed_by=None,
             service_date=DAY,
             stop_id=None,
             punctuality="unplanned",
         )
     ]
+    assert [visit.run for visit in written([run])] == [run]
 
 
 def test_an_open_run_has_not_left_though_its_last_fix_was_outside() -> None:
@@ -105,8 +120,8 @@ def test_a_gap_of_more_than_five_minutes_is_uncertain_once_the_run_is_closed() -
 def test_only_what_is_a_visit_and_not_shadowed_keeps_a_stop() -> None:
     better, worse = closed(1, 0, mean_m=5.0), closed(2, 1, mean_m=50.0)
     drive_by, undecided = closed(1, 40, 0.5), still_open(2, 100, 0.5)
-    changes = revise(VAN, [[better, worse], [drive_by], [undecided]], None, Known(), FENCES, NOON)
-    assert [(v.verdict, v.shadowed_by, v.punctuality) for v in changes.visits] == [
+    rows = written([better, worse, drive_by, undecided])
+    assert [(v.verdict, v.shadowed_by, v.punctuality) for v in rows] == [
         ("visit", None, "unplanned"),
         ("visit", 1, None),
         ("pass", None, None),
@@ -119,14 +134,44 @@ def test_a_minute_is_enough_only_where_a_stop_is_planned_that_day() -> None:
     assert [v.verdict for v in written([run])] == ["pass"]
     assert [v.verdict for v in written([run], [stop(1, 1)])] == ["visit"]
     assert [v.verdict for v in written([run], [stop(1, 2)])] == ["pass"]
-    yesterday = stop(1, 1, day=date(2026, 9, 20))
+    yesterday = stop(1, 1, day=YESTERDAY)
     assert [v.verdict for v in written([run], [yesterday])] == ["pass"]
 
 
-def test_the_day_is_that_of_the_site_not_of_the_base() -> None:
-    before_midnight_in_paris = (11 * 60) + 30
-    rows = written([closed(1, before_midnight_in_paris), closed(3, before_midnight_in_paris)])
-    assert {v.site_id: v.service_date for v in rows} == {1: DAY, 3: date(2026, 9, 22)}
+def test_the_day_is_that_of_the_site_not_of_the_base_and_turns_at_3() -> None:
+    before_three_in_paris = 14 * 60 + 30
+    rows = written([closed(1, before_three_in_paris), closed(3, before_three_in_paris)])
+    assert {v.site_id: v.service_date for v in rows} == {1: DAY, 3: TOMORROW}
+
+
+def test_the_rules_of_the_fences_hold() -> None:
+    run = closed(1, 0, 2)
+    patient = Fences(SITES, Rules(dwell_s=120))
+    assert [v.verdict for v in revise(VAN, Said([[run]]), Known(), FENCES).visits] == ["pass"]
+    assert [v.verdict for v in revise(VAN, Said([[run]]), Known(), patient).visits] == ["visit"]
+
+
+def test_a_visit_outside_the_planned_order_is_marked() -> None:
+    stops = [stop(1, 1), stop(2, 2), stop(3, 4)]
+    rows = written([closed(4, 0), closed(1, 60), closed(2, 120)], stops)
+    assert {v.site_id: v.wrong_order for v in rows} == {4: True, 1: False, 2: False}
+
+
+@pytest.mark.parametrize(("dwell_min", "is_over"), [(45, False), (45 + 1 / 60_000, True)])
+def test_a_visit_of_30_planned_minutes_is_overstayed_after_45(
+    dwell_min: float, *, is_over: bool
+) -> None:
+    for run in (closed(1, 0, dwell_min), still_open(1, 0, dwell_min)):
+        assert [v.overstayed for v in written([run], [stop(1, 1)])] == [is_over]
+    assert [v.overstayed for v in written([closed(1, 0, dwell_min)])] == [False]
+
+
+def test_only_the_visit_that_keeps_a_stop_is_overstayed() -> None:
+    rows = written([closed(1, 0, 10), closed(1, 60, 200)], [stop(1, 1)])
+    assert [(v.punctuality, v.overstayed) for v in rows] == [
+        ("on_time", False),
+        ("repeated", False),
+    ]
 
 
 # ---- differences only
@@ -135,8 +180,10 @@ def test_the_day_is_that_of_the_site_not_of_the_base() -> None:
 def test_what_is_known_already_is_not_written_again() -> None:
     runs, stops = [closed(1, 0), closed(2, 60)], [stop(1, 1)]
     known = Known(written(runs, stops), stops)
-    assert said(runs, known) == NOTHING
-    assert said(runs, known, since=NOON - 1) == NOTHING
+    for changes in (said(runs, known), said(runs, known, NOON - 1), said((), known)):
+        assert (changes.visits, changes.gone) == ([], [])
+        assert (changes.legs, changes.legs_gone) == ([], [])
+        assert (changes.refused, changes.refused_gone) == ([], [])
 
 
 def test_a_run_that_went_on_is_written_and_its_neighbours_are_not() -> None:
@@ -144,6 +191,50 @@ def test_a_run_that_went_on_is_written_and_its_neighbours_are_not() -> None:
     changes = said([still_open(2, 60, 6)], known)
     assert [(v.site_id, v.last_inside_at) for v in changes.visits] == [(2, NOON + 66 * MINUTE)]
     assert changes.gone == []
+
+
+def test_a_run_that_only_went_on_keeps_its_match_and_nothing_is_matched_anew() -> None:
+    stops = [stop(1, 1), stop(2, 1, 120, 180)]
+    known = Known(written([closed(1, 0), still_open(1, 130, 5)], stops), stops)
+    changes = said([still_open(1, 130, 6)], known)
+    assert [(v.stop_id, v.punctuality) for v in changes.visits] == [(102, "on_time")]
+    assert changes.days == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (still_open(1, 0, 5), closed(1, 0, 5)),  # has ended
+        (still_open(1, 0, 0.5), still_open(1, 0, 2)),  # is a visit now
+        (still_open(1, 0, 40), still_open(1, 0, 46)),  # is overstayed now
+    ],
+)
+def test_a_run_that_is_another_thing_than_it_was_has_its_day_matched_anew(
+    before: Run, after: Run
+) -> None:
+    stops = [stop(1, 1)]
+    changes = said([after], Known(written([before], stops), stops))
+    assert changes.days == {DAY}
+    assert changes.visits == written([after], stops)
+
+
+def test_what_is_read_again_is_matched_anew_though_it_only_went_on() -> None:
+    """Its site may have another time zone now, or an older version may have matched it."""
+    stops = [stop(1, 1)]
+    [right] = written([closed(1, 0)], stops)
+    for wrong in (
+        replace(right, service_date=YESTERDAY, stop_id=None, punctuality="unplanned"),
+        replace(right, wrong_order=True),
+    ):
+        assert said([closed(1, 0)], Known([wrong], stops), NOON - 1).visits == [right]
+
+
+def test_all_visits_that_stand_on_a_day_matched_anew_are_told() -> None:
+    known = Known(written([closed(1, 0), closed(2, 60, 0.2), closed(1, -24 * 60)]))
+    changes = said([closed(4, 120)], known)
+    assert changes.days == {DAY}
+    assert [v.key for v in changes.matched] == [(1, NOON), (4, NOON + 120 * MINUTE)]
+    assert [v.key for v in changes.visits] == [(4, NOON + 120 * MINUTE)]
 
 
 def test_an_earlier_visit_found_late_moves_the_stops_of_those_after_it() -> None:
@@ -198,35 +289,152 @@ def test_a_visit_that_is_gone_gives_its_stop_to_the_next() -> None:
     assert len(changes.gone) == 1
 
 
-# ---- alerts
+# ---- spans
 
 
-def test_a_late_arrival_is_recorded_and_an_unmet_stop_raised() -> None:
+@pytest.mark.parametrize(
+    ("span", "gone"),
+    [
+        (Span(NOON - 1, None), True),
+        (Span(NOON, None), False),  # began up to then: read on
+        (Span(NOON - 1, NOON), True),
+        (Span(NOON - 2, NOON - 1), False),
+        (Span(NOON - 1, NOON, frozenset({(1, NOON)})), False),  # open there: as it was
+        (Span(NOON - 1, NOON, frozenset({(2, NOON)})), True),
+    ],
+)
+def test_a_span_holds_the_runs_that_began_in_it_but_those_open_at_its_end(
+    span: Span, *, gone: bool
+) -> None:
+    assert span.holds_run((1, NOON)) is gone
+    known = Known(written([closed(1, 0)]))
+    changes = revise(VAN, Said(spans=[span]), known, FENCES)
+    assert [v.key for v in changes.gone] == ([(1, NOON)] if gone else [])
+
+
+@pytest.mark.parametrize(
+    ("span", "gone"),
+    [
+        (Span(0, None), True),
+        (Span(0, None, legs_since=NOON), True),  # the leg that was open is told again
+        (Span(0, None, legs_since=NOON + 1), False),
+        (Span(0, None, legs_until=NOON), False),  # open where reading stopped: as it was
+        (Span(0, None, legs_until=NOON + 1), True),
+    ],
+)
+def test_a_span_holds_the_legs_that_began_in_it_and_the_one_open_at_its_begin(
+    span: Span, *, gone: bool
+) -> None:
+    assert span.holds_leg(NOON) is gone
+    known = Known(legs=[leg(0)])
+    changes = revise(VAN, Said(spans=[span]), known, FENCES)
+    assert changes.legs_gone == ([NOON] if gone else [])
+
+
+@pytest.mark.parametrize(
+    ("span", "gone"),
+    [
+        (Span(NOON - 1, None), True),
+        (Span(NOON, None), False),
+        (Span(NOON - 1, NOON), True),
+        (Span(NOON - 1, NOON - 1), False),
+    ],
+)
+def test_a_span_holds_what_was_said_of_fixes_after_its_begin_and_up_to_its_end(
+    span: Span, *, gone: bool
+) -> None:
+    assert span.holds_fix(NOON) is gone
+    known = Known(refused=[(NOON, "jump")])
+    changes = revise(VAN, Said(spans=[span]), known, FENCES)
+    assert changes.refused_gone == ([NOON] if gone else [])
+
+
+def test_one_of_several_spans_is_enough_and_without_one_nothing_is_gone() -> None:
+    known = Known(written([closed(1, 0)]), legs=[leg(0)], refused=[(NOON, "jump")])
+    far = Span(NOON + MINUTE, None, legs_since=NOON + MINUTE)
+    for spans, gone in (([far], 0), ([far, Span(NOON - 1, NOON, legs_since=NOON)], 1), ([], 0)):
+        changes = revise(VAN, Said([[closed(2, 60)]], spans=spans), known, FENCES)
+        assert len(changes.gone) == len(changes.legs_gone) == len(changes.refused_gone) == gone
+
+
+# ---- legs and fixes that are not used
+
+
+def leg(start_min: float, minutes: float = 20, *, is_closed: bool = True) -> Leg:
+    start, end = NOON + round(start_min * MINUTE), NOON + round((start_min + minutes) * MINUTE)
+    return Leg("trip", start, end, is_closed, 1_000, 60, 0, 48.0, 11.0)
+
+
+def test_legs_are_written_if_they_are_new_or_other_than_they_were() -> None:
+    known = Known(legs=[leg(0), leg(20, 5, is_closed=False)])
+    now = [leg(0), leg(20, 6), leg(26, 1)]
+    changes = revise(VAN, Said(legs=now, spans=[Span(NOON - 1, None)]), known, FENCES)
+    assert changes.legs == [leg(20, 6), leg(26, 1)]
+    assert changes.legs_gone == []
+
+
+def test_a_van_on_the_road_writes_its_leg_and_touches_no_day() -> None:
+    known = Known(written([closed(1, 0)]), [stop(1, 1)])
+    changes = revise(VAN, Said(legs=[leg(60)], refused=[(NOON, "jump")]), known, FENCES)
+    assert changes == VanChanges(legs=[leg(60)], refused=[(NOON, "jump")])
+
+
+def test_refused_fixes_are_written_if_they_are_new_or_for_another_reason() -> None:
+    was: list[Refusal] = [(1, "jump"), (2, "jump"), (3, "frozen")]
+    now: list[Refusal] = [(1, "jump"), (2, "poor_accuracy"), (4, "null_island")]
+    changes = revise(VAN, Said(refused=now, spans=[Span(0, None)]), Known(refused=was), FENCES)
+    assert changes.refused == [(2, "poor_accuracy"), (4, "null_island")]
+    assert changes.refused_gone == [3]
+
+
+# ---- another plan
+
+
+def test_a_visit_keeps_a_stop_that_is_planned_later() -> None:
+    known = Known(written([closed(1, 0), closed(2, 60)]), [stop(1, 2), stop(2, 1)])
+    changes = said((), known, replanned=[DAY])
+    assert matches(changes) == {1: (102, "on_time"), 2: (101, "on_time")}
+    assert {v.site_id: v.wrong_order for v in changes.visits} == {1: True, 2: False}
+    assert changes.days == {DAY}
+    assert {v.site_id for v in changes.matched} == {1, 2}
+
+
+def test_a_window_that_moves_changes_the_visit_that_keeps_its_stop_alone() -> None:
     stops = [stop(1, 1), stop(2, 2)]
-    changes = said([closed(1, 70)], Known(stops=stops), now=NOON + 70 * MINUTE)
-    assert [(a.stop.stop_id, a.state, a.arrived_at) for a in changes.alerts] == [
-        (101, "cleared", NOON + 70 * MINUTE),
-        (102, "open", None),
+    known = Known(written([closed(1, 10), closed(2, 50)], stops), [stops[0], stop(2, 2, 0, 40)])
+    assert matches(said((), known, replanned=[DAY])) == {2: (102, "late")}
+
+
+def test_a_stop_that_is_no_longer_planned_leaves_its_visit_unplanned_or_a_pass() -> None:
+    stops = [stop(1, 1), stop(2, 2)]
+    known = Known(written([closed(1, 0), closed(2, 60, 1)], stops))
+    changes = said((), known, replanned=[DAY])
+    assert [(v.site_id, v.verdict, v.punctuality) for v in changes.visits] == [
+        (1, "visit", "unplanned"),
+        (2, "pass", None),
     ]
 
 
-def test_an_alert_is_withdrawn_when_the_visit_in_time_is_found() -> None:
-    known = Known(stops=[stop(1, 1)], alerts={101: LateAlert(101, "open", None, told=True)})
-    changes = said([closed(1, 10)], known, since=NOON, now=NOON + 90 * MINUTE)
-    assert [(a.state, a.is_new) for a in changes.alerts] == [("withdrawn", False)]
+def test_a_plan_decides_anew_which_of_two_overlapping_runs_is_the_visit() -> None:
+    runs = [closed(1, 0, mean_m=5.0), closed(2, 1, mean_m=50.0)]
+    known = Known(written(runs), [stop(1, 2)])
+    assert [v.shadowed_by for v in known.visits] == [None, 1]
+    changes = said((), known, replanned=[DAY])
+    assert {v.site_id: v.shadowed_by for v in changes.visits} == {1: 2, 2: None}
+    assert matches(changes) == {1: (None, None), 2: (101, "on_time")}
 
 
-def test_an_alert_is_raised_when_the_visit_in_time_is_gone() -> None:
-    stops = [stop(1, 1)]
-    known = Known(written([closed(1, 0)], stops), stops)
-    changes = said([], known, since=NOON - 1, now=NOON + 90 * MINUTE)
-    assert len(changes.gone) == 1
-    assert [(a.state, a.is_new) for a in changes.alerts] == [("open", True)]
+def test_the_days_that_were_not_planned_anew_are_left_alone() -> None:
+    stops = [stop(1, 1), replace(stop(1, 1, day=YESTERDAY), stop_id=1)]
+    known = Known(written([closed(1, 0), closed(1, -24 * 60)]), stops)
+    changes = said((), known, replanned=[DAY])
+    assert [(v.service_date, v.stop_id) for v in changes.visits] == [(DAY, 101)]
+    assert changes.days == {DAY}
 
 
-def test_the_alerts_of_other_days_are_left_alone() -> None:
-    yesterday = stop(1, 1, -24 * 60, -23 * 60, date(2026, 9, 20))
-    assert said([closed(2, 0)], Known(stops=[yesterday])).alerts == []
+def test_a_day_planned_anew_on_which_the_van_was_nowhere_is_told_for_its_alerts() -> None:
+    changes = said((), Known(stops=[stop(1, 1)]), replanned=[DAY])
+    assert (changes.visits, changes.matched, changes.days) == ([], [], {DAY})
 
 
 # ---- whatever was known
@@ -247,7 +455,7 @@ def histories(draw: st.DrawFn) -> list[Run]:
 def test_rewriting_brings_any_table_to_what_the_runs_say(
     before: list[Run], after: list[Run], planned: list[int]
 ) -> None:
-    days = [DAY, date(2026, 9, 22)]
+    days = [DAY, TOMORROW]
     stops = [
         replace(stop(i, site_id, day=day), stop_id=1000 * k + i)
         for k, day in enumerate(days)
@@ -261,3 +469,41 @@ def test_rewriting_brings_any_table_to_what_the_runs_say(
         assert table.get(visit.key) != visit
         table[visit.key] = visit
     assert table == {v.key: v for v in written(after, stops)}
+
+
+@given(
+    histories(), st.lists(st.integers(1, 2), max_size=4), st.lists(st.integers(1, 2), max_size=4)
+)
+def test_another_plan_brings_any_table_to_what_it_would_be_with_that_plan(
+    runs: list[Run], before: list[int], after: list[int]
+) -> None:
+    plans = [[stop(i, site_id) for i, site_id in enumerate(plan)] for plan in (before, after)]
+    table = {v.key: v for v in written(runs, plans[0])}
+    changes = said((), Known(list(table.values()), plans[1]), replanned=[DAY])
+    table |= {v.key: v for v in changes.visits}
+    assert table == {v.key: v for v in written(runs, plans[1])}
+    assert changes.gone == []
+
+
+@given(histories(), st.lists(st.integers(1, 2), max_size=4), st.data())
+def test_runs_told_again_as_they_grow_end_as_they_are_when_told_once(
+    runs: list[Run], planned: list[int], data: st.DataObject
+) -> None:
+    """What only went on is written without matching its day; that must make no difference."""
+    stops = [stop(i, site_id) for i, site_id in enumerate(planned)]
+    table: dict[tuple[int, int], Visit] = {}
+    for run in runs:
+        shares = sorted(data.draw(st.lists(st.floats(0, 1), max_size=4)))
+        grown = [
+            replace_run(
+                run,
+                last_inside_at=run.arrived_at + round(share * run.dwell_ms),
+                left_at=None,
+                closed_by=None,
+            )
+            for share in shares
+        ]
+        for said_now in [*grown, run]:
+            changes = said([said_now], Known(list(table.values()), stops))
+            table |= {v.key: v for v in changes.visits}
+    assert table == {v.key: v for v in written(runs, stops)}

@@ -255,6 +255,29 @@ def test_a_day_of_backlog_after_a_day_of_live_data_gives_the_rows_of_one_pass(
     assert_same(tables, one_pass(tables))
 
 
+def forget(tables: Tables, before: int) -> None:
+    """Drop fixes and checkpoints that are too old to be kept; what they said stays."""
+    tables.fixes = {t_ms: f for t_ms, f in tables.fixes.items() if t_ms >= before}
+    tables.checkpoints = {t: kept for t, kept in tables.checkpoints.items() if t >= before}
+
+
+@pytest.mark.parametrize("late_s", [5 * 3_600 + 5, 5 * 3_600 + 1_805, 9 * 3_600 + 5])
+def test_what_fixes_said_that_are_no_longer_kept_stays(real_hours: None, late_s: int) -> None:
+    tables = Tables(fences_of(SITES))
+    tables.put(day(10, SITES))
+    horizon = NOON + 5 * 3_600_000
+    old = {key: visit for key, visit in tables.visits.items() if visit.arrived_at < horizon}
+    old_legs = {t: leg for t, leg in tables.legs.items() if leg.ended_at < horizon}
+    assert len(old) >= 5
+    forget(tables, horizon)
+    tables.put([fix(late_s, 90_000.0, acc_m=500)])
+    assert old.items() <= tables.visits.items()
+    assert old_legs.items() <= tables.legs.items()
+    tables.edit(tables.fences, frozenset({SITES[0].site_id}))
+    assert old.items() <= tables.visits.items()
+    assert old_legs.items() <= tables.legs.items()
+
+
 def test_a_van_that_stays_all_day_is_read_to_the_end_of_its_stay(real_hours: None) -> None:
     fixes = [fix(10 * i, 3.0) for i in range(5 * 360)] + [fix(18_000 + i, 900) for i in (0, 70)]
     late = fixes.pop(500)

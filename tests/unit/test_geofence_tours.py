@@ -1,13 +1,26 @@
 """Days, windows, and which visit keeps which stop."""
 
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from itertools import combinations, pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofence.tours import Arrival, Match, Punctuality, Stop, match, punctuality, service_date
+from geofence.rules import Rules
+from geofence.tours import (
+    Arrival,
+    Match,
+    Punctuality,
+    Stop,
+    match,
+    out_of_order,
+    overstay_limit_s,
+    punctuality,
+    service_date,
+)
 
 DAY = date(2026, 9, 21)
 NOON = 1_790_000_000_000
@@ -117,49 +130,168 @@ def test_every_visit_is_matched_and_no_stop_is_kept_twice(
         assert [matches[a] for a in here[k:]] == [Match(None, beyond)] * (len(here) - k)
 
 
+@given(stops_of_a_day, arrivals_of_a_day)
+def test_the_visits_in_wrong_order_are_those_that_keep_stops_out_of_order(
+    stops: list[Stop], arrivals: list[Arrival]
+) -> None:
+    matches = match(stops, arrivals)
+    position_of = {stop.stop_id: stop.position for stop in stops}
+    kept = [
+        arrival
+        for arrival in sorted(arrivals, key=lambda arrival: arrival.arrived_at)
+        if arrival in matches and matches[arrival].stop_id is not None
+    ]
+    wrong = out_of_order([position_of[matches[arrival].stop_id or 0] for arrival in kept])
+    assert [arrival for arrival in matches if matches[arrival].wrong_order] == [
+        kept[i] for i in wrong
+    ]
+
+
+# ---- wrong order
+
+
+@pytest.mark.parametrize(
+    ("visited", "wrong"),
+    [
+        ([], []),
+        ([3], []),
+        ([1, 2, 3, 4], []),
+        ([2, 5, 9], []),  # stops left out are no disorder
+        ([4, 1, 2, 3], [0]),  # the fourth first: one visit, not three
+        ([2, 3, 4, 1], [3]),  # the first last
+        ([1, 3, 2, 4], [1]),  # of two series the one whose stops were planned first
+        ([2, 1], [0]),
+        ([4, 3, 2, 1], [0, 1, 2]),
+        ([3, 4, 1, 2], [0, 1]),
+        ([1, 4, 3, 2, 5], [1, 2]),
+    ],
+)
+def test_as_many_visits_as_can_be_are_in_order(visited: list[int], wrong: list[int]) -> None:
+    assert out_of_order(visited) == wrong
+
+
+def longest_increasing(positions: Sequence[int]) -> list[list[int]]:
+    """Return every longest increasing series of a few numbers, by trying all."""
+    for length in range(len(positions), 0, -1):
+        found = [
+            list(chosen)
+            for chosen in combinations(range(len(positions)), length)
+            if all(positions[a] < positions[b] for a, b in pairwise(chosen))
+        ]
+        if found:
+            return found
+    return [[]]
+
+
+@given(st.lists(st.integers(1, 30), unique=True, max_size=9))
+def test_what_is_out_of_order_lies_outside_a_longest_series_that_was_planned_first(
+    positions: list[int],
+) -> None:
+    wrong = out_of_order(positions)
+    right = [i for i in range(len(positions)) if i not in wrong]
+    best = min(longest_increasing(positions), key=lambda chosen: [positions[i] for i in chosen])
+    assert right == best
+    assert wrong == sorted(wrong)
+
+
+def test_a_van_that_does_its_last_stop_first_has_one_visit_in_wrong_order() -> None:
+    stops = [stop(1, 5), stop(2, 6), stop(3, 7)]
+    last, first, second = (
+        Arrival(site_id, NOON + i * 60_000) for i, site_id in enumerate((7, 5, 6))
+    )
+    assert match(stops, [last, first, second]) == {
+        last: Match(103, "on_time", wrong_order=True),
+        first: Match(101, "on_time"),
+        second: Match(102, "on_time"),
+    }
+
+
+def test_visits_that_keep_no_stop_are_in_no_order() -> None:
+    unplanned, first, second = (
+        Arrival(site_id, NOON + i * 60_000) for i, site_id in enumerate((9, 5, 6))
+    )
+    matches = match([stop(1, 5), stop(2, 6)], [unplanned, first, second])
+    assert not any(found.wrong_order for found in matches.values())
+
+
+# ---- overstayed
+
+
+@pytest.mark.parametrize(
+    ("planned_s", "limit_s"),
+    [
+        (0, 900),
+        (600, 1_500),
+        (1_799, 2_699),  # half of it is less than 15 minutes: those count
+        (1_800, 2_700),
+        (1_802, 2_703),
+        (7_200, 10_800),
+    ],
+)
+def test_a_visit_may_last_half_as_long_again_and_at_least_15_minutes_more(
+    planned_s: int, limit_s: int
+) -> None:
+    assert overstay_limit_s(planned_s) == limit_s
+
+
 # ---- the day of a visit
 
 
 @pytest.mark.parametrize(
     ("moment", "zone", "expected"),
     [
-        ("2026-09-20T21:59:59.999+00:00", "Europe/Paris", date(2026, 9, 20)),
-        ("2026-09-20T22:00:00+00:00", "Europe/Paris", date(2026, 9, 21)),
-        ("2026-01-20T22:59:59.999+00:00", "Europe/Paris", date(2026, 1, 20)),
-        ("2026-01-20T23:00:00+00:00", "Europe/Paris", date(2026, 1, 21)),
-        # the day of 23 hours: 28 to 29 March begins at +1, ends at +2
-        ("2026-03-28T22:59:59.999+00:00", "Europe/Paris", date(2026, 3, 28)),
-        ("2026-03-28T23:00:00+00:00", "Europe/Paris", date(2026, 3, 29)),
-        ("2026-03-29T00:59:59.999+00:00", "Europe/Paris", date(2026, 3, 29)),
+        ("2026-09-21T00:59:59.999+00:00", "Europe/Paris", date(2026, 9, 20)),  # 02:59
+        ("2026-09-21T01:00:00+00:00", "Europe/Paris", date(2026, 9, 21)),  # 03:00
+        ("2026-09-20T22:30:00+00:00", "Europe/Paris", date(2026, 9, 20)),  # past midnight
+        ("2026-01-21T01:59:59.999+00:00", "Europe/Paris", date(2026, 1, 20)),
+        ("2026-01-21T02:00:00+00:00", "Europe/Paris", date(2026, 1, 21)),
+        # the night in which 02:00 is 03:00: at 01:59:59.999 it is still Saturday
+        ("2026-03-29T00:59:59.999+00:00", "Europe/Paris", date(2026, 3, 28)),
         ("2026-03-29T01:00:00+00:00", "Europe/Paris", date(2026, 3, 29)),
-        ("2026-03-29T21:59:59.999+00:00", "Europe/Paris", date(2026, 3, 29)),
-        ("2026-03-29T22:00:00+00:00", "Europe/Paris", date(2026, 3, 30)),
-        # the day of 25 hours: 25 October begins at +2, ends at +1
-        ("2026-10-24T21:59:59.999+00:00", "Europe/Paris", date(2026, 10, 24)),
-        ("2026-10-24T22:00:00+00:00", "Europe/Paris", date(2026, 10, 25)),
-        ("2026-10-25T22:59:59.999+00:00", "Europe/Paris", date(2026, 10, 25)),
-        ("2026-10-25T23:00:00+00:00", "Europe/Paris", date(2026, 10, 26)),
+        ("2026-03-30T00:59:59.999+00:00", "Europe/Paris", date(2026, 3, 29)),
+        ("2026-03-30T01:00:00+00:00", "Europe/Paris", date(2026, 3, 30)),
+        # the night in which 03:00 is 02:00 once more: 02:30 comes twice, both are Saturday
+        ("2026-10-25T00:30:00+00:00", "Europe/Paris", date(2026, 10, 24)),
+        ("2026-10-25T01:30:00+00:00", "Europe/Paris", date(2026, 10, 24)),
+        ("2026-10-25T01:59:59.999+00:00", "Europe/Paris", date(2026, 10, 24)),
+        ("2026-10-25T02:00:00+00:00", "Europe/Paris", date(2026, 10, 25)),
+        ("2026-10-26T01:59:59.999+00:00", "Europe/Paris", date(2026, 10, 25)),
+        ("2026-10-26T02:00:00+00:00", "Europe/Paris", date(2026, 10, 26)),
+        # the same nights in Lisbon: 01:00 is 02:00, and 02:00 is 01:00 once more
+        ("2026-03-29T01:59:59.999+00:00", "Europe/Lisbon", date(2026, 3, 28)),
+        ("2026-03-29T02:00:00+00:00", "Europe/Lisbon", date(2026, 3, 29)),
+        ("2026-10-25T02:59:59.999+00:00", "Europe/Lisbon", date(2026, 10, 24)),
+        ("2026-10-25T03:00:00+00:00", "Europe/Lisbon", date(2026, 10, 25)),
         # the same moment in the site's own zone
-        ("2026-09-20T21:30:00+00:00", "Europe/Helsinki", date(2026, 9, 21)),
-        ("2026-09-20T22:30:00+00:00", "Europe/Lisbon", date(2026, 9, 20)),
+        ("2026-09-21T00:30:00+00:00", "Europe/Helsinki", date(2026, 9, 21)),
+        ("2026-09-21T00:30:00+00:00", "Europe/Paris", date(2026, 9, 20)),
+        ("2026-09-21T01:30:00+00:00", "Europe/Paris", date(2026, 9, 21)),
+        ("2026-09-21T01:30:00+00:00", "Europe/Lisbon", date(2026, 9, 20)),
     ],
 )
-def test_the_day_of_a_visit_is_the_local_one_of_its_site(
+def test_the_day_of_a_visit_is_the_local_one_of_its_site_and_turns_at_3_in_the_morning(
     moment: str, zone: str, expected: date
 ) -> None:
     assert service_date(ms(moment), zone) == expected
+
+
+def test_the_hour_at_which_the_day_turns_is_a_rule() -> None:
+    half_past_midnight = ms("2026-09-20T22:30:00+00:00")
+    midnight = Rules(day_turns_h=0)
+    assert service_date(half_past_midnight, "Europe/Paris") == date(2026, 9, 20)
+    assert service_date(half_past_midnight, "Europe/Paris", midnight) == date(2026, 9, 21)
 
 
 @given(
     st.integers(946_684_800_000, 4_000_000_000_000),
     st.sampled_from(["Europe/Paris", "Europe/Lisbon", "Europe/Helsinki", "UTC"]),
 )
-def test_a_moment_lies_between_the_midnights_of_its_day(t_ms: int, zone: str) -> None:
+def test_a_moment_lies_between_the_two_turns_of_its_day(t_ms: int, zone: str) -> None:
     day = service_date(t_ms, zone)
     moment = datetime.fromtimestamp(t_ms / 1_000, UTC)
-    midnight = datetime(day.year, day.month, day.day, tzinfo=ZoneInfo(zone))
-    assert midnight.astimezone(UTC) <= moment
-    assert (moment - midnight.astimezone(UTC)).total_seconds() < 25 * 3_600
+    turns = datetime(day.year, day.month, day.day, 3, tzinfo=ZoneInfo(zone))
+    assert turns.astimezone(UTC) <= moment < (turns + timedelta(days=1)).astimezone(UTC)
+    assert (moment - turns.astimezone(UTC)).total_seconds() < 25 * 3_600
 
 
 def test_an_unknown_time_zone_is_an_error() -> None:
