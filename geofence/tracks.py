@@ -143,8 +143,14 @@ JOIN unnest(%s::int[], %s::text[]) AS edit (site_id, box) ON hour.bounds && edit
 GROUP BY van_id
 """
 
-#: Checkpoints are kept as long as fixes are.
-FORGET = "DELETE FROM van_checkpoint WHERE through < %s - INTERVAL '62 days'"
+# Fixes are kept a little longer. The last checkpoint before that stays: there reading can begin.
+FORGET = """
+DELETE FROM van_checkpoint AS old
+WHERE through < %(now)s - INTERVAL '62 days'
+  AND EXISTS (SELECT FROM van_checkpoint AS later
+              WHERE later.van_id = old.van_id AND later.through > old.through
+                AND later.through < %(now)s - INTERVAL '62 days')
+"""
 
 
 async def prepare(conn: Connection) -> None:
@@ -426,4 +432,4 @@ async def load_dirty(conn: Connection) -> dict[int, tuple[list[int], frozenset[i
 
 async def forget(conn: Connection, now: int) -> None:
     """Drop checkpoints older than the fixes they stand on."""
-    await conn.execute(FORGET, (as_datetime(now),))
+    await conn.execute(FORGET, {"now": as_datetime(now)})

@@ -49,9 +49,13 @@ BEGIN
   RETURN NULL;
 END
 $$;
-CREATE TRIGGER site_edited
-  AFTER INSERT OR UPDATE OF latitude_deg, longitude_deg, radius_m, area, time_zone ON site
+CREATE TRIGGER site_added AFTER INSERT ON site
   FOR EACH ROW EXECUTE FUNCTION note_fence_edit();
+CREATE TRIGGER site_edited AFTER UPDATE ON site
+  FOR EACH ROW
+  WHEN ((OLD.latitude_deg, OLD.longitude_deg, OLD.radius_m, OLD.area, OLD.time_zone)
+    IS DISTINCT FROM (NEW.latitude_deg, NEW.longitude_deg, NEW.radius_m, NEW.area, NEW.time_zone))
+  EXECUTE FUNCTION note_fence_edit();
 
 CREATE TABLE tour_edit (
   van_id integer NOT NULL REFERENCES van,
@@ -77,13 +81,22 @@ CREATE TRIGGER stop_edited
 
 CREATE FUNCTION note_tour_edit() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  INSERT INTO tour_edit VALUES (OLD.van_id, OLD.service_date), (NEW.van_id, NEW.service_date)
+  -- An import that moves tours parks them in the first years of the era meanwhile.
+  INSERT INTO tour_edit
+  SELECT van_id, service_date
+  FROM (VALUES (OLD.van_id, OLD.service_date), (NEW.van_id, NEW.service_date))
+    AS day (van_id, service_date)
+  WHERE service_date > DATE '1000-01-01'
   ON CONFLICT DO NOTHING;
-  RETURN NULL;
+  RETURN OLD;
 END
 $$;
 CREATE TRIGGER tour_moved
   AFTER UPDATE OF van_id, service_date ON tour
+  FOR EACH ROW EXECUTE FUNCTION note_tour_edit();
+-- Before, because its stops, which go with it, no longer know whose they were.
+CREATE TRIGGER tour_dropped
+  BEFORE DELETE ON tour
   FOR EACH ROW EXECUTE FUNCTION note_tour_edit();
 
 CREATE TABLE unusable_fix (
@@ -190,3 +203,13 @@ COMMENT ON COLUMN alert.minutes IS 'How late, expected or real; how long over; h
 COMMENT ON COLUMN alert.pushes IS 'Positions of the stops of its tour that it will make late next.';
 COMMENT ON TABLE alert IS
   'Something a planner should know. Of late, missed and overstayed, due_at, ended_at and state are facts; the times say when we knew.';
+
+-- Fixes must outlive the checkpoints that reading again begins at (62 days), and two months may have 59.
+DO $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_extension WHERE extname = 'timescaledb') THEN
+    PERFORM remove_retention_policy('fix');
+    PERFORM add_retention_policy('fix', INTERVAL '70 days');
+  END IF;
+END
+$$;

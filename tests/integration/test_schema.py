@@ -377,6 +377,8 @@ TOUR_EDITS = "SELECT van_id, service_date::text FROM tour_edit ORDER BY 1, 2"
         ("UPDATE stop SET planned_duration_s = 60", [1]),
         ("UPDATE stop SET judged = 'day'", []),
         ("UPDATE tour SET van_id = 2", [1, 2]),
+        ("DELETE FROM tour", [1]),
+        ("UPDATE tour SET service_date = '0001-01-05'", [1]),  # parked while tours move
         ("UPDATE tour SET code = 'OTHER'", []),
     ],
 )
