@@ -51,15 +51,17 @@ NOISE_M: Final = 5.0
 HOURS_LATE: Final = (0.25, 1.0, 4.0, 9.0)
 
 
-def geofence(runs: int = 5) -> dict[str, Any]:
+def geofence(
+    runs: int = 5, vans: int = 200, sites: int = 20_000, numbers: Sequence[int] = FENCES
+) -> dict[str, Any]:
     """Return fixes per second through the whole engine, medians of `runs`, by number of fences."""
-    world = create_world(1, items=10)
+    world = create_world(1, vans=vans, sites=sites, items=10)
     planned = tours(world, DAY)
     days = [_track(world, tour) for tour in planned]
     plans = [_stops(tour) for tour in planned]
     count = sum(len(track) for track in days)
     found: dict[str, Any] = {"fixes": count, "vans": len(days), "runs": runs}
-    for number in FENCES:
+    for number in numbers:
         fences = Fences(_sites(world, planned, number))
         backlog = _median(runs, partial(_backlog, days, plans, fences))
         batches = _median(runs, partial(_batches, days, plans, fences))
@@ -149,10 +151,10 @@ def _batches(days: Sequence[Fixes], plans: Sequence[Sequence[Stop]], fences: Fen
             visits.update((visit.key, visit) for visit in changed.visits)
 
 
-def late(samples: int = 40) -> dict[str, Any]:
+def late(samples: int = 40, vans: int = 50, sites: int = 20_000) -> dict[str, Any]:
     """Return what one late fix costs beside one in time: ms to commit, and fixes read again."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    world = create_world(1, vans=50, items=400)
+    world = create_world(1, vans=vans, sites=sites, items=400)
     today = first_hours(next(fleet_days(world, DAY, Tracker(10, 10))), 10.0)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
