@@ -83,7 +83,7 @@ def _timescale(conn: psycopg.Connection) -> Finding:
         "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'"
     ).fetchone()
     if found:
-        text = f"TimescaleDB {found[0]}: fixes are compressed after 8 days, dropped after 2 months"
+        text = f"TimescaleDB {found[0]}: fixes are compressed after 8 days, dropped after 70 days"
         return Finding(is_bad=False, text=text)
     offered = conn.execute(
         "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
