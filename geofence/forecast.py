@@ -84,7 +84,9 @@ ORDER BY van_id, started_at
 
 PUT_ETA = """
 INSERT INTO eta (stop_id, made_time, early_at, expected_at, late_at, chance_late)
-VALUES (%s, %s, %s, %s, %s, %s)
+SELECT stop_id, %s, early_at, expected_at, late_at, chance_late
+FROM unnest(%s::int[], %s::timestamptz[], %s::timestamptz[], %s::timestamptz[], %s::real[])
+  AS made (stop_id, early_at, expected_at, late_at, chance_late)
 ON CONFLICT (stop_id) DO UPDATE SET
   made_time = excluded.made_time, early_at = excluded.early_at,
   expected_at = excluded.expected_at, late_at = excluded.late_at,
@@ -182,8 +184,7 @@ async def foresee_vans(
         for stop in foresee(day, model, work, now, _router_seconds(day, router))
     ]
     await conn.execute(DROP_ETAS, (list(vans), [found.stop.stop_id for found in foreseen]))
-    async with conn.cursor() as cursor:
-        await cursor.executemany(PUT_ETA, [_eta_row(found, now) for found in foreseen])
+    await conn.execute(PUT_ETA, (as_datetime(now), *_eta_columns(foreseen)))
     live = await load_alerts(conn, [found.stop.stop_id for found in foreseen])
     return _risks(foreseen, {alert.key: alert for alert in live}, now)
 
@@ -200,12 +201,14 @@ def _risks(
     return [change for change in changes if change is not None]
 
 
-def _eta_row(found: Foreseen, now: int) -> tuple[object, ...]:
-    eta = found.eta
+def _eta_columns(foreseen: Sequence[Foreseen]) -> tuple[list[object], ...]:
     return (
-        found.stop.stop_id, as_datetime(now), as_datetime(eta.early_ms),
-        as_datetime(eta.expected_ms), as_datetime(eta.late_ms), round(found.outlook.chance_late, 4),
-    )  # fmt: skip
+        [found.stop.stop_id for found in foreseen],
+        [as_datetime(found.eta.early_ms) for found in foreseen],
+        [as_datetime(found.eta.expected_ms) for found in foreseen],
+        [as_datetime(found.eta.late_ms) for found in foreseen],
+        [round(found.outlook.chance_late, 4) for found in foreseen],
+    )
 
 
 def _router_seconds(
