@@ -70,6 +70,15 @@ class Place:
         return self.outside_m(fix) > 2 * self.radius_m
 
 
+class Metres(float):
+    """A mean distance, equal to one that was summed in whole millimetres."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, float) and abs(float(self) - float(other)) <= 0.001
+
+    __hash__ = float.__hash__
+
+
 @dataclass(frozen=True)
 class RefRun:
     site_id: int
@@ -190,8 +199,7 @@ def judged(
         left_at=left_at,
         closed_by=closed_by,
         ignition_off=ignition_off,
-        # Whole millimetres, so that no sum depends on its order.
-        distance_m_mean=sum(round(place.centre_m(fix) * 1_000) for fix in held) / len(held) / 1_000,
+        distance_m_mean=Metres(sum(place.centre_m(fix) for fix in held) / len(held)),
         verdict=verdict,
         uncertain=left_at is not None and left_at - last_inside_at > 5 * 60_000,
     )
