@@ -7,9 +7,10 @@ from typing import Final
 
 import geofence.reference
 import stock_tracker.reference
-from storage.imports import Importer, ImportResult, UnusableFileError
+from storage.imports import Importer, ImportResult
 from storage.pool import connect
 from storage.settings import Settings
+from storage.sheets import UnusableFileError
 
 __all__ = ["KIND_NAMES", "UnusableFileError", "import_file", "in_words"]
 

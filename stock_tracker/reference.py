@@ -1,8 +1,9 @@
 """Import of what is carried: items, barcodes, van templates and opening stock.
 
 Each function takes a file's bytes and merges its good rows in the caller's transaction; how rows
-are read and refused stands in `storage/imports.py`. Items, barcodes and templates are shared by
-the installation, stock belongs to an organisation's vans. Nothing here knows scans or orders.
+are read and refused stands in `storage/sheets.py`, how they are merged in `storage/imports.py`.
+Items, barcodes and templates are shared by the installation, stock belongs to an organisation's
+vans. Nothing here knows scans or orders.
 """
 
 import hashlib
@@ -17,32 +18,33 @@ from stock_tracker import barcodes
 from stock_tracker.store import lock_ledger, refresh_proposals
 from storage.copy import POSTGRES_ORIGIN_MS
 from storage.imports import (
-    Code,
     Importer,
     ImportResult,
+    begin,
+    ids_by_code,
+    merge,
+    result,
+    stage,
+    stage_numbers,
+)
+from storage.pool import Connection
+from storage.settings import as_datetime
+from storage.sheets import (
+    Code,
     Name,
     PackQuantity,
     Quantity,
     StagedRow,
     UnusableRowError,
     YesNo,
-    begin,
     csv_rows,
-    ids_by_code,
     is_yes,
     known,
-    merge,
     moment,
-    result,
     sift,
-    stage,
-    stage_numbers,
 )
-from storage.pool import Connection
-from storage.settings import as_datetime
 
 POSTGRES_ORIGIN: Final = as_datetime(POSTGRES_ORIGIN_MS)
-#: The lengths of GTIN-8, UPC-A, EAN-13 and GTIN-14 (GS1 General Specifications, 1.4).
 
 # --- Items -------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from api.auth import Organisation
 from api.commands import BusyError, RefusedError
 from api.problems import Problem
 from api.resources import Conn
-from storage.imports import BadRow, Cells
+from storage.sheets import BadRow, Cells
 
 STOPS_MAX: Final = 1_000
 

@@ -12,8 +12,9 @@ from geofence import reference as geofence_reference
 from geofence.fences import Fences
 from geofence.store import load_sites
 from stock_tracker import reference as stock_reference
-from storage.imports import ImportResult, UnusableFileError
+from storage.imports import ImportResult
 from storage.pool import Connection
+from storage.sheets import UnusableFileError
 
 KINDS = geofence_reference.KINDS | stock_reference.KINDS
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.imports import (
+from storage.sheets import (
     Code,
     LatitudeDeg,
     Name,
@@ -19,6 +19,7 @@ from storage.imports import (
     UnusableFileError,
     UnusableRowError,
     csv_rows,
+    has_column,
     known,
     moment,
     sift,
@@ -185,3 +186,15 @@ def test_no_bytes_after_the_header_are_more_than_bad_rows(data: bytes) -> None:
     sheet = read(b"code,latitude_deg,note\n" + data)
     lines = [bad.line for bad in sheet.bad] + [row[1] for row in sheet.staged]
     assert len(lines) == len(set(lines))
+
+
+@pytest.mark.parametrize(
+    "header", [b"a,skills", b"a;Skills;b", b'\xef\xbb\xbf"skills",a', b"skills \na"]
+)
+def test_a_header_that_names_a_column_has_it(header: bytes) -> None:
+    assert has_column(header + b"\nx,y\n", "skills")
+
+
+@pytest.mark.parametrize("data", [b"", b"a,b\nskills,1", b"skill,a", b"myskills,a"])
+def test_a_header_that_does_not_name_a_column_lacks_it(data: bytes) -> None:
+    assert not has_column(data, "skills")

@@ -1,6 +1,7 @@
 """A code is what it is: first exactly, then as a GTIN whose check digit is right, never a guess."""
 
 import pytest
+from biip.gtin import Gtin
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -130,3 +131,31 @@ def test_any_bytes_have_their_own_text_first_and_at_most_one_more(code: bytes) -
     assert len(others) <= 1
     assert all(len(text) == 14 and text.endswith(first) for text in others)
     assert look_up(code, {}) is None
+
+
+@pytest.mark.parametrize(
+    ("code", "as_stored"),
+    [
+        ("96385074", "00000096385074"),
+        ("036000291452", "00036000291452"),
+        ("4006381333931", "04006381333931"),
+        ("10614141000415", "10614141000415"),
+        ("4006381333932", "4006381333932"),
+        ("40063813339", "40063813339"),
+        ("REF-4006381333931", "REF-4006381333931"),
+        ("٤٠٠٦٣٨١٣٣٣٩٣١", "٤٠٠٦٣٨١٣٣٣٩٣١"),
+    ],
+)
+def test_a_gtin_is_stored_as_14_digits_and_any_other_code_as_it_is(
+    code: str, as_stored: str
+) -> None:
+    assert stored(code) == as_stored
+
+
+@given(
+    st.sampled_from([7, 11, 12]).flatmap(lambda n: st.text("0123456789", min_size=n, max_size=n))
+)
+def test_of_ten_check_digits_one_makes_a_gtin(payload: str) -> None:
+    codes = [f"{payload}{digit}" for digit in range(10)]
+    (valid,) = [code for code in codes if stored(code) != code]
+    assert Gtin.parse(valid).as_gtin_14() == stored(valid)
