@@ -29,9 +29,10 @@ import structlog
 from fastapi.sse import ServerSentEvent
 from psycopg_pool import PoolTimeout
 
-from api import queries
 from api.auth import OrganisationId
 from api.deltas import Delta, History, Row, View, merged
+from api.queries import alerts, orders, rejected, vans, visits
+from api.queries.overview import todays_figures
 from storage.pool import Connection, Pool
 from storage.settings import Clock, as_datetime, real_ms
 
@@ -55,19 +56,23 @@ async def read_view(
     conn: Connection, organisation: OrganisationId, now_ms: int, real_now_ms: int
 ) -> View:
     """Read everything the page shows, keyed. Ages are left out: the page counts them itself."""
-    fleet = await queries.vans(conn, organisation, now_ms)
-    overview = await queries.overview(conn, organisation, fleet, now_ms, real_now_ms)
+    fleet = await vans.of_organisation(conn, organisation, now_ms)
+    overview = await todays_figures(conn, organisation, fleet, now_ms, real_now_ms)
     since = as_datetime(now_ms - ALERTS_SINCE_MS)
-    alerts = await queries.alerts(conn, organisation, now_ms, ALERTS_SHOWN, since=since)
-    visits = await queries.visits(conn, organisation, queries.VisitFilter(), VISITS_SHOWN)
-    orders = await queries.orders(conn, organisation, ORDERS_SHOWN)
-    reasons = await queries.rejected_reasons(conn, organisation, now_ms)
+    shown_alerts = await alerts.of_organisation(
+        conn, organisation, now_ms, ALERTS_SHOWN, since=since
+    )
+    shown_visits = await visits.of_organisation(
+        conn, organisation, visits.VisitFilter(), VISITS_SHOWN
+    )
+    shown_orders = await orders.of_organisation(conn, organisation, ORDERS_SHOWN)
+    reasons = await rejected.reasons(conn, organisation, now_ms)
     return {
         "overview": asdict(overview),
         "vans": {van.code: _without(asdict(van), "last_fix", "age_s") for van in fleet},
-        "alerts": {str(a.alert_id): _without(asdict(a), "lasting_s") for a in alerts},
-        "visits": {f"{v.van} {v.site} {v.arrived_at_ms}": asdict(v) for v in visits},
-        "orders": {order.code: asdict(order) for order in orders},
+        "alerts": {str(a.alert_id): _without(asdict(a), "lasting_s") for a in shown_alerts},
+        "visits": {f"{v.van} {v.site} {v.arrived_at_ms}": asdict(v) for v in shown_visits},
+        "orders": {order.code: asdict(order) for order in shown_orders},
         "rejected": {reason.reason: asdict(reason) for reason in reasons},
     }
 

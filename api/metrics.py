@@ -15,9 +15,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from api import queries
 from api.answers import VanState
 from api.live import LiveHub
+from api.queries import installation, vans
 from api.totals import IngestTotals
 from storage.pool import Connection
 
@@ -60,26 +60,26 @@ def of_process(hub: LiveHub, *, database_up: bool) -> list[Metric]:
 async def of_database(conn: Connection, now_ms: int) -> list[Metric]:
     """Return what the tables hold now."""
     states = dict.fromkeys(get_args(VanState), 0)
-    for organisation in await queries.organisations(conn):
-        for van in await queries.vans(conn, organisation, now_ms):
+    for organisation in await installation.organisations(conn):
+        for van in await vans.of_organisation(conn, organisation, now_ms):
             states[van.state] += 1
-    vans = GaugeMetricFamily("fleet_vans", "Vans by what they are doing.", labels=["state"])
+    fleet = GaugeMetricFamily("fleet_vans", "Vans by what they are doing.", labels=["state"])
     for state, count in states.items():
-        vans.add_metric([state], count)
+        fleet.add_metric([state], count)
     rejected = CounterMetricFamily(
         "fleet_ingest_rejected", "Messages set aside, as the table holds them.", labels=["reason"]
     )
-    for reason, count in (await queries.rejected_by_reason(conn)).items():
+    for reason, count in (await installation.rejected_by_reason(conn)).items():
         rejected.add_metric([reason], count)
     alerts = GaugeMetricFamily("fleet_alerts", "Alerts by state.", labels=["state"])
-    for name, count in (await queries.alerts_by_state(conn)).items():
+    for name, count in (await installation.alerts_by_state(conn)).items():
         alerts.add_metric([name], count)
     pending = GaugeMetricFamily(
         "fleet_outbox_pending",
         "Messages that wait to be published.",
-        await queries.outbox_pending(conn),
+        await installation.outbox_pending(conn),
     )
-    return [vans, rejected, alerts, pending]
+    return [fleet, rejected, alerts, pending]
 
 
 def of_ingest(totals: IngestTotals) -> list[Metric]:

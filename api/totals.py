@@ -8,8 +8,8 @@ anew, which Prometheus understands. If nobody asks for an hour, what was deleted
 import asyncio
 from datetime import UTC, datetime
 
-from api import queries
 from api.figures import summed
+from api.queries import installation
 from storage.pool import Connection
 from storage.settings import as_datetime
 
@@ -30,7 +30,7 @@ class IngestTotals:
         """Add the seconds that have settled since the last call."""
         async with self._turn:
             until = as_datetime(real_ms - SETTLED_AFTER_MS)
-            for second in await queries.activity(conn, self._through, until):
+            for second in await installation.activity(conn, self._through, until):
                 self.batches += second.batches
                 self.messages += second.messages
                 self.fixes += second.fixes

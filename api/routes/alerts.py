@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api import queries
 from api.answers import AlertKind, Alerts, AlertState
 from api.auth import Organisation
+from api.queries import alerts
 from api.resources import Conn, Now
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
@@ -26,4 +26,6 @@ async def list_alerts(
     Of the open ones late stops come first (the longest overdue on top), then missed ones, stops at
     risk (those that planners were told of first), silent vans and overstayed visits. A silent van's alert has no stop, site or tour.
     """
-    return Alerts(await queries.alerts(conn, organisation, now_ms, limit, kind=kind, state=state))
+    return Alerts(
+        await alerts.of_organisation(conn, organisation, now_ms, limit, kind=kind, state=state)
+    )

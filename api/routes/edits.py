@@ -12,11 +12,12 @@ from fastapi import APIRouter, Body, Depends, Path, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
-from api import commands, queries
+from api import commands
 from api.answers import SiteEdited, TourEdited
 from api.auth import Organisation
 from api.commands import BusyError, RefusedError
 from api.problems import Problem
+from api.queries import sites
 from api.resources import Conn
 from storage.sheets import BadRow, Cells
 
@@ -228,7 +229,7 @@ async def put_site(
         raise _refusal("unusable_site", f"site {code}", refused.bad, "body") from None
     except BusyError:
         raise _busy() from None
-    shape = await queries.site_shape(conn, organisation, code)
+    shape = await sites.shape_of(conn, organisation, code)
     return SiteEdited(
         site=code,
         outcome="added" if done.inserted else "changed" if done.updated else "unchanged",

@@ -4,8 +4,9 @@ import psycopg
 from fastapi import APIRouter, Response
 from psycopg_pool import PoolTimeout
 
-from api import metrics, queries
+from api import metrics
 from api.problems import Problem
+from api.queries import installation
 from api.resources import CONNECTION_WITHIN_S, Conn, Held, Now
 from storage.settings import real_ms
 
@@ -21,7 +22,7 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz")
 async def readyz(conn: Conn) -> dict[str, str]:
     """Answer 200 if the database answers and holds every migration of this version, else 503."""
-    if missing := await queries.missing_migrations(conn):
+    if missing := await installation.missing_migrations(conn):
         raise Problem(
             503,
             "migrations_missing",

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from api import queries
 from api.answers import Orders, OrderState, OrderWithLines
 from api.auth import Organisation
 from api.problems import Problem
+from api.queries import orders, vans
 from api.resources import Conn
 from api.routes.parameters import Code
 
@@ -23,9 +23,9 @@ async def list_orders(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Orders:
     """Return orders, latest cut-off first. A van that does not exist is a 404."""
-    if van is not None and await queries.van_id(conn, organisation, van) is None:
+    if van is not None and await vans.van_id(conn, organisation, van) is None:
         raise Problem(404, "van_not_found", f"There is no van {van!r}.")
-    return Orders(await queries.orders(conn, organisation, limit, van=van, state=state))
+    return Orders(await orders.of_organisation(conn, organisation, limit, van=van, state=state))
 
 
 @router.get("/{code}")
@@ -33,8 +33,8 @@ async def one_order(
     conn: Conn, organisation: Organisation, code: Annotated[str, Path(max_length=200)]
 ) -> OrderWithLines:
     """Return an order with its lines and the frozen inputs of each."""
-    match await queries.orders(conn, organisation, 1, code=code):
+    match await orders.of_organisation(conn, organisation, 1, code=code):
         case [order]:
-            lines = await queries.order_lines(conn, organisation, code)
+            lines = await orders.lines(conn, organisation, code)
             return OrderWithLines(order, lines)
     raise Problem(404, "order_not_found", f"There is no order {code!r}.")

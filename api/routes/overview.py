@@ -6,9 +6,10 @@ from typing import Annotated
 from fastapi import APIRouter, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api import queries
 from api.answers import Overview
 from api.auth import Organisation
+from api.queries import vans
+from api.queries.overview import todays_figures
 from api.resources import Conn, Held, Now
 from storage.settings import real_ms
 
@@ -18,8 +19,8 @@ router = APIRouter(prefix="/v1", tags=["overview"])
 @router.get("/overview")
 async def overview(conn: Conn, organisation: Organisation, now_ms: Now) -> Overview:
     """Return today's figures."""
-    fleet = await queries.vans(conn, organisation, now_ms)
-    return await queries.overview(conn, organisation, fleet, now_ms, real_ms())
+    fleet = await vans.of_organisation(conn, organisation, now_ms)
+    return await todays_figures(conn, organisation, fleet, now_ms, real_ms())
 
 
 @router.get("/live", response_class=EventSourceResponse)

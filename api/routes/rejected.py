@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api import queries
 from api.answers import Rejected
 from api.auth import Organisation
+from api.queries import rejected
 from api.resources import Conn, Now
 
 router = APIRouter(prefix="/v1/rejected", tags=["rejected"])
@@ -25,6 +25,6 @@ async def list_rejected(
     Each message shows its first 2,048 bytes, as text with what is no UTF-8 replaced, and as base64.
     """
     return Rejected(
-        await queries.rejected_reasons(conn, organisation, now_ms),
-        await queries.rejected_messages(conn, organisation, now_ms, limit, reason),
+        await rejected.reasons(conn, organisation, now_ms),
+        await rejected.messages(conn, organisation, now_ms, limit, reason),
     )

@@ -4,10 +4,10 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from api import plans
 from api.answers import Tour, Tours
 from api.auth import Organisation
 from api.problems import Problem
+from api.queries import plans
 from api.resources import Conn, Now
 from api.routes.parameters import Day, today
 from api.routes.vans import VanCode, van_key

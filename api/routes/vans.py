@@ -6,10 +6,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 
-from api import queries
 from api.answers import Stock, Van, Vans, Visits
 from api.auth import Organisation, OrganisationId
 from api.problems import Problem
+from api.queries import stock, vans, visits
 from api.resources import Conn, Now
 from api.routes.parameters import SearchText, TimeMs, as_moment, checked_range
 from api.routes.visits import Cursor, Limit, Shadowed, VerdictChoice, page_of_visits
@@ -36,7 +36,7 @@ async def van_key(conn: Connection, organisation: OrganisationId, code: str) -> 
     Raises:
         Problem: The organisation has no such van.
     """
-    found = await queries.van_id(conn, organisation, code)
+    found = await vans.van_id(conn, organisation, code)
     if found is None:
         raise Problem(404, "van_not_found", f"There is no van {code!r}.")
     return found
@@ -45,14 +45,14 @@ async def van_key(conn: Connection, organisation: OrganisationId, code: str) -> 
 @router.get("")
 async def list_vans(conn: Conn, organisation: Organisation, now_ms: Now) -> Vans:
     """Return every van as it stands now."""
-    return Vans(now_ms, await queries.vans(conn, organisation, now_ms))
+    return Vans(now_ms, await vans.of_organisation(conn, organisation, now_ms))
 
 
 @router.get("/{van}")
 async def one_van(conn: Conn, organisation: Organisation, now_ms: Now, van: VanCode) -> Van:
     """Return one van as it stands now."""
     await van_key(conn, organisation, van)
-    [found] = await queries.vans(conn, organisation, now_ms, van)
+    [found] = await vans.of_organisation(conn, organisation, now_ms, van)
     return found
 
 
@@ -74,11 +74,11 @@ async def van_track(
     """
     checked_range(from_ms, to_ms)
     key = await van_key(conn, organisation, van)
-    until = as_moment(to_ms) or await queries.newest_fix_time(conn, key)
-    points: list[queries.TrackPoint] = []
+    until = as_moment(to_ms) or await vans.newest_fix_time(conn, key)
+    points: list[vans.TrackPoint] = []
     if until is not None:
         since = as_moment(from_ms) or until - TRACK_SPAN
-        points = await queries.track(conn, key, since, until, limit + 1)
+        points = await vans.track(conn, key, since, until, limit + 1)
         from_ms, to_ms = as_ms(since), as_ms(until)
     kept = points[-limit:]
     feature = {
@@ -97,7 +97,7 @@ async def van_track(
     return GeoJSONResponse(feature)
 
 
-def _geometry(points: list[queries.TrackPoint]) -> dict[str, object] | None:
+def _geometry(points: list[vans.TrackPoint]) -> dict[str, object] | None:
     line = [[point.longitude_deg, point.latitude_deg] for point in points]
     match line:
         case []:
@@ -126,7 +126,7 @@ async def van_visits(
     return await page_of_visits(
         conn,
         organisation,
-        queries.VisitFilter(
+        visits.VisitFilter(
             van=van,
             since=as_moment(from_ms),
             until=as_moment(to_ms),
@@ -150,5 +150,5 @@ async def van_stock(
 ) -> Stock:
     """Return what a van holds: items below their reorder point first."""
     key = await van_key(conn, organisation, van)
-    levels = await queries.stock(conn, key, limit + 1, search=q, below_only=below)
+    levels = await stock.of_van(conn, key, limit + 1, search=q, below_only=below)
     return Stock(van, levels[:limit], truncated=len(levels) > limit)

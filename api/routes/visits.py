@@ -5,10 +5,11 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
 
-from api import cursors, queries
+from api import cursors
 from api.answers import Visits
 from api.auth import Organisation, OrganisationId
 from api.problems import Problem
+from api.queries import sites, vans, visits
 from api.resources import Conn
 from api.routes.parameters import Code, TimeMs, as_moment, checked_range
 from storage.pool import Connection
@@ -28,7 +29,7 @@ router = APIRouter(prefix="/v1/visits", tags=["visits"])
 async def page_of_visits(
     conn: Connection,
     organisation: OrganisationId,
-    which: queries.VisitFilter,
+    which: visits.VisitFilter,
     cursor: str | None,
     limit: int,
 ) -> Visits:
@@ -43,7 +44,7 @@ async def page_of_visits(
         except ValueError:
             detail = "Pass a next_cursor as it came, or none to begin with the newest."
             raise Problem(400, "bad_cursor", detail) from None
-    found = await queries.visits(conn, organisation, which, limit + 1)
+    found = await visits.of_organisation(conn, organisation, which, limit + 1)
     page = found[:limit]
     if len(found) <= limit:
         return Visits(page, None)
@@ -70,14 +71,14 @@ async def list_visits(
     A van or site that does not exist is a 404, so that a mistyped code is not read as "no visits".
     """
     checked_range(from_ms, to_ms)
-    if van is not None and await queries.van_id(conn, organisation, van) is None:
+    if van is not None and await vans.van_id(conn, organisation, van) is None:
         raise Problem(404, "van_not_found", f"There is no van {van!r}.")
-    if site is not None and not await queries.site_known(conn, organisation, site):
+    if site is not None and not await sites.is_known(conn, organisation, site):
         raise Problem(404, "site_not_found", f"There is no site {site!r}.")
     return await page_of_visits(
         conn,
         organisation,
-        queries.VisitFilter(
+        visits.VisitFilter(
             van=van,
             site=site,
             since=as_moment(from_ms),

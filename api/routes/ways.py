@@ -5,9 +5,9 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from api import ways
 from api.answers import Legs, Unusable
 from api.auth import Organisation
+from api.queries import ways
 from api.resources import Conn, Now
 from api.routes.parameters import TimeMs, checked_span, today, working_day
 from api.routes.vans import VanCode, van_key
@@ -112,8 +112,8 @@ async def unusable(
 ) -> Unusable:
     """Return how many fixes were kept but not used, or refused as `future` or `ancient`, and why.
 
-    Of `from_ms` ≤ time < `to_ms`; without bounds of the last 24 hours. `api/ways.py` says which
-    time counts, `geofence/usable.py` what the reasons mean.
+    Of `from_ms` ≤ time < `to_ms`; without bounds of the last 24 hours. `api/queries/ways.py` says
+    which time counts, `geofence/usable.py` what the reasons mean.
     """
     until = as_datetime(now_ms)
     since, until = checked_span(from_ms, to_ms, (until - UNUSABLE_SPAN, until))

@@ -24,7 +24,7 @@ const SHAPES = {
   overstayed: "hourglass",
 };
 const MARKED_FIGURES = { stops_late: "late", stops_at_risk: "risk", vans_silent: "silent" };
-// What to look at first, as api/queries.py has it.
+// What to look at first, as api/queries/alerts.py has it.
 const ALERT_ORDER = ["late", "missed", "at_risk", "silent", "overstayed"];
 const STOCK_EVERY_MS = 20_000;
 const STOCK_SHOWN = 100;

@@ -612,7 +612,7 @@ async def test_a_mistake_of_ours_tells_nothing_of_itself(
     async def broken(*_: object) -> None:
         raise AssertionError("secret")
 
-    monkeypatch.setattr("api.queries.vans", broken)
+    monkeypatch.setattr("api.queries.vans.of_organisation", broken)
     assert await problem(api, "/v1/vans") == (500, "internal_error")
     assert "secret" not in (await api.get("/v1/vans")).text
 

@@ -1,8 +1,8 @@
 """The questions about plans: what was planned, what became of it, and what is foreseen.
 
-As in `api/queries.py`: one function a question, scoped by organisation; reads, never commits. What
-is foreseen is told of stops ahead only, and only of today's and later tours: of a day gone by, what
-was last foreseen may still stand in the table.
+One function a question, scoped by organisation; reads, never commits. What is foreseen is told of
+stops ahead only, and only of today's and later tours: of a day gone by, what was last foreseen may
+still stand in the table.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The questions about a van's way: its legs, and the fixes that could not be used.
 
-As in `api/queries.py`: one function a question, scoped by organisation; reads, never commits. What
-a halt is to the plan says `geofence/trips.py`; here it is only told the visits.
+One function a question, scoped by organisation, or by a van that was found in it; reads, never
+commits. What a halt is to the plan says `geofence/trips.py`; here it is only told the visits.
 """
 
 from collections import defaultdict

@@ -1,0 +1,75 @@
+"""The questions about the installation as a whole: what its operators need.
+
+One function a question, whatever the organisation; reads, never commits.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from psycopg.rows import class_row, scalar_row
+
+from api.auth import OrganisationId
+from storage.pool import SCHEMA, Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What ingest committed in one second of real time."""
+
+    second: datetime
+    batches: int
+    messages: int
+    fixes: int
+    scans: int
+    rejected: int
+    lag_counts: list[int]
+
+
+async def activity(conn: Connection, after: datetime, until: datetime) -> list[Activity]:
+    """Return the seconds that begin later than `after`, through `until`."""
+    query = """
+        SELECT second, batches, messages, fixes, scans, rejected, lag_counts
+        FROM ingest_activity WHERE second > %s AND second <= %s ORDER BY second
+    """
+    async with conn.cursor(row_factory=class_row(Activity)) as cursor:
+        await cursor.execute(query, (after, until))
+        return await cursor.fetchall()
+
+
+async def organisations(conn: Connection) -> list[OrganisationId]:
+    """Return every organisation's key."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute("SELECT organisation_id FROM organisation ORDER BY organisation_id")
+        return await cursor.fetchall()
+
+
+async def rejected_by_reason(conn: Connection) -> dict[str, int]:
+    """Return how many rejected messages are kept, by reason."""
+    query = "SELECT reason, count(*) FROM rejected GROUP BY reason ORDER BY reason"
+    return dict(await (await conn.execute(query)).fetchall())
+
+
+async def alerts_by_state(conn: Connection) -> dict[str, int]:
+    """Return how many alerts there are in each state."""
+    query = "SELECT state, count(*) FROM alert GROUP BY state ORDER BY state"
+    return dict(await (await conn.execute(query)).fetchall())
+
+
+async def outbox_pending(conn: Connection) -> int:
+    """Return how many messages wait to be published."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute("SELECT count(*) FROM outbox WHERE sent_time IS NULL")
+        pending: int | None = await cursor.fetchone()
+        return pending or 0
+
+
+async def missing_migrations(conn: Connection) -> list[str]:
+    """Return the migrations of this version that the database lacks, oldest first."""
+    wanted = sorted(path.stem for path in SCHEMA.glob("*.sql") if ".rollback" not in path.name)
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute("SELECT to_regclass('_yoyo_migration') IS NOT NULL")
+        if not await cursor.fetchone():
+            return wanted
+        await cursor.execute("SELECT migration_id FROM _yoyo_migration")
+        applied = set(await cursor.fetchall())
+    return [name for name in wanted if name not in applied]

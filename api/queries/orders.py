@@ -1,0 +1,75 @@
+"""The questions about resupply orders: what was asked of which warehouse for whom, and why.
+
+One function a question, scoped by organisation; reads, never commits. The inputs of a line are told
+as they were frozen with it: how they made the quantity is not known here.
+"""
+
+from psycopg.rows import class_row
+
+from api.answers import Order, OrderLine, OrderState
+from api.auth import OrganisationId
+from api.times import ms
+from storage.pool import Connection
+
+
+async def of_organisation(
+    conn: Connection,
+    organisation: OrganisationId,
+    limit: int,
+    *,
+    code: str | None = None,
+    van: str | None = None,
+    state: OrderState | None = None,
+) -> list[Order]:
+    """Return the newest `limit` orders, latest cut-off first."""
+    # An order to a technician's home belongs to the van that the technician drives.
+    query = f"""
+        SELECT o.code, van.code AS van, warehouse.code AS warehouse, o.mode, o.state,
+               {ms("o.cutoff_at")} AS cutoff_at_ms, {ms("o.created_time")} AS created_ms,
+               total.lines, total.units
+        FROM resupply_order o
+        JOIN warehouse ON warehouse.warehouse_id = o.warehouse_id
+        JOIN location ON location.location_id = o.location_id
+        LEFT JOIN LATERAL (
+          SELECT van.code FROM van
+          WHERE van.van_id = location.van_id
+             OR (location.van_id IS NULL AND van.technician_id = location.technician_id)
+          ORDER BY van.code LIMIT 1
+        ) van ON true
+        CROSS JOIN LATERAL (
+          SELECT count(*)::integer AS lines, coalesce(sum(requested), 0)::integer AS units
+          FROM resupply_line line WHERE line.order_id = o.order_id
+        ) total
+        WHERE o.organisation_id = %(organisation)s
+          AND (%(code)s::text IS NULL OR o.code = %(code)s)
+          AND (%(van)s::text IS NULL OR van.code = %(van)s)
+          AND (%(state)s::text IS NULL OR o.state = %(state)s)
+        ORDER BY o.cutoff_at DESC, o.order_id DESC
+        LIMIT %(limit)s
+    """
+    values = {
+        "organisation": organisation,
+        "code": code,
+        "van": van,
+        "state": state,
+        "limit": limit,
+    }
+    async with conn.cursor(row_factory=class_row(Order)) as cursor:
+        await cursor.execute(query, values)
+        return await cursor.fetchall()
+
+
+async def lines(conn: Connection, organisation: OrganisationId, code: str) -> list[OrderLine]:
+    """Return the lines of an order by item; `why` is the inputs' own sentence, if they have one."""
+    query = """
+        SELECT item.ref AS item, item.name, item.base_unit, line.requested, line.received,
+               line.cancelled, line.inputs ->> 'why' AS why, line.inputs
+        FROM resupply_line line
+        JOIN resupply_order o ON o.order_id = line.order_id
+        JOIN item ON item.item_id = line.item_id
+        WHERE o.organisation_id = %s AND o.code = %s
+        ORDER BY item.ref
+    """
+    async with conn.cursor(row_factory=class_row(OrderLine)) as cursor:
+        await cursor.execute(query, (organisation, code))
+        return await cursor.fetchall()
