@@ -218,6 +218,7 @@ def _postgres_home(folder: Path) -> tuple[Path, Path, str | None]:
     pointer = folder / POINTER
     programs = Path(chosen) if chosen else _programs_for_nobody()
     if not pointer.exists():
+        ROOT_DATA.mkdir(parents=True, exist_ok=True)
         home = Path(tempfile.mkdtemp(prefix="data-", dir=ROOT_DATA))
         nobody = pwd.getpwnam("nobody")
         os.chown(home, nobody.pw_uid, nobody.pw_gid)

@@ -94,7 +94,7 @@ CREATE INDEX alert_by_van ON alert (van_id, due_at);
 COMMENT ON TABLE alert IS
   'Something a planner should know. due_at, arrived_at and state are facts; the times say when we knew.';
 
--- TimescaleDB, where the server offers it: chunks by week, compressed once nothing late is expected,
+-- TimescaleDB, where the server offers it: chunks by day, compressed once nothing late is expected,
 -- dropped after two months. Plain PostgreSQL gives the same rows from the same statements.
 DO $$
 BEGIN
