@@ -167,7 +167,7 @@ def drive_bys(world: World, van_day: VanDay) -> tuple[DriveBy, ...]:
     a true visit of that site, and one that touches a true visit of any site (a van parked, or
     arriving, where two fences overlap). Crossings of a fence less than a minute apart are one.
     """
-    track, stays = travel(world, van_day.tour)
+    track, stays, _ = travel(world, van_day.tour)
     # Also those that begin after a cut: their coming may lie before it.
     true_visits = visits(world, track, stays)
     t_ms = track.start_ms + 1000 * np.arange(len(track.speed_mps), dtype=np.int64)

@@ -112,12 +112,8 @@ class Drive:
     ignition: Bools
 
 
-def drive(road: Road, holds: Sequence[Hold], pace: float) -> Drive:
-    """Return the van's place at every second of driving `road`.
-
-    `pace` scales the speeds: 1 is a normal day. Holds are served in the order of their place.
-    """
-    holds = sorted(holds, key=lambda hold: hold.at_m)
+def _profile(road: Road, holds: Sequence[Hold], pace: float) -> tuple[Floats, Floats]:
+    """Return places along the road, metres, and when a van is there without its holds, seconds."""
     steps = max(2, round(road.length_m / STEP_M))
     edges_m = np.linspace(0.0, road.length_m, steps + 1)
     middles_m = (edges_m[:-1] + edges_m[1:]) / 2
@@ -128,7 +124,22 @@ def drive(road: Road, holds: Sequence[Hold], pace: float) -> Drive:
     for stop_m in (0.0, road.length_m, *(hold.at_m for hold in holds)):
         braking = np.sqrt(2 * ACCELERATION_MPS2 * np.abs(middles_m - stop_m))
         speed_mps = np.minimum(speed_mps, np.maximum(braking, CREEP_MPS))
-    driving_s = np.concatenate([[0.0], np.cumsum(np.diff(edges_m) / speed_mps)])
+    return edges_m, np.concatenate([[0.0], np.cumsum(np.diff(edges_m) / speed_mps)])
+
+
+def duration_s(road: Road, holds: Sequence[Hold], pace: float) -> int:
+    """Return how many seconds `drive` has for the same."""
+    _, driving_s = _profile(road, holds, pace)
+    return int(np.ceil(float(driving_s[-1]) + sum(hold.wait_s for hold in holds))) + 1
+
+
+def drive(road: Road, holds: Sequence[Hold], pace: float) -> Drive:
+    """Return the van's place at every second of driving `road`.
+
+    `pace` scales the speeds: 1 is a normal day. Holds are served in the order of their place.
+    """
+    holds = sorted(holds, key=lambda hold: hold.at_m)
+    edges_m, driving_s = _profile(road, holds, pace)
 
     # Two clocks: one runs while the van stands, the other does not.
     clock_knots, driving_knots, stood_s = [0.0], [0.0], 0.0

@@ -13,7 +13,7 @@ This module must not know how a visit is recognised from fixes.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,8 @@ CLEAR_M: Final = 60.0
 TODAY_CLEAR_M: Final = 400.0
 ENGINE_LEFT_ON_SHARE: Final = 0.03
 JAM_SHARE: Final = 0.05
+JAM_PIECES: Final = (6, 16)
+JAM_PIECE_S: Final = (60, 360)
 DRIVE_BY_SHARE: Final = 0.3
 STANDING_MPS: Final = 0.3
 #: Looked at before and after a stay, to find where the fence was crossed.
@@ -65,6 +67,22 @@ class Track:
     bearing_deg: Floats
     odometer_m: Floats
     ignition: Bools
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Leg:
+    """A drive from one place to the next: where a van may stand on it, does, and in a `jam` does."""
+
+    road: Road
+    clear_m: Floats
+    beside_m: Floats
+    holds: tuple[Hold, ...]
+    jam: tuple[Hold, ...]
+    pace: float
+
+    def drive(self) -> Drive:
+        """Return where the van is at every second of it."""
+        return drive(self.road, [*self.holds, *self.jam], self.pace)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +154,7 @@ class _Fences:
 
 def live(world: World, tour: Tour, tracker: Tracker) -> VanDay:
     """Return the day of one tour, as it is and as a perfect `tracker` sees it."""
-    track, stays = travel(world, tour)
+    track, stays, _ = travel(world, tour)
     off_duty_ms = track.start_ms + len(track.speed_mps) * 1000 + 30_000
     rng = dice(world.seed, "duty", tour.day.toordinal(), tour.van)
     return VanDay(
@@ -150,7 +168,15 @@ def live(world: World, tour: Tour, tracker: Tracker) -> VanDay:
     )
 
 
-def travel(world: World, tour: Tour) -> tuple[Track, tuple[Stay, ...]]:
+class Travelled(NamedTuple):
+    """Where a van was at every second, where it parked, and the legs to there."""
+
+    track: Track
+    stays: tuple[Stay, ...]
+    legs: tuple[Leg, ...]
+
+
+def travel(world: World, tour: Tour) -> Travelled:
     """Return where the van of `tour` is at every second, and where it parks."""
     rng = dice(world.seed, "travel", tour.day.toordinal(), tour.van)
     van = world.vans[tour.van]
@@ -158,18 +184,20 @@ def travel(world: World, tour: Tour) -> tuple[Track, tuple[Stay, ...]]:
     frame = Frame(home.home_latitude_deg, home.home_longitude_deg)
     fences = _fences_around(world, tour, frame)
     start_s = tour.depart_s + int(rng.integers(-60, 60))
-    here, parts, stays, now_s = (0.0, 0.0), [], [], start_s
+    here, parts, stays, legs, now_s = (0.0, 0.0), [], [], [], start_s
     for stop in tour.stops:
         there = _parking_place(world, frame, stop, rng)
         leg = _leg(here, there, fences, rng, lunch=stop.position == tour.lunch_before)
-        now_s += len(leg.x_m)
-        stay_s = _stay_s(tour, stop, now_s, rng)
+        legs.append(leg)
+        way = leg.drive()
+        now_s += len(way.x_m)
+        stay_s = draw_stay_s(tour, stop, now_s, rng)
         stays.append(Stay(stop, now_s - start_s, now_s - start_s + stay_s))
-        parts += [leg, _parked(leg, stay_s, rng)]
+        parts += [way, _parked(way, stay_s, rng)]
         now_s += stay_s
         here = there
-    parts.append(_leg(here, (0.0, 0.0), fences, rng, lunch=False))
-    return _track(van.code, tour, frame, parts, start_s), tuple(stays)
+    parts.append(_leg(here, (0.0, 0.0), fences, rng, lunch=False).drive())
+    return Travelled(_track(van.code, tour, frame, parts, start_s), tuple(stays), tuple(legs))
 
 
 def _fences_around(world: World, tour: Tour, frame: Frame) -> _Fences:
@@ -194,7 +222,7 @@ def _parking_place(
     return float(x_m[0] + off_m * np.sin(bearing)), float(y_m[0] + off_m * np.cos(bearing))
 
 
-def _stay_s(tour: Tour, stop: Stop, now_s: int, rng: np.random.Generator) -> int:
+def draw_stay_s(tour: Tour, stop: Stop, now_s: int, rng: np.random.Generator) -> int:
     """Work as long as planned, more or less; who is early for the next client waits a while."""
     work_s = round(stop.planned_minutes * MINUTE_S * min(1.6, max(0.7, rng.normal(1.0, 0.12))))
     following = tour.stops[stop.position : stop.position + 1]
@@ -210,26 +238,42 @@ def _leg(
     rng: np.random.Generator,
     *,
     lunch: bool,
-) -> Drive:
+) -> Leg:
     road = bend(start, end, rng)
     clear_m, beside_m = _places_to_stand(road, fences)
     holds: list[Hold] = []
+    jam: tuple[Hold, ...] = ()
     if len(clear_m):
-        lights = int(rng.poisson(1 + road.length_m / LIGHT_EVERY_M))
-        holds += [
-            Hold(float(at_m), int(rng.integers(*LIGHT_S))) for at_m in rng.choice(clear_m, lights)
-        ]
+        lights = int(rng.poisson(lights_expected(road)))
+        holds += [red_light(at_m, rng) for at_m in rng.choice(clear_m, lights)]
         if rng.random() < JAM_SHARE:
-            # Stop and go: half an hour, more or less, in pieces.
-            holds += [
-                Hold(float(at_m), int(rng.integers(60, 360)))
-                for at_m in rng.choice(clear_m, int(rng.integers(6, 16)))
-            ]
+            pieces = int(rng.integers(*JAM_PIECES))
+            jam = tuple(slow_piece(at_m, rng) for at_m in rng.choice(clear_m, pieces))
         if lunch:
             holds.append(Hold(float(rng.choice(clear_m)), LUNCH_S, engine_on=False))
     if len(beside_m) and rng.random() < DRIVE_BY_SHARE:
-        holds.append(Hold(float(rng.choice(beside_m)), int(rng.integers(*LIGHT_S))))
-    return drive(road, holds, pace=min(1.15, max(0.85, rng.normal(1.0, 0.05))))
+        holds.append(red_light(rng.choice(beside_m), rng))
+    return Leg(road, clear_m, beside_m, tuple(holds), jam, draw_pace(rng))
+
+
+def lights_expected(road: Road) -> float:
+    """Return how many red lights a road has, on average."""
+    return 1 + road.length_m / LIGHT_EVERY_M
+
+
+def red_light(at_m: float, rng: np.random.Generator) -> Hold:
+    """Return a red light there."""
+    return Hold(float(at_m), int(rng.integers(*LIGHT_S)))
+
+
+def slow_piece(at_m: float, rng: np.random.Generator) -> Hold:
+    """Return a piece of a jam, which is stop and go: half an hour, more or less, in all."""
+    return Hold(float(at_m), int(rng.integers(*JAM_PIECE_S)))
+
+
+def draw_pace(rng: np.random.Generator) -> float:
+    """Return how fast the traffic is: 1 on a normal day."""
+    return float(min(1.15, max(0.85, rng.normal(1.0, 0.05))))
 
 
 def _places_to_stand(road: Road, fences: _Fences) -> tuple[Floats, Floats]:

@@ -396,7 +396,7 @@ def test_drive_bys_are_those_that_a_plain_walk_along_the_track_finds(
 ) -> None:
     # Site by site and second by second, instead of by an index of places.
     for van_day in monday.van_days[:6]:
-        track, _ = travel(world, van_day.tour)
+        track, _, _ = travel(world, van_day.tour)
         t_ms = track.start_ms + 1000 * np.arange(len(track.speed_mps))
         expected = set()
         for site in world.sites:

@@ -82,7 +82,7 @@ def test_who_stands_elsewhere_stands_clear_of_every_fence_or_only_briefly_beside
 ) -> None:
     drive_bys = 0
     for tour in (tour for day in (23, 24, 25, 26) for tour in tours(world, date(2026, 11, day))):
-        track, stays = travel(world, tour)
+        track, stays, _ = travel(world, tour)
         today = [stop.site for stop in tour.stops]
         standing = track.speed_mps < STANDING_MPS
         standing[:30] = standing[-30:] = False  # at home
@@ -103,7 +103,7 @@ def test_the_engine_stops_at_most_stops_and_runs_on_the_road(world: World) -> No
     stopped = stays_in_all = 0
     for day in (23, 24, 25):
         for tour in tours(world, date(2026, 11, day)):
-            track, stays = travel(world, tour)
+            track, stays, _ = travel(world, tour)
             assert track.ignition[track.speed_mps > 1].all()
             stays_in_all += len(stays)
             stopped += sum(not track.ignition[stay.parked : stay.leaves].all() for stay in stays)
@@ -125,7 +125,7 @@ def test_clients_are_mostly_met_on_time_and_the_first_within_half_an_hour() -> N
 
 
 def test_the_tracker_reports_on_time_and_at_every_change_of_the_ignition(world: World) -> None:
-    track, _ = travel(world, tours(world, MONDAY)[0])
+    track, _, _ = travel(world, tours(world, MONDAY)[0])
     fixes = report(track, Tracker(moving_s=10, standing_s=30))
     gaps_s = np.diff(fixes.t_ms) / 1000
     assert (gaps_s > 0).all()
