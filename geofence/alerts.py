@@ -23,8 +23,9 @@ is another one when it comes again. (***) Not a risk: it has been one, whatever 
 A withdrawn alert is history: it stays as it is, and the stop counts as having none. Facts are always
 kept; but only fresh news notifies: planners are told of what began within the last 15 minutes, so
 that a day of backlog does not call them out, and of an end only if they were told of the beginning.
-A stop at risk is *shown* as soon as its range crosses the window's end, and told once that is nearly
-sure, or likely and about the last moment to tell the client (`is_worth_telling`).
+A stop at risk is *shown* as soon as its range crosses the window's end. It is told once that is
+nearly sure; or likely, from a quarter of an hour before the window's end on: nobody is late sooner,
+so until then a client can wait for a surer word, and is still told in time (`is_worth_telling`).
 
 Pure: facts come in, changes go out. A clock tick brings the facts of which no message tells.
 """
@@ -49,11 +50,12 @@ CHANCE_AT_RISK: Final = 0.10
 CHANCE_SAFE: Final = 0.05
 #: Nearly sure, and likely: found on simulated days as what tells most clients in time for the
 #: fewest told for nothing.
-CHANCE_SURE: Final = 0.9
-CHANCE_LIKELY: Final = 0.7
-#: So long before the expected arrival a client can still be told in time, and no sooner is it told
-#: what is only likely.
-NOTICE_MS: Final = (13 * 60_000, 20 * 60_000)
+CHANCE_SURE: Final = 0.98
+CHANCE_LIKELY: Final = 0.75
+#: What a client needs to be told ahead, and the minute until it is asked again.
+NOTICE_MS: Final = 16 * 60_000
+#: Who is expected sooner cannot be told in time.
+TOO_SOON_MS: Final = 10 * 60_000
 #: Kinds that are what the fixes say.
 FACTS: Final = frozenset({"late", "missed", "overstayed"})
 
@@ -261,16 +263,16 @@ def at_risk(stop: Stop, outlook: Outlook, alert: LiveAlert | None, now: int) -> 
         reason = f"expected {minutes} min after the window's end"
     else:
         reason = f"expected {-minutes} min before the window's end: it may be late"
-    is_news = is_worth_telling(outlook, now)
+    is_news = is_worth_telling(stop, outlook, now)
     return Fact("holds", end, reason, None, minutes, outlook.cause, outlook.pushes, is_news)
 
 
-def is_worth_telling(outlook: Outlook, now: int) -> bool:
-    """Whether a client should be told: nearly sure, or likely and about the last moment for it."""
+def is_worth_telling(stop: Stop, outlook: Outlook, now: int) -> bool:
+    """Return whether a client should be told: nearly sure, or likely and about the last moment."""
     if outlook.chance_late >= CHANCE_SURE:
         return True
-    last, first = NOTICE_MS
-    return outlook.chance_late >= CHANCE_LIKELY and last <= outlook.expected_at - now <= first
+    is_time = stop.window_end - now <= NOTICE_MS and outlook.expected_at - now >= TOO_SOON_MS
+    return outlook.chance_late >= CHANCE_LIKELY and is_time
 
 
 def silent(newest_fix: int, now: int, *, on_duty: bool) -> Fact:

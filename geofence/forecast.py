@@ -7,26 +7,31 @@ the clock for those of which no message came for a minute. They depend on when t
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
 
-from geofence import alerts
+from geofence import alerts, trips
 from geofence.alerts import AlertChange, LiveAlert, Subject
-from geofence.eta import (
-    UNCALIBRATED,
-    UNCALIBRATED_WORK,
-    Model,
-    Work,
-    calibrate,
-    calibrate_work,
-    crow_m,
+from geofence.fences import distance_m
+from geofence.outlook import (
+    UNPLANNED_S,
+    Foreseen,
+    Place,
+    Seconds,
+    Seen,
+    VanDay,
+    Way,
+    foresee,
+    legs_of,
+    local_hour,
 )
-from geofence.outlook import Foreseen, Place, Seen, VanDay, Way, foresee, legs_of, local_hour
 from geofence.router import Leg, Router
 from geofence.store import load_alerts
 from geofence.tours import Stop
+from geofence.travel import UNCALIBRATED, Legs, Model, calibrate
+from geofence.work import UNCALIBRATED_WORK, Work, calibrate_work
 from storage.pool import Connection
 from storage.settings import as_datetime
 
@@ -46,7 +51,7 @@ SELECT stop.stop_id, tour.van_id, tour.service_date, stop.position, stop.site_id
        tour.code, site.code, site.latitude_deg, site.longitude_deg, site.time_zone,
        (progress.state #>> '{0,0,0}')::bigint, (progress.state #>> '{0,0,1}')::float8,
        (progress.state #>> '{0,0,2}')::float8,
-       (extract(epoch FROM stop.planned_arrival) * 1000)::bigint
+       (extract(epoch FROM stop.planned_arrival) * 1000)::bigint, site.radius_m
 FROM tour JOIN stop USING (tour_id) JOIN site USING (site_id)
 JOIN van_progress AS progress USING (van_id)
 WHERE tour.van_id = ANY(%(vans)s)
@@ -75,11 +80,19 @@ ORDER BY visit.van_id, arrived_at
 # The legs since a moment: the last departure, or the morning.
 WAYS = """
 SELECT van_id, kind, (extract(epoch FROM started_at) * 1000)::bigint,
-       (extract(epoch FROM ended_at) * 1000)::bigint, distance_m, latitude_deg, longitude_deg
+       (extract(epoch FROM ended_at) * 1000)::bigint, closed, distance_m, standing_s, unknown_s,
+       latitude_deg, longitude_deg
 FROM unnest(%s::int[], %s::timestamptz[]) AS wanted (van_id, since)
 JOIN leg USING (van_id)
 WHERE ended_at > since
 ORDER BY van_id, started_at
+"""
+
+# Where trips began: each at the time of a fix.
+ORIGINS = """
+SELECT van_id, latitude_deg, longitude_deg
+FROM unnest(%s::int[], %s::timestamptz[]) AS trip (van_id, fix_time)
+JOIN fix USING (van_id, fix_time)
 """
 
 PUT_ETA = """
@@ -154,19 +167,36 @@ ON CONFLICT (single) DO UPDATE SET
   made_time = excluded.made_time, model = excluded.model, work = excluded.work
 """
 
-# From one visit to the next of the same van and day; and of each how long it was to last, and
-# whether it may have waited: who comes before the planned time leaves when the plan says.
+# Of each visit how long it was to last and did, and when the plan had the van there. And the way
+# from it to the next of that van and day: how long it took, stood (the legs between, give or take
+# their samples of a minute), and halted for 10 minutes or more.
 HISTORY = """
-SELECT site.latitude_deg, site.longitude_deg, site.time_zone,
-       (extract(epoch FROM last_inside_at) * 1000)::bigint,
+WITH pair AS (
+  SELECT visit.van_id, service_date, site.time_zone, arrived_at, last_inside_at,
+         stop.planned_duration_s, stop.planned_arrival,
+         site.latitude_deg, site.longitude_deg,
+         lead(site.latitude_deg) OVER day AS next_latitude_deg,
+         lead(site.longitude_deg) OVER day AS next_longitude_deg,
+         lead(arrived_at) OVER day AS next_arrived_at
+  FROM visit JOIN site USING (site_id) LEFT JOIN stop USING (stop_id)
+  WHERE verdict = 'visit' AND shadowed_by IS NULL AND closed_by IS NOT NULL AND NOT uncertain
+    AND arrived_at BETWEEN %s AND %s
+  WINDOW day AS (PARTITION BY visit.van_id, service_date ORDER BY arrived_at)
+)
+SELECT van_id, service_date, time_zone, (extract(epoch FROM last_inside_at) * 1000)::bigint,
+       coalesce(planned_duration_s, 0),
        extract(epoch FROM last_inside_at - arrived_at)::float8,
-       coalesce(stop.planned_duration_s, 0), arrived_at < stop.planned_arrival IS TRUE,
-       lead(site.latitude_deg) OVER day, lead(site.longitude_deg) OVER day,
-       extract(epoch FROM lead(arrived_at) OVER day - last_inside_at)::float8
-FROM visit JOIN site USING (site_id) LEFT JOIN stop USING (stop_id)
-WHERE verdict = 'visit' AND shadowed_by IS NULL AND closed_by IS NOT NULL AND NOT uncertain
-  AND arrived_at BETWEEN %s AND %s
-WINDOW day AS (PARTITION BY visit.van_id, service_date ORDER BY arrived_at)
+       extract(epoch FROM arrived_at - planned_arrival)::float8,
+       latitude_deg, longitude_deg, next_latitude_deg, next_longitude_deg,
+       extract(epoch FROM next_arrived_at - last_inside_at)::float8,
+       coalesce(standing_s, 0)::float8, coalesce(break_s, 0)::float8
+FROM pair LEFT JOIN LATERAL (
+  SELECT sum(standing_s) FILTER (WHERE kind = 'trip' OR standing_s < %s) AS standing_s,
+         sum(standing_s) FILTER (WHERE kind = 'halt' AND standing_s >= %s) AS break_s
+  FROM leg
+  WHERE leg.van_id = pair.van_id AND started_at >= last_inside_at - INTERVAL '2 minutes'
+    AND started_at < next_arrived_at AND ended_at <= next_arrived_at + INTERVAL '5 minutes'
+) AS way ON true
 """
 
 
@@ -178,11 +208,8 @@ async def foresee_vans(
         return []
     days = await _load_days(conn, vans, now)
     model, work = await load_model(conn)
-    foreseen = [
-        stop
-        for day in days
-        for stop in foresee(day, model, work, now, _router_seconds(day, router))
-    ]
+    told = {} if router is None else {day.van_id: _router_seconds(day, router) for day in days}
+    foreseen = foresee(days, model, work, now, told)
     await conn.execute(DROP_ETAS, (list(vans), [found.stop.stop_id for found in foreseen]))
     await conn.execute(PUT_ETA, (as_datetime(now), *_eta_columns(foreseen)))
     live = await load_alerts(conn, [found.stop.stop_id for found in foreseen])
@@ -211,12 +238,8 @@ def _eta_columns(foreseen: Sequence[Foreseen]) -> tuple[list[object], ...]:
     )
 
 
-def _router_seconds(
-    day: VanDay, router: Router | None
-) -> Mapping[tuple[Place, Place], float] | None:
+def _router_seconds(day: VanDay, router: Router) -> Seconds:
     """Return what the router has told of a van's legs, and ask it for what it has not."""
-    if router is None:
-        return None
     at = day.present_at
     legs: dict[Leg, tuple[Place, Place]] = {}
     for i, (origin, goal) in enumerate(legs_of(day)):
@@ -243,7 +266,7 @@ async def _load_days(conn: Connection, vans: Sequence[int], now: int) -> list[Va
     for row in rows:
         stop = Stop(*row[:11])
         stops[stop.van_id].append(stop)
-        place_of[stop.van_id][stop.stop_id] = Place(row[11], row[12])
+        place_of[stop.van_id][stop.stop_id] = Place(row[11], row[12], row[18])
         if row[17] is not None:
             planned_of[stop.van_id][stop.stop_id] = row[17]
         here.setdefault(stop.van_id, (row[13], row[14], Place(row[15], row[16])))
@@ -288,41 +311,50 @@ async def _load_ways(
         van: seen[van][-1].last_inside_at if seen.get(van) else of_van[0].day_end - DAY_MS
         for van, of_van in stops.items()
     }
-    legs: dict[int, list[tuple[str, int, int, int, float, float]]] = defaultdict(list)
+    legs: dict[int, list[trips.Leg]] = defaultdict(list)
     for van, *leg in await (
         await conn.execute(WAYS, (list(since), [as_datetime(t) for t in since.values()]))
     ).fetchall():
-        legs[van].append((leg[0], leg[1], leg[2], leg[3], leg[4], leg[5]))
-    return {van: way_of(legs[van], seen.get(van, ()), here[van]) for van in stops}
+        legs[van].append(trips.Leg(*leg))
+    firsts = [
+        (van, next((leg.started_at for leg in legs[van] if leg.kind == "trip"), None))
+        for van in stops
+        if not seen.get(van)
+    ]
+    origin_of = {van: seen[van][-1].place for van in stops if seen.get(van)}
+    if trips_of := [(van, as_datetime(t)) for van, t in firsts if t is not None]:
+        found = await conn.execute(ORIGINS, tuple(map(list, zip(*trips_of, strict=True))))
+        origin_of |= {van: Place(*place) for van, *place in await found.fetchall()}
+    return {
+        van: way_of(legs[van], seen.get(van, ()), origin_of.get(van, here[van])) for van in stops
+    }
 
 
 DAY_MS: Final = 86_400_000
 
 
-def way_of(
-    legs: Sequence[tuple[str, int, int, int, float, float]], seen: Sequence[Seen], here: Place
-) -> Way:
+def way_of(legs: Sequence[trips.Leg], seen: Sequence[Seen], origin: Place) -> Way:
     """Return what a van has done since its last visit, from the legs since: from there, if anywhere.
 
     Args:
-        legs: (kind, started_at, ended_at, distance_m, latitude_deg, longitude_deg), oldest first.
+        legs: Oldest first.
         seen: Today's visits that stand.
-        here: Where it is.
+        origin: Where it was last; where it is if it has not moved today.
     """
-    trips = [leg for leg in legs if leg[0] == "trip"]
-    driven_m = sum(leg[3] for leg in trips)
-    halted_s = sum(
-        (leg[2] - leg[1]) // 1_000
-        for leg in legs
-        if leg[0] == "halt" and trips and leg[1] > trips[0][1] and leg[2] - leg[1] >= 600_000
+    driven = [leg for leg in legs if leg.kind == "trip"]
+    if not driven:
+        return Way(seen[-1].last_inside_at if seen else None, origin)
+    set_off = driven[0].started_at
+    halts = [leg for leg in legs if leg.kind == "halt" and leg.started_at > set_off]
+    ended_s = [leg.standing_s for leg in halts if leg.closed]
+    return Way(
+        seen[-1].last_inside_at if seen else set_off,
+        origin,
+        driven_m=sum(leg.distance_m for leg in driven),
+        stood_s=sum(leg.standing_s for leg in driven) + sum(s for s in ended_s if s < UNPLANNED_S),
+        halted_s=sum(s for s in ended_s if s >= UNPLANNED_S),
+        halting_s=sum(leg.standing_s for leg in halts if not leg.closed),
     )
-    if seen:
-        return Way(seen[-1].last_inside_at, seen[-1].place, driven_m, halted_s)
-    if not trips:
-        return Way(None, here)
-    before = [leg for leg in legs if leg[0] == "halt" and leg[1] < trips[0][1]]
-    origin = Place(before[-1][4], before[-1][5]) if before else here
-    return Way(trips[0][1], origin, driven_m, halted_s)
 
 
 async def not_foreseen(conn: Connection, now: int) -> list[int]:
@@ -379,21 +411,27 @@ async def calibrate_models(conn: Connection, now: int) -> None:
     if row is not None and timedelta() <= moment - row[0] < CALIBRATED_EVERY:
         return
     period = (now - round(CALIBRATED_ON.total_seconds() * 1_000), now)
-    found = await conn.execute(HISTORY, (as_datetime(period[0]), moment))
-    rows = await found.fetchall()
-    legs = np.array(
-        [
-            (crow_m(lat, lon, to_lat, to_lon), local_hour(left, time_zone), travel_s)
-            for lat, lon, time_zone, left, _, _, _, to_lat, to_lon, travel_s in rows
-            if travel_s is not None
-        ]
-    ).reshape(-1, 3)
-    stays = np.array([(row[5], row[4]) for row in rows if not row[6]], dtype=np.float64).reshape(
-        -1, 2
-    )
-    model = calibrate(legs[:, 0], legs[:, 1], legs[:, 2], period)
-    work = calibrate_work(stays[:, 0], stays[:, 1], period)
+    found = await conn.execute(HISTORY, (as_datetime(period[0]), moment, UNPLANNED_S, UNPLANNED_S))
+    model, work = models_of(await found.fetchall(), period)
     await conn.execute(
         PUT_MODEL,
         (moment, msgspec.json.encode(model).decode(), msgspec.json.encode(work).decode()),
+    )
+
+
+def models_of(rows: Sequence[tuple[Any, ...]], period: tuple[int, int]) -> tuple[Model, Work]:
+    """Return what the rows of `HISTORY` teach."""
+    legs = [
+        (distance_m(*row[7:11]), local_hour(row[3], row[2]), row[11], row[12], row[13])
+        for row in rows
+        if row[11] is not None
+    ]
+    # Who comes before the planned time leaves when the plan says: that is no work, but a wait.
+    waits_s = [row[5] + row[6] - row[4] for row in rows if row[6] is not None and row[6] < 0]
+    works = [(row[4], row[5]) for row in rows if row[6] is None or row[6] >= 0]
+    van_days = len({row[:2] for row in rows})
+    planned_s, actual_s = np.array(works, dtype=np.float64).reshape(-1, 2).T
+    return (
+        calibrate(Legs(*np.array(legs, dtype=np.float64).reshape(-1, 5).T), van_days, period),
+        calibrate_work(planned_s, actual_s, np.array(waits_s, dtype=np.float64), period),
     )

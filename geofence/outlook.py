@@ -8,6 +8,11 @@ that, in the middle of the window.
 Remaining are the stops without a visit, in the planned order; those that the van has passed over
 come last. A stop is at risk if the range of its ETA crosses the window's end.
 
+*The break.* Where a fleet is used to have one, it is believed to come on the first way between two
+stops, around noon, for which the plan leaves that much more time than the way takes. It is over when
+the van goes on after halts of at least half its usual length. Halts of 10 minutes or more at another
+time, or on another way, say nothing of the road: as if the van had left later.
+
 *Causes.* Each is measured in seconds, and the largest that is more than two minutes is told:
 
 | cause        | measured as                                                                      |
@@ -24,39 +29,36 @@ Pure: it is given rows, the models and the present.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
 from geofence.alerts import CHANCE_SAFE, SILENT_MS, Cause, Outlook
-from geofence.eta import (
-    AtStop,
-    Eta,
-    Itinerary,
-    Model,
-    OnTheWay,
-    StopAhead,
-    Waiting,
-    Work,
-    chance_late,
-    crow_m,
-    forecast,
-    travel,
-)
+from geofence.eta import AtStop, Eta, Itinerary, OnTheWay, StopAhead, Waiting, forecast
+from geofence.fences import distance_m
 from geofence.tours import Stop, zone
+from geofence.travel import BREAK_HOURS, Model, usual_s
+from geofence.work import Work
 
 CAUSE_S_MIN: Final = 120.0
 DETOUR_SHARE: Final = 1.6
+#: A halt that is no visit and no slow traffic either.
 UNPLANNED_S: Final = 600
+#: A plan has room for a break if it has this share of what one usually takes.
+BREAK_SHARE: Final = 0.75
+#: Who has halted for this share of it, and gone on, has had it.
+BREAK_HAD_SHARE: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A position, WGS 84 degrees."""
+    """A position, WGS 84 degrees, and the radius of the fence around it, if there is one."""
 
     latitude_deg: float
     longitude_deg: float
+    radius_m: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +86,22 @@ class Way:
         departed_at: When it set off, ms since 1970 UTC; None if it has not moved today.
         origin: From where.
         driven_m: How far it has driven since.
-        halted_s: Halts of 10 minutes or more since.
+        stood_s: Short stops, slow traffic and halts of less than 10 minutes since.
+        halted_s: Longer halts since.
+        halting_s: The halt under way, which is in neither.
     """
 
     departed_at: int | None
     origin: Place
     driven_m: int = 0
+    stood_s: int = 0
     halted_s: int = 0
+    halting_s: int = 0
+
+    @property
+    def unplanned_s(self) -> int:
+        """Halts of 10 minutes or more, with that under way."""
+        return self.halted_s + (self.halting_s if self.halting_s >= UNPLANNED_S else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,34 +158,36 @@ Seconds = Mapping[tuple[Place, Place], float]
 
 
 def foresee(
-    day: VanDay, model: Model, work: Work, now: int, router_s: Seconds | None = None
+    days: Sequence[VanDay],
+    model: Model,
+    work: Work,
+    now: int,
+    router_s: Mapping[int, Seconds] | None = None,
 ) -> list[Foreseen]:
-    """Return what is foreseen of each remaining stop, in the order in which the van will come.
+    """Return what is foreseen of each remaining stop, van by van, in the order they will come.
 
     Args:
-        day: What is known of the van.
+        days: What is known of each van.
         model: The fleet's travel times.
         work: How long its visits last.
         now: The present, ms since 1970 UTC.
-        router_s: Seconds of legs that a router has told.
+        router_s: Seconds of legs that a router has told, by van.
     """
-    remaining = day.remaining
-    if not remaining:
-        return []
-    etas = forecast(
-        Itinerary(
-            day.here.latitude_deg,
-            day.here.longitude_deg,
-            day.t_ms,
-            _doing(day, remaining[0], model),
-            _ahead(day, remaining, router_s or {}),
-        ),
-        model,
-        work,
-        now,
-        zone(day.time_zone),
-    )
-    chances = [chance_late(eta, stop.window_end) for eta, stop in zip(etas, remaining, strict=True)]
+    days = [day for day in days if day.remaining]
+    breaks = _breaks(days, model)
+    itineraries = [
+        _itinerary(day, model, now, (router_s or {}).get(day.van_id, {}), breaks.get(day.van_id))
+        for day in days
+    ]
+    return [
+        found
+        for day, etas in zip(days, forecast(itineraries, model, work, now), strict=True)
+        for found in _foreseen(day, etas, model, now)
+    ]
+
+
+def _foreseen(day: VanDay, etas: Sequence[Eta], model: Model, now: int) -> list[Foreseen]:
+    remaining, chances = day.remaining, [eta.chance_late for eta in etas]
     is_safe = max(chances) < CHANCE_SAFE
     cause = None if is_safe else why(day, remaining[0], etas[0], model, now)
     found = []
@@ -195,22 +208,47 @@ def legs_of(day: VanDay) -> list[tuple[Place, Place]]:
     return list(zip([day.here if at is None else at.place, *places], places, strict=False))
 
 
-def _doing(day: VanDay, first: Stop, model: Model) -> AtStop | OnTheWay | Waiting:
-    at = day.present_at
+def _itinerary(
+    day: VanDay, model: Model, now: int, router_s: Seconds, break_before: int | None
+) -> Itinerary:
+    at, remaining = day.present_at, day.remaining
+    here = day.here if at is None else at.place
+    local = datetime.fromtimestamp(now / 1_000, zone(day.time_zone))
+    return Itinerary(
+        here.latitude_deg,
+        here.longitude_deg,
+        day.t_ms,
+        _doing(day, remaining[0], model, is_break_ahead=break_before == remaining[0].stop_id),
+        _ahead(day, remaining, router_s, break_before),
+        (local.utcoffset() or timedelta()).total_seconds(),
+    )
+
+
+def _doing(
+    day: VanDay, first: Stop, model: Model, *, is_break_ahead: bool
+) -> AtStop | OnTheWay | Waiting:
+    at, way = day.present_at, day.way
     if at is not None:
         return AtStop(at.stop_id, at.arrived_at, at.planned_duration_s, at.planned_arrival)
-    if day.way.departed_at is None:
+    if way.departed_at is None:
         expected_s = _usual_s(day, day.here, day.place_of[first.stop_id], model, first.window_start)
         middle = (first.window_start + first.window_end) // 2
         planned = day.planned_arrival_of.get(first.stop_id, middle)
         return Waiting(planned - round(expected_s * 1_000))
-    origin = day.way.origin
-    # A halt of ten minutes or more says nothing of the road: as if the van had left later.
-    departed_at = min(day.way.departed_at + day.way.halted_s * 1_000, day.t_ms)
-    return OnTheWay(departed_at, origin.latitude_deg, origin.longitude_deg)
+    is_halted = is_break_ahead or way.halting_s >= UNPLANNED_S
+    return OnTheWay(
+        way.departed_at,
+        way.origin.latitude_deg,
+        way.origin.longitude_deg,
+        stood_s=way.stood_s + (0 if is_halted else way.halting_s),
+        halted_s=way.halted_s + (way.halting_s if is_halted else 0),
+        break_s=way.halting_s if is_break_ahead else 0,
+    )
 
 
-def _ahead(day: VanDay, remaining: Sequence[Stop], router_s: Seconds) -> list[StopAhead]:
+def _ahead(
+    day: VanDay, remaining: Sequence[Stop], router_s: Seconds, break_before: int | None
+) -> list[StopAhead]:
     legs = legs_of(day)
     return [
         StopAhead(
@@ -222,17 +260,58 @@ def _ahead(day: VanDay, remaining: Sequence[Stop], router_s: Seconds) -> list[St
             stop.planned_duration_s,
             day.planned_arrival_of.get(stop.stop_id),
             router_s=router_s.get(leg),
+            after_break=stop.stop_id == break_before,
+            radius_m=leg[1].radius_m,
         )
         for stop, leg in zip(remaining, legs, strict=True)
     ]
 
 
+def _breaks(days: Sequence[VanDay], model: Model) -> dict[int, int]:
+    """Return before which stop each van still has its break, where it has one."""
+    if model.break_s is None:
+        return {}
+    first, last = BREAK_HOURS
+    gaps: list[tuple[VanDay, Stop, Stop, float, float]] = []
+    for day in days:
+        for before, after in pairwise(day.stops):
+            planned = day.planned_arrival_of.get(before.stop_id)
+            then = day.planned_arrival_of.get(after.stop_id)
+            if planned is None or then is None:
+                continue
+            leaves = planned + before.planned_duration_s * 1_000
+            hour = local_hour(leaves, day.time_zone)
+            if first <= hour < last:
+                gaps.append((day, before, after, hour, (then - leaves) / 1_000))
+    way_m = [_apart_m(day.place_of[a.stop_id], day.place_of[b.stop_id]) for day, a, b, _, _ in gaps]
+    takes_s = usual_s(model, np.array(way_m), np.array([gap[3] for gap in gaps]))
+    found: dict[int, int] = {}
+    for (day, _, after, _, gap_s), way_s in zip(gaps, takes_s.tolist(), strict=True):
+        if gap_s - way_s >= BREAK_SHARE * model.break_s[1]:
+            found.setdefault(day.van_id, after.stop_id)
+    return {
+        day.van_id: found[day.van_id]
+        for day in days
+        if day.van_id in found and not _had_break(day, found[day.van_id], model.break_s[1])
+    }
+
+
+def _had_break(day: VanDay, before: int, break_s: float) -> bool:
+    remaining = [stop.stop_id for stop in day.remaining]
+    if before not in remaining:
+        return True
+    is_on_it = day.present_at is None and remaining[0] == before
+    return is_on_it and day.way.halted_s >= BREAK_HAD_SHARE * break_s
+
+
+def _apart_m(one: Place, other: Place) -> float:
+    return distance_m(one.latitude_deg, one.longitude_deg, other.latitude_deg, other.longitude_deg)
+
+
 def _usual_s(day: VanDay, origin: Place, goal: Place, model: Model, t_ms: int) -> float:
     """Return what this fleet usually takes from one place to another."""
-    way_m = crow_m(origin.latitude_deg, origin.longitude_deg, goal.latitude_deg, goal.longitude_deg)
     hour = local_hour(t_ms, day.time_zone)
-    expected_s, _, _ = travel(model, np.array([way_m]), np.array([hour]))
-    return float(expected_s[0])
+    return float(usual_s(model, np.array([_apart_m(origin, goal)]), np.array([hour]))[0])
 
 
 def local_hour(t_ms: int, time_zone: str) -> float:
@@ -255,12 +334,12 @@ def why(day: VanDay, following: Stop, eta: Eta, model: Model, now: int) -> Cause
     way = day.way
     if day.present_at is None and way.departed_at is not None:
         goal = day.place_of[following.stop_id]
-        usual_s = _usual_s(day, way.origin, goal, model, way.departed_at)
+        expected_s = _usual_s(day, way.origin, goal, model, way.departed_at)
         takes_s = (eta.expected_ms - way.departed_at) / 1_000
-        lost_s["slow_road"] = takes_s - usual_s - way.halted_s
-        lost_s["detour"] = way.halted_s + _detour_s(day, goal, takes_s)
+        lost_s["slow_road"] = takes_s - expected_s - way.unplanned_s
+        lost_s["detour"] = way.unplanned_s + _detour_s(day, goal, takes_s)
         if not day.seen:
-            lost_s["left_late"] = (way.departed_at - following.window_end) / 1_000 + usual_s
+            lost_s["left_late"] = (way.departed_at - following.window_end) / 1_000 + expected_s
     cause = max(lost_s, key=lambda name: lost_s[name])
     return cause if lost_s[cause] > CAUSE_S_MIN else None
 
@@ -268,12 +347,8 @@ def why(day: VanDay, following: Stop, eta: Eta, model: Model, now: int) -> Cause
 def _detour_s(day: VanDay, goal: Place, takes_s: float) -> float:
     """Return the time that the way driven beyond 1.6 times the crow's has cost."""
     way = day.way
-    crow = crow_m(
-        way.origin.latitude_deg, way.origin.longitude_deg, goal.latitude_deg, goal.longitude_deg
-    )
-    left_m = crow_m(
-        day.here.latitude_deg, day.here.longitude_deg, goal.latitude_deg, goal.longitude_deg
-    )
+    crow = _apart_m(way.origin, goal)
+    left_m = _apart_m(day.here, goal)
     whole_m = way.driven_m + left_m
     beyond_m = whole_m - DETOUR_SHARE * crow
     return takes_s * beyond_m / whole_m if whole_m > 0 and beyond_m > 3_000 else 0.0

@@ -40,7 +40,7 @@ Travel = Callable[[Floats, Floats], Floats]
 Kind = Literal["keep", "reorder", "move"]
 
 EARTH_RADIUS_M: Final = 6_371_008.8
-#: Metres of road to one metre as the crow flies, as in `geofence/eta.py`.
+#: Metres of road to one metre as the crow flies, as in `geofence/travel.py`.
 ROAD_RATIO: Final = 1.3
 #: As the crow flies, to compare distance with slack before anything is planned.
 CROW_MPS: Final = 10.0

@@ -14,11 +14,11 @@ from typing import Final
 import numpy as np
 from psycopg.rows import class_row
 
-from geofence import eta
 from geofence.forecast import load_model
 from geofence.outlook import local_hour
 from geofence.replan import Floats, Job, Travel, Van, crow_m
 from geofence.tours import service_date
+from geofence.travel import usual_s
 from storage.pool import Connection
 from storage.settings import as_datetime
 
@@ -157,10 +157,9 @@ async def travel(conn: Connection, now: int, time_zone: str) -> Travel:
 
     def matrix(latitude_deg: Floats, longitude_deg: Floats) -> Floats:
         distance_m = crow_m(latitude_deg, longitude_deg)
-        expected_s, _, _ = eta.travel(
-            model, distance_m.ravel(), np.full(distance_m.size, hour, dtype=np.float64)
-        )
-        seconds: Floats = np.where(distance_m > 1.0, expected_s.reshape(distance_m.shape), 0.0)
+        hours = np.full(distance_m.size, hour, dtype=np.float64)
+        expected_s = usual_s(model, distance_m.ravel(), hours).reshape(distance_m.shape)
+        seconds: Floats = np.where(distance_m > 1.0, expected_s, 0.0)
         return seconds
 
     return matrix

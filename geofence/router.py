@@ -22,7 +22,7 @@ One warning says so, the questions are kept, and nobody asks until a pause is ov
 each failure; when it answers again, one line says that. A router that refuses a request because of a
 place (`NoSegment`, `NoTable`) is not away: the legs are asked by halves until the culprit is alone,
 which then counts as unknown, as does a leg without a road (`null`). `TooBig` halves the limit.
-Whatever is unknown is left to the fleet's own travel times (`geofence.eta`).
+Whatever is unknown is left to the fleet's own travel times (`geofence.travel`).
 
 It knows nothing of tours or of the database; which router is a setting, and an empty one asks nobody.
 The environment's proxies are not used. The router sees where vans are: let it be a trusted one.
@@ -41,7 +41,7 @@ import httpx
 import msgspec
 import structlog
 
-from geofence.eta import crow_m
+from geofence.fences import distance_m
 
 #: The router refuses what it was asked about, not to answer.
 ABOUT_PLACES: Final = frozenset({"NoSegment", "NoTable"})
@@ -106,10 +106,10 @@ class Answer:
     def rest_s(self, latitude_deg: float, longitude_deg: float) -> float:
         """Return the seconds from another place on the way, WGS 84 degrees: its share of metres."""
         leg = self.asked
-        asked_m = crow_m(
+        asked_m = distance_m(
             leg.from_latitude_deg, leg.from_longitude_deg, leg.to_latitude_deg, leg.to_longitude_deg
         )
-        rest_m = crow_m(latitude_deg, longitude_deg, leg.to_latitude_deg, leg.to_longitude_deg)
+        rest_m = distance_m(latitude_deg, longitude_deg, leg.to_latitude_deg, leg.to_longitude_deg)
         return self.travel_s * rest_m / max(asked_m, NEAR_M)
 
 

@@ -159,7 +159,9 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
 
 
 @main.command()
-@click.option("--what", type=click.Choice(["geofence"]), default="geofence", show_default=True)
+@click.option(
+    "--what", type=click.Choice(["geofence", "knowable"]), default="geofence", show_default=True
+)
 @click.option("--vans", type=int, default=200, show_default=True)
 @click.option("--hours", type=float, default=10.0, show_default=True, help="Of each van's day.")
 @click.option("--interval", type=int, default=10, show_default=True, help="Seconds between fixes.")
@@ -168,17 +170,21 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
 @click.option("--sites", type=int, default=20_000, show_default=True)
 @click.option("--report", type=click.Path(path_type=Path), help="Write the figures there too.")
 def verify(what: str, report: Path | None, **options: object) -> None:
-    """Judge the engine by a simulated day's truth, delivered live, in order and shuffled."""
-    del what  # the only one so far
+    """Judge the engine by a simulated day's truth, delivered live, in order and shuffled.
+
+    Or say how much of its late arrivals is knowable a quarter of an hour ahead, to whom the dice
+    are known: no engine can announce more.
+    """
+    plan = verifies.Plan(**options)  # type: ignore[arg-type]
     try:
-        figures = verifies.run(verifies.Plan(**options))  # type: ignore[arg-type]
+        figures = verifies.run(plan) if what == "geofence" else verifies.knowable(plan)
     except (embedded.ServerError, imports.UnusableFileError) as error:
         raise click.ClickException(str(error)) from error
     text = json.dumps(figures, indent=2)
     if report:
         report.write_text(text + "\n")
     click.echo(text)
-    sys.exit(0 if figures["tables_equal"] else 1)
+    sys.exit(0 if figures.get("tables_equal", True) else 1)
 
 
 @main.command()

@@ -16,9 +16,11 @@ from geofence import (
     replan,
     reread,
     tours,
+    travel,
     trips,
     usable,
     visits,
+    work,
 )
 from geofence.rules import USUAL, Rules
 from ingest.messages import BACKLOG_MAX, CONTRACT, EXAMPLES, Topic
@@ -32,6 +34,8 @@ RULES = (
     ("Reading again", reread),
     ("Trips and halts", trips),
     ("Tours", tours),
+    ("Travel times", travel),
+    ("Work times", work),
     ("Arrival times", eta),
     ("What is foreseen", outlook),
     ("Alerts", alerts),

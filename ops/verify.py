@@ -11,7 +11,7 @@ messages are committed to real tables, without a broker, by the functions that i
   same rows: their digest is compared.
 
 Arrival times are foreseen from models that a company has from its past: the days before are read
-first, in a database of their own, and their visits stand in the tables when the day begins.
+first, in a database of their own, and their visits and legs stand in the tables when the day begins.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ import logging
 import random
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta
@@ -38,6 +38,7 @@ from ingest.apply import Reference
 from ingest.batch import Delivery
 from ingest.messages import AlertEvent
 from ops import embedded, imports
+from simulators import foresight
 from simulators.faults import HARSH, NONE, Outgoing
 from simulators.fleet import FleetDay, first_hours, fleet_days, outgoing_of_day
 from simulators.geofence_truth import Announced, FoundVisit, judge, truth_of_day
@@ -74,10 +75,13 @@ FACTS: Final = {
     " ORDER BY van_id, stop_id, kind",
 }
 
+#: What arrival times are foreseen from.
+PAST: Final = ("visit", "leg")
+
 #: A generated column can be read, but not written.
 COLUMNS = """
 SELECT string_agg(column_name, ', ' ORDER BY ordinal_position)
-FROM information_schema.columns WHERE table_name = 'visit' AND is_generated = 'NEVER'
+FROM information_schema.columns WHERE table_name = %s AND is_generated = 'NEVER'
 """
 
 
@@ -93,6 +97,24 @@ class Plan:
     sites: int
 
 
+def day_of(plan: Plan) -> tuple[World, list[FleetDay], FleetDay]:
+    """Return the world, the days before, and the day that is judged."""
+    world = create_world(plan.seed, vans=plan.vans, sites=plan.sites, items=ITEMS)
+    days = fleet_days(world, FIRST_DAY, Tracker(plan.interval, plan.interval))
+    past = list(islice(days, plan.days_before))
+    return world, past, first_hours(next(days), plan.hours)
+
+
+def knowable(plan: Plan) -> dict[str, Any]:
+    """Return how well late arrivals of that day could be announced by who knows the dice."""
+    world, _, today = day_of(plan)
+    best = foresight.best(foresight.foresee(world, today))
+    return {**asdict(plan), "late_true": best.late} | {
+        "knowable_announced_share": best.announced_share,
+        "knowable_false_share": best.false_share,
+    }
+
+
 def run(plan: Plan) -> dict[str, Any]:
     """Return the report: every figure of the judge, the digests, and how long each part took.
 
@@ -101,17 +123,14 @@ def run(plan: Plan) -> dict[str, Any]:
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     began = time.monotonic()
-    world = create_world(plan.seed, vans=plan.vans, sites=plan.sites, items=ITEMS)
-    days = fleet_days(world, FIRST_DAY, Tracker(plan.interval, plan.interval))
-    past = list(islice(days, plan.days_before))
-    today = first_hours(next(days), plan.hours)
+    world, past, today = day_of(plan)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.callback(embedded.remove_data, folder)
         server, url = embedded.start_postgres(folder)
         stack.callback(server.stop)
         bench = Bench(url, folder, world, today)
-        visits = bench.history(past)
+        known = bench.history(past)
         took: dict[str, float] = {"prepared": time.monotonic() - began}
         digests: dict[str, dict[str, str]] = {}
         report: dict[str, Any] = {}
@@ -121,7 +140,7 @@ def run(plan: Plan) -> dict[str, Any]:
             ("shuffled", bench.shuffled),
         ):
             begun = time.monotonic()
-            database_url = bench.database(name, visits)
+            database_url = bench.database(name, known)
             asyncio.run(deliver(database_url))
             took[name] = time.monotonic() - begun
             digests[name] = bench.digest(database_url)
@@ -166,29 +185,32 @@ class Bench:
         if result.bad:
             raise imports.UnusableFileError("\n".join(imports.in_words(result)))
 
-    def database(self, name: str, visits: bytes = b"") -> str:
-        """Return a copy of the prepared database, with the visits of days before."""
+    def database(self, name: str, known: Mapping[str, bytes] | None = None) -> str:
+        """Return a copy of the prepared database, with what is `known` of days before."""
         with psycopg.connect(self.url, autocommit=True) as conn:
             conn.execute(f"CREATE DATABASE {name} TEMPLATE prepared")
         url = self.url.rsplit("/", 1)[0] + f"/{name}"
         with psycopg.connect(url) as conn:
-            if visits:
-                statement = f"COPY visit ({_columns(conn)}) FROM STDIN (FORMAT BINARY)"
+            for table, rows in (known or {}).items():
+                statement = f"COPY {table} ({_columns(conn, table)}) FROM STDIN (FORMAT BINARY)"
                 with conn.cursor().copy(statement) as copy:
-                    copy.write(visits)
+                    copy.write(rows)
         return url
 
-    def history(self, past: Sequence[FleetDay]) -> bytes:
-        """Return the visits of days before, as they were found, as a binary COPY."""
+    def history(self, past: Sequence[FleetDay]) -> dict[str, bytes]:
+        """Return what was found of days before, as a binary COPY of each of the tables `PAST`."""
         if not past:
-            return b""
+            return {}
         url = self.database("history")
         sent = (m for day in past for m in outgoing_of_day(self.world, day, NONE))
         asyncio.run(_commit_all(url, batches(_positions(sent), BATCH), self.day_ms))
+        known = {}
         with psycopg.connect(url) as conn:
-            statement = f"COPY (SELECT {_columns(conn)} FROM visit) TO STDOUT (FORMAT BINARY)"
-            with conn.cursor().copy(statement) as copy:
-                return b"".join(copy)
+            for table in PAST:
+                query = f"SELECT {_columns(conn, table)} FROM {table}"
+                with conn.cursor().copy(f"COPY ({query}) TO STDOUT (FORMAT BINARY)") as copy:
+                    known[table] = b"".join(copy)
+        return known
 
     def _sent(self) -> Iterator[Outgoing]:
         return _positions(outgoing_of_day(self.world, self.today, HARSH))
@@ -248,8 +270,8 @@ class Bench:
         return {**report, "fixes": fixes and fixes[0], "not_used": dict(unusable)}
 
 
-def _columns(conn: psycopg.Connection[Any]) -> str:
-    found = conn.execute(COLUMNS).fetchone()
+def _columns(conn: psycopg.Connection[Any], table: str) -> str:
+    found = conn.execute(COLUMNS, [table]).fetchone()
     return str(found[0]) if found else ""
 
 

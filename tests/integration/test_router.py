@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from structlog.testing import capture_logs
 
-from geofence.eta import crow_m
+from geofence.fences import distance_m
 from geofence.router import Answer, Leg, Policy, Router, batches_of
 
 #: The tests' router drives 36 km/h as the crow flies.
@@ -33,7 +33,7 @@ def leg(from_km: float, to_km: float, van: str | None = None) -> Leg:
 def seconds(asked: Leg) -> float:
     """Return what the tests' router says of a leg."""
     (lon, lat), (to_lon, to_lat) = asked.origin, asked.goal
-    return round(crow_m(lat, lon, to_lat, to_lon) / MPS, 1)
+    return round(distance_m(lat, lon, to_lat, to_lon) / MPS, 1)
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ class Osrm:
     def seconds(self, origin: Place, goal: Place) -> float | None:
         if goal in self.no_road_to:
             return None
-        return round(crow_m(origin[1], origin[0], goal[1], goal[0]) / MPS, 1)
+        return round(distance_m(origin[1], origin[0], goal[1], goal[0]) / MPS, 1)
 
 
 @pytest.fixture

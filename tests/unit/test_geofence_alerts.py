@@ -16,7 +16,6 @@ from geofence.alerts import (
     CHANCE_SURE,
     FACTS,
     FRESH_MS,
-    NOTICE_MS,
     SILENT_MS,
     AlertChange,
     AlertState,
@@ -388,29 +387,79 @@ def test_a_risk_says_when_the_van_is_expected(expected_at: int, minutes: int, wo
     assert (fact.cause, fact.pushes) == ("slow_road", (2, 3))
 
 
-LAST_MS, FIRST_MS = NOTICE_MS
+#: Before the window's end, and before the expected arrival.
+NOTICE: Final = 16 * MINUTE
+AHEAD: Final = 10 * MINUTE
 
 
 @pytest.mark.parametrize(
-    ("chance", "ahead_ms", "is_told"),
+    ("chance", "to_end_ms", "ahead_ms", "is_told"),
     [
-        (CHANCE_SURE, 10 * FIRST_MS, True),
-        (CHANCE_SURE, 0, True),
-        (CHANCE_SURE - 0.001, FIRST_MS + 1, False),
-        (CHANCE_SURE - 0.001, FIRST_MS, True),
-        (CHANCE_LIKELY, FIRST_MS, True),
-        (CHANCE_LIKELY, LAST_MS, True),
-        (CHANCE_LIKELY, LAST_MS - 1, False),
-        (CHANCE_LIKELY, FIRST_MS + 1, False),
-        (CHANCE_LIKELY - 0.001, LAST_MS, False),
+        # Nearly sure: at any time, also of who is expected at once or should have been there.
+        (CHANCE_SURE, 300 * MINUTE, 320 * MINUTE, True),
+        (CHANCE_SURE, NOTICE, AHEAD, True),
+        (CHANCE_SURE, 0, 0, True),
+        (1.0, 0, -5 * MINUTE, True),
+        # Likely: once the window ends soon ...
+        (CHANCE_SURE - 0.001, NOTICE + 1, 20 * MINUTE, False),
+        (CHANCE_SURE - 0.001, NOTICE, 20 * MINUTE, True),
+        (CHANCE_LIKELY, NOTICE + 1, 20 * MINUTE, False),
+        (CHANCE_LIKELY, NOTICE, 20 * MINUTE, True),
+        (CHANCE_LIKELY, 0, 20 * MINUTE, True),
+        (CHANCE_LIKELY, NOTICE, 500 * MINUTE, True),
+        # ... and while there is time to be told.
+        (CHANCE_LIKELY, NOTICE, AHEAD, True),
+        (CHANCE_LIKELY, NOTICE, AHEAD - 1, False),
+        (CHANCE_LIKELY, 0, AHEAD, True),
+        (CHANCE_LIKELY, 0, AHEAD - 1, False),
+        (CHANCE_SURE - 0.001, 0, AHEAD - 1, False),
+        (CHANCE_LIKELY, NOTICE + 1, AHEAD - 1, False),
+        # Not likely: never.
+        (CHANCE_LIKELY - 0.001, NOTICE, 20 * MINUTE, False),
+        (CHANCE_LIKELY - 0.001, 0, AHEAD, False),
+        (CHANCE_AT_RISK, 0, AHEAD, False),
     ],
 )
 def test_a_client_is_told_when_it_is_nearly_sure_or_likely_at_the_last_moment(
-    chance: float, ahead_ms: int, *, is_told: bool
+    chance: float, to_end_ms: int, ahead_ms: int, *, is_told: bool
 ) -> None:
-    outlook = Outlook(START + ahead_ms, chance)
-    assert is_worth_telling(outlook, START) is is_told
-    assert at_risk(STOP, outlook, None, START).is_news is is_told
+    now = END - to_end_ms
+    outlook = Outlook(now + ahead_ms, chance)
+    assert is_worth_telling(STOP, outlook, now) is is_told
+    assert at_risk(STOP, outlook, None, now).is_news is is_told
+
+
+def test_it_is_told_by_the_end_of_its_own_window() -> None:
+    outlook = Outlook(END + 5 * MINUTE, CHANCE_LIKELY)
+    ends_later = replace(STOP, window_end=END + MINUTE)
+    assert is_worth_telling(STOP, outlook, END - NOTICE)
+    assert not is_worth_telling(ends_later, outlook, END - NOTICE)
+
+
+def test_likely_is_less_than_nearly_sure_and_more_than_at_risk() -> None:
+    assert 0 < CHANCE_SAFE < CHANCE_AT_RISK < 0.5 < CHANCE_LIKELY < CHANCE_SURE < 1
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.integers(0, 120 * MINUTE), st.integers(0, 180 * MINUTE))
+def test_what_is_more_likely_is_told_as_well(
+    one: float, other: float, to_end_ms: int, ahead_ms: int
+) -> None:
+    now = END - to_end_ms
+    less, more = (Outlook(now + ahead_ms, chance) for chance in sorted([one, other]))
+    assert is_worth_telling(STOP, more, now) >= is_worth_telling(STOP, less, now)
+
+
+def test_a_risk_that_was_shown_is_told_when_its_time_has_come() -> None:
+    outlook = Outlook(END + 5 * MINUTE, CHANCE_LIKELY)
+    about = subject("at_risk")
+    shown = settle(about, at_risk(STOP, outlook, None, END - NOTICE - 1), None)
+    assert shown is not None
+    assert (shown.state, shown.news) == ("open", None)
+    untold = live("at_risk", "open", told=False)
+    assert settle(about, at_risk(STOP, outlook, untold, END - NOTICE - 1), untold) is None
+    told = settle(about, at_risk(STOP, outlook, untold, END - NOTICE), untold)
+    assert told is not None
+    assert (told.state, told.news) == ("open", "raised")
 
 
 @pytest.mark.parametrize(
