@@ -6,6 +6,7 @@ from datetime import date
 from typing import Final
 
 import pytest
+from msgspec.structs import replace as replaced
 
 from geofence.alerts import SILENT_MS
 from geofence.fences import distance_m
@@ -321,6 +322,8 @@ def test_the_break_waits_while_the_van_is_at_the_stop_before() -> None:
     visit = Seen(1, PLACES[1], NOON_PLAN[1], NOON_PLAN[1] + MINUTE, None, 1_200, NOON_PLAN[1])
     day = replace(after_first(NOON_PLAN), here=PLACES[1], t_ms=visit.last_inside_at, seen=[visit])
     assert breaks_s(day) == {2: 2_700}
+    # Whatever it had halted on the way to it.
+    assert breaks_s(replace(day, way=Way(NOON_PLAN[1], HOME, halted_s=2_700))) == {2: 2_700}
 
 
 @pytest.mark.parametrize(
@@ -361,6 +364,13 @@ def test_halts_on_another_way_are_not_the_break() -> None:
     for way in ({"halted_s": 2_700}, {"halting_s": 2_700}):
         late = after_first(plan, **way)
         assert breaks_s(late) == {3: 2_700}
+
+
+def test_a_short_halt_on_another_way_is_standing() -> None:
+    plan = planned(180, 600, 3_300)
+    model = replaced(UNCALIBRATED, break_s=(2_700.0,) * 3)
+    halting, stood = (after_first(plan, **way) for way in ({"halting_s": 300}, {"stood_s": 300}))
+    assert of(halting, model, halting.t_ms) == of(stood, model, stood.t_ms)
 
 
 def test_once_the_stop_after_it_is_reached_the_break_is_over() -> None:
@@ -432,7 +442,7 @@ def test_slow_traffic_is_a_slow_road_too() -> None:
 
 @pytest.mark.parametrize("way", [{"halted_s": 45 * 60}, {"halting_s": 45 * 60}])
 def test_a_halt_on_the_way_is_a_detour(way: Mapping[str, int]) -> None:
-    halted = Way(NINE - 60 * MINUTE, HOME, 12_000, **way)
+    halted = Way(NINE - 80 * MINUTE, HOME, 12_000, **way)
     assert cause(replace(DRIVING, way=halted)) == "detour"
 
 
