@@ -19,6 +19,9 @@ from storage.settings import as_datetime
 #: morning, and one day a year has 25 hours.
 DAY_AROUND = timedelta(hours=28)
 
+#: When a tour's working day is over at a site: what `tours.day_begins` says of the next day.
+DAY_ENDS = "(service_date + 1 + TIME '03:00') AT TIME ZONE site.time_zone"
+
 # What may change, and the visits of the days around it that stand.
 VISITS = """
 SELECT van_id, site_id,
@@ -35,13 +38,12 @@ WHERE arrived_at BETWEEN since AND until
   AND (arrived_at >= touched_since OR (verdict = 'visit' AND shadowed_by IS NULL))
 """
 
-STOP_COLUMNS = """
+STOP_COLUMNS = f"""
 SELECT stop_id, van_id, service_date, position, site_id,
        (extract(epoch FROM window_start) * 1000)::bigint AS window_start,
        (extract(epoch FROM window_end) * 1000)::bigint AS window_end,
        planned_duration_s,
-       (extract(epoch FROM (service_date + 1 + TIME '03:00') AT TIME ZONE site.time_zone) * 1000
-        )::bigint AS day_end,
+       (extract(epoch FROM {DAY_ENDS}) * 1000)::bigint AS day_end,
        tour.code AS tour_code, site.code AS site_code
 FROM tour JOIN stop USING (tour_id) JOIN site USING (site_id)
 """
@@ -52,9 +54,9 @@ WHERE service_date BETWEEN since AND until
 """
 
 #: Whether the clock has something to say of a stop that it has not said yet.
-NEW_TO_CLOCK = """
+NEW_TO_CLOCK = f"""
 window_end < %(now)s AND judged IS DISTINCT FROM 'day'
-AND (judged IS NULL OR (service_date + 1 + TIME '03:00') AT TIME ZONE site.time_zone < %(now)s)
+AND (judged IS NULL OR {DAY_ENDS} < %(now)s)
 """
 
 DUE = f"""{STOP_COLUMNS}
@@ -63,7 +65,7 @@ WHERE {NEW_TO_CLOCK} AND NOT EXISTS (SELECT FROM visit WHERE visit.stop_id = sto
 
 JUDGED = f"""
 UPDATE stop SET judged = CASE
-  WHEN (service_date + 1 + TIME '03:00') AT TIME ZONE site.time_zone < %(now)s THEN 'day'
+  WHEN {DAY_ENDS} < %(now)s THEN 'day'
   ELSE 'window' END
 FROM tour, site
 WHERE tour.tour_id = stop.tour_id AND site.site_id = stop.site_id AND {NEW_TO_CLOCK}

@@ -12,14 +12,17 @@ than 15 minutes. A stop is *skipped* while its van has been at a later one and n
 to the table (`stop_outcome`).
 
 The day of a visit is the local day of its arrival, in the site's own time zone; it turns at 3 in
-the morning, so that a night tour is one day. Pure: a function of all stops and all visits of one van
-and day, so that it does not matter which was known first.
+the morning, so that a night tour is one day. In a night that has that hour twice (Helsinki in
+October) it turns at the second, in one that leaves it out (Helsinki in March) when the clock leaps
+over it: where PostgreSQL puts `(day + TIME '03:00') AT TIME ZONE`, by which the clock tells what is
+missed. Pure: a function of all stops and all visits of one van and day, so that it does not matter
+which was known first.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
@@ -72,10 +75,18 @@ def zone(name: str) -> ZoneInfo:
     return ZoneInfo(name)
 
 
+def day_begins(day: date, time_zone: str, rules: Rules = USUAL) -> int:
+    """Return when a local working day begins, and the one before it ends, ms since 1970 UTC."""
+    turns = datetime.combine(day, time(rules.day_turns_h), zone(time_zone))
+    # PEP 495: where the clock reads that twice, fold 1 is the second time; where it never does, fold
+    # 0 is when it leaps.
+    return 1_000 * max(round(turns.replace(fold=fold).timestamp()) for fold in (0, 1))
+
+
 def service_date(t_ms: int, time_zone: str, rules: Rules = USUAL) -> date:
-    """Return the local day of a moment; it turns at 3 in the morning by the clock on the wall."""
-    local = datetime.fromtimestamp(t_ms / 1_000, UTC).astimezone(zone(time_zone))
-    return local.date() - timedelta(days=local.hour < rules.day_turns_h)
+    """Return the local working day of a moment: the last that has begun."""
+    day = datetime.fromtimestamp(t_ms / 1_000, UTC).astimezone(zone(time_zone)).date()
+    return day - timedelta(days=t_ms < day_begins(day, time_zone, rules))
 
 
 def match(stops: Iterable[Stop], arrivals: Iterable[Arrival]) -> dict[Arrival, Match]:

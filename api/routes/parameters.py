@@ -1,6 +1,6 @@
 """Parameters that several routes take, and what is wrong with them."""
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import Query
@@ -8,8 +8,7 @@ from fastapi.exceptions import RequestValidationError
 
 from api.cursors import TIME_MS_MAX
 from api.times import TIME_ZONE
-from geofence.rules import USUAL
-from geofence.tours import service_date, zone
+from geofence.tours import day_begins, service_date
 from storage.settings import as_datetime, as_ms
 
 TimeMs = Annotated[
@@ -62,8 +61,8 @@ def checked_span(
 
 def working_day(day: date) -> tuple[datetime, datetime]:
     """Return when a local day begins and ends: at 3 in the morning in Paris."""
-    turns = time(USUAL.day_turns_h, tzinfo=zone(TIME_ZONE))
-    return datetime.combine(day, turns), datetime.combine(day + timedelta(days=1), turns)
+    begins, ends = (day_begins(day + timedelta(days=i), TIME_ZONE) for i in (0, 1))
+    return as_datetime(begins), as_datetime(ends)
 
 
 def today(now_ms: int) -> date:

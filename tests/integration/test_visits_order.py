@@ -7,7 +7,7 @@ leave must be those of one batch in order, and those that a slow reading of DESI
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 from math import hypot
 from random import Random
@@ -505,26 +505,35 @@ def test_an_unmet_stop_of_a_past_day_is_told_alike_in_any_order(one_stop: Base) 
 # ---- corners of the tables
 
 
-def turns_at(day: date, zone: ZoneInfo) -> int:
-    return local_ms(day, 3, zone=zone)
-
-
-@pytest.mark.parametrize(
-    ("zone", "day", "hours"),
+#: Zone, day, the moment at which it begins (UTC), and how many hours it lasts.
+NIGHTS = pytest.mark.parametrize(
+    ("zone", "day", "begins", "hours"),
     [
-        ("Europe/Paris", MONDAY, 24),
-        ("Europe/Paris", date(2026, 10, 24), 25),  # its night has 02:00 twice
-        ("Europe/Paris", date(2026, 3, 28), 23),  # its night has no 02:00
-        ("Europe/Lisbon", date(2026, 10, 24), 25),
-        ("Europe/Lisbon", date(2026, 3, 28), 23),
+        ("Europe/Paris", MONDAY, "2026-09-21T01:00Z", 24),
+        ("Europe/Paris", date(2026, 10, 24), "2026-10-24T01:00Z", 25),  # its night has 02:00 twice
+        ("Europe/Paris", date(2026, 3, 28), "2026-03-28T02:00Z", 23),  # its night has no 02:00
+        ("Europe/Lisbon", date(2026, 10, 24), "2026-10-24T02:00Z", 25),
+        ("Europe/Lisbon", date(2026, 3, 28), "2026-03-28T03:00Z", 23),
+        # 03:00 comes twice, or not at all: then the clock leaps from 03:00 to 04:00.
+        ("Europe/Helsinki", date(2026, 10, 24), "2026-10-24T00:00Z", 25),
+        ("Europe/Helsinki", date(2026, 10, 25), "2026-10-25T01:00Z", 24),
+        ("Europe/Helsinki", date(2026, 3, 28), "2026-03-28T01:00Z", 24),
+        ("Europe/Helsinki", date(2026, 3, 29), "2026-03-29T01:00Z", 23),
     ],
 )
+
+
+def utc_ms(text: str) -> int:
+    return round(datetime.fromisoformat(text).timestamp() * 1_000)
+
+
+@NIGHTS
 def test_a_working_day_lasts_from_3_to_3_on_the_longest_and_the_shortest_night_too(
-    base: Base, zone: str, day: date, hours: int
+    base: Base, zone: str, day: date, begins: str, hours: int
 ) -> None:
     base.put_site(Place(1, *HERE, 80), zone)
-    start, end = (turns_at(day + timedelta(days=i), ZoneInfo(zone)) for i in (0, 1))
-    assert end - start == hours * HOUR
+    start = utc_ms(begins)
+    end = start + hours * HOUR
     windows = [(1, start, start + HOUR), (1, end - HOUR, end)]
     base.put_tour(1, day, windows)
     stays = [
@@ -541,6 +550,23 @@ def test_a_working_day_lasts_from_3_to_3_on_the_longest_and_the_shortest_night_t
     ]
     for order in ([0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]):
         assert base.deliver([[stays[i]] for i in order], end + HOUR) == expected
+
+
+@NIGHTS
+def test_a_stop_is_missed_from_the_moment_at_which_visits_are_of_the_next_day(
+    base: Base, zone: str, day: date, begins: str, hours: int
+) -> None:
+    base.put_site(Place(1, *HERE, 80), zone)
+    end = utc_ms(begins) + hours * HOUR
+    base.put_tour(1, day, [(1, end - 3 * HOUR, end - 2 * HOUR)])
+    kinds = "SELECT kind FROM alert WHERE state = 'open' ORDER BY 1"
+    for now, expected in ((end, "late"), (end + 1, "missed")):
+        base.tick(now)
+        assert base.rows(kinds) == [(expected,)]
+    base.commit([message(1, *stay(end, 6))], end + HOUR)
+    assert base.rows(kinds) == [("missed",)]
+    base.commit([message(1, *stay(end - 10 * MINUTE, 6))], end + HOUR)
+    assert base.rows(kinds) == []
 
 
 @pytest.mark.parametrize("zone", ["Europe/Paris", "Europe/Lisbon", "Europe/Helsinki"])

@@ -1,9 +1,9 @@
 """Days, windows, and which visit keeps which stop."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import combinations, pairwise
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfoNotFoundError
 
 import pytest
 from hypothesis import given
@@ -15,6 +15,7 @@ from geofence.tours import (
     Match,
     Punctuality,
     Stop,
+    day_begins,
     match,
     out_of_order,
     overstay_limit_s,
@@ -262,6 +263,17 @@ def test_a_visit_may_last_half_as_long_again_and_at_least_15_minutes_more(
         ("2026-03-29T02:00:00+00:00", "Europe/Lisbon", date(2026, 3, 29)),
         ("2026-10-25T02:59:59.999+00:00", "Europe/Lisbon", date(2026, 10, 24)),
         ("2026-10-25T03:00:00+00:00", "Europe/Lisbon", date(2026, 10, 25)),
+        # the same nights in Helsinki: at 03:00 it is 04:00, and 03:00 comes twice
+        ("2026-03-29T00:59:59.999+00:00", "Europe/Helsinki", date(2026, 3, 28)),
+        ("2026-03-29T01:00:00+00:00", "Europe/Helsinki", date(2026, 3, 29)),
+        ("2026-03-29T23:59:59.999+00:00", "Europe/Helsinki", date(2026, 3, 29)),
+        ("2026-03-30T00:00:00+00:00", "Europe/Helsinki", date(2026, 3, 30)),
+        ("2026-10-24T00:00:00+00:00", "Europe/Helsinki", date(2026, 10, 24)),
+        ("2026-10-25T00:00:00+00:00", "Europe/Helsinki", date(2026, 10, 24)),
+        ("2026-10-25T00:59:59.999+00:00", "Europe/Helsinki", date(2026, 10, 24)),
+        ("2026-10-25T01:00:00+00:00", "Europe/Helsinki", date(2026, 10, 25)),
+        ("2026-10-26T00:59:59.999+00:00", "Europe/Helsinki", date(2026, 10, 25)),
+        ("2026-10-26T01:00:00+00:00", "Europe/Helsinki", date(2026, 10, 26)),
         # the same moment in the site's own zone
         ("2026-09-21T00:30:00+00:00", "Europe/Helsinki", date(2026, 9, 21)),
         ("2026-09-21T00:30:00+00:00", "Europe/Paris", date(2026, 9, 20)),
@@ -284,14 +296,14 @@ def test_the_hour_at_which_the_day_turns_is_a_rule() -> None:
 
 @given(
     st.integers(946_684_800_000, 4_000_000_000_000),
-    st.sampled_from(["Europe/Paris", "Europe/Lisbon", "Europe/Helsinki", "UTC"]),
+    # The last puts 03:45 back to 02:45, so that the clock on its walls reads 3 before and after.
+    st.sampled_from(["Europe/Paris", "Europe/Lisbon", "Europe/Helsinki", "UTC", "Pacific/Chatham"]),
 )
 def test_a_moment_lies_between_the_two_turns_of_its_day(t_ms: int, zone: str) -> None:
     day = service_date(t_ms, zone)
-    moment = datetime.fromtimestamp(t_ms / 1_000, UTC)
-    turns = datetime(day.year, day.month, day.day, 3, tzinfo=ZoneInfo(zone))
-    assert turns.astimezone(UTC) <= moment < (turns + timedelta(days=1)).astimezone(UTC)
-    assert (moment - turns.astimezone(UTC)).total_seconds() < 25 * 3_600
+    begins, ends = (day_begins(day + timedelta(days=i), zone) for i in (0, 1))
+    assert begins <= t_ms < ends
+    assert ends - begins in {23 * HOUR, 24 * HOUR, 25 * HOUR}
 
 
 def test_an_unknown_time_zone_is_an_error() -> None:
