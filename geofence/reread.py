@@ -3,8 +3,8 @@
 New fixes are folded into the newest state. A fix that comes late, or an edited fence, changes what
 an earlier state should have been. Reading everything again from there would cost a day; instead:
 
-- *Checkpoints.* At least every hour of a van's own time its state is kept. A checkpoint holds what
-  all fixes up to its time say.
+- *Checkpoints.* At least every hour of a van's own time its state is kept; where a fix is held for
+  its successor then, as soon as none is. A checkpoint holds what all fixes up to its time say.
 - *Back.* Reading begins at the last checkpoint before the first late fix.
 - *Forth.* At every checkpoint ahead the new state is compared with the one kept. Once all late fixes
   are behind and the two are equal, everything after is what it would be: reading stops there, or
@@ -102,7 +102,7 @@ class Course:
         organisation_id: Whose it is.
         state: What all fixes up to `through` say.
         through: The newest fix read, ms since 1970 UTC; None if none is.
-        checkpointed: When the last checkpoint behind was made.
+        checkpointed: When the last checkpoint behind was made; the first fix where none was.
         fixes: What is in hand to be read next.
         fresh: New fixes beyond all that was read before; they come last.
         late: Times of the late fixes still ahead, ascending.
@@ -157,10 +157,16 @@ class Course:
     def next_slice(self) -> Fixes:
         """Return the fixes of the next hour or less, and put the rest back."""
         t_ms = self.fixes.t_ms
-        begin = self.checkpointed if self.checkpointed is not None else int(t_ms[0])
-        end = int(np.searchsorted(t_ms, begin + SLICE_MS, side="right"))
+        if self.checkpointed is None:
+            self.checkpointed = int(t_ms[0])
+        end = int(np.searchsorted(t_ms, self.checkpointed + SLICE_MS, side="right"))
         if end == 0:
-            end = int(np.searchsorted(t_ms, t_ms[0] + SLICE_MS, side="right"))
+            until = t_ms[0] + SLICE_MS
+            if self.through is not None and self.through > self.checkpointed:
+                # A checkpoint is due: as soon as no fix is held, which is looked at once a minute
+                # (not at every fix: a receiver gone wrong can have one held for hours).
+                until = max(t_ms[0], self.through + SLICE_MS // 60)
+            end = int(np.searchsorted(t_ms, until, side="right"))
         if end == len(self.fixes):
             part, self.fixes = self.fixes, NONE
         else:
@@ -174,9 +180,8 @@ class Course:
         self.runs.update((run.key, run) for cluster in account.clusters for run in cluster)
         self.legs.update((leg.started_at, leg) for leg in account.legs)
         self.refused += account.refused
-        if self.checkpointed is None:
-            self.checkpointed = through
-        if len(self.fixes) or (through - self.checkpointed >= SLICE_MS and not self.ahead):
+        is_due = self.checkpointed is not None and through - self.checkpointed >= SLICE_MS
+        if len(self.fixes) or (is_due and not self.ahead):
             self._checkpoint(through)
         if not len(self.fixes):
             self._arrive()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -228,6 +229,26 @@ def test_a_late_fix_costs_two_hours_of_fixes_however_late_it_is(
     before = tables.read
     tables.put([late])
     assert tables.read - before <= 2 * 360 + 1
+    assert_same(tables, one_pass(tables))
+
+
+@pytest.mark.parametrize("poor_s", [0, 50, 600])
+@pytest.mark.parametrize("size", [1, 7, 361, 5_000])
+def test_a_fix_held_at_the_hours_end_puts_off_the_checkpoint_by_no_more_than_a_minute(
+    real_hours: None, poor_s: int, size: int
+) -> None:
+    """It leaps 9 km aside, and what follows may be too poor to tell whether it did."""
+    fixes = day(4, SITES)
+    latitude_deg, longitude_deg = at(0, 9_000)
+    fixes[360] = replace(fixes[360], latitude_deg=latitude_deg, longitude_deg=longitude_deg)
+    for i in range(361, 361 + poor_s // 10):
+        fixes[i] = replace(fixes[i], accuracy_m=500.0)
+    tables = Tables(fences_of(SITES))
+    for i in range(0, len(fixes), size):
+        tables.put(fixes[i : i + size])
+    made = sorted(tables.checkpoints)
+    assert made[0] - NOON <= 3_600_000 + 1_000 * poor_s + 60_000
+    assert all(b - a <= 3_610_000 for a, b in pairwise([*made, fixes[-1].t_ms]))
     assert_same(tables, one_pass(tables))
 
 
