@@ -6,6 +6,13 @@ What counts of a proposal is the change: all the minutes of the giver and of the
 those without. So keeping the stop where it is costs 0 by definition, and tours of vans that nothing
 happens to play no part.
 
+*Its moments* are those of arrival times (`geofence/eta.py`): work lasts, and what is under way still
+lasts, what it is expected to; and who is done early at a stop with a planned arrival leaves when the
+plan has him leave. That holds for the van that has the stop: who takes the job over, or does it in
+another order, leaves when it is done. Two things differ. Nobody is proposed to work before a window
+begins, where an arrival time believes that he does; and the leg under way is a leg like any other,
+from now on, where an arrival time goes by its pace.
+
 *The taker's order.* The job goes where it does least harm between the stops as they are planned. If
 somebody is late then, the solver looks for an order with less, and the plan is only changed for one
 that saves at least half a minute. What is under way stays: a van begins where and when it is free.
@@ -19,20 +26,23 @@ comes first of equals.
 *The solver.* The routing library of OR-tools, because windows are soft there (a late stop makes the
 next ones later, where PyVRP would turn the clock back at a price), every van has its own start and
 end, and a search can be bounded without a clock. Up to `EXACT_STOPS` stops its neighbourhood is the
-whole tour, which proves the optimum (PyVRP proves none); beyond, it descends from several orders to
-a local one. Either way the same question has the same answer. Import: 0.1 s and 22 MB.
+whole tour, which proves the optimum (PyVRP proves none; no proof where a plan has work begin after
+the end of its window); beyond, it descends from several orders to a local one. Either way the same
+question has the same answer. Import: 0.1 s and 22 MB.
 
 Pure: no clock, no table, no roads. Times are ms since 1970 UTC, durations s, positions WGS 84.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from ortools.constraint_solver import pywrapcp, routing_enums_pb2
 from ortools.util import optional_boolean_pb2
+
+from geofence.eta import AtStop, Work, remaining_work
 
 Floats = npt.NDArray[np.float64]
 #: Latitudes and longitudes, shape (n,) each, to seconds from each to each, shape (n, n).
@@ -72,7 +82,9 @@ class Job:
         longitude_deg: Of the site.
         window_start: Work does not begin before it, ms since 1970 UTC.
         window_end: Who arrives later is late, ms since 1970 UTC.
-        duration_s: Planned work.
+        duration_s: What the work is expected to take.
+        leave_at: Who is done before this waits until then, ms since 1970 UTC; None for who leaves
+            when he is done.
         skill: What the technician must know; None for anybody.
         parts: Pieces needed by item.
     """
@@ -85,6 +97,7 @@ class Job:
     duration_s: int
     skill: str | None = None
     parts: Mapping[int, int] = field(default_factory=dict)
+    leave_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,9 +259,10 @@ def propose(
     planned = _map(giver, giver.jobs, matrix, now)
     before = _course(planned, range(1, len(giver.jobs) + 1))
     without = _course(planned, [point for point in before.order if point != at + 1])
-    ours = _Job(job, before.arrive_s[at], before.late_s[at], at + 1)
+    ours = _Job(replace(job, leave_at=None), before.arrive_s[at], before.late_s[at], at + 1)
     proposals = [_kept(giver, planned, before, before, ours)]
-    better = _best(planned, before)
+    unbound = (*giver.jobs[:at], ours.job, *giver.jobs[at + 1 :])
+    better = _best(replace(planned, jobs=unbound), before)
     if better is not before:
         proposals.append(_kept(giver, planned, before, better, ours))
     proposals += [
@@ -284,7 +298,10 @@ def _effort_s(van: Van, job: Job, matrix: Travel, now: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """The job as planned: when it is reached, s from now, and which point of the giver's map it is."""
+    """The job, free of when the plan has its van leave.
+
+    As planned it is reached at `arrive_s`, s from now; it is that point of the giver's map.
+    """
 
     job: Job
     arrive_s: int
@@ -372,6 +389,33 @@ def _missing(van: Van, job: Job) -> dict[int, int]:
     return missing
 
 
+# --- Work --------------------------------------------------------------------------------------
+
+
+def work_s(work: Work, planned_duration_s: int) -> int:
+    """Return what a visit is expected to last that has not begun, s."""
+    return round(remaining_work(work, planned_duration_s, 0.0).expected_s)
+
+
+def free_at(at: AtStop, seen_at: int, work: Work) -> int:
+    """Return when a visit under way is expected to be over, ms since 1970 UTC.
+
+    Args:
+        at: The visit.
+        seen_at: When the van was last seen there, ms since 1970 UTC.
+        work: How long visits last.
+    """
+    left = remaining_work(work, at.planned_duration_s, (seen_at - at.arrived_at) / 1_000)
+    done_at = seen_at + round(left.expected_s * 1_000)
+    leave_at = planned_leave(at.planned_arrival_ms, at.planned_duration_s)
+    return done_at if leave_at is None else max(done_at, leave_at)
+
+
+def planned_leave(planned_arrival: int | None, planned_duration_s: int) -> int | None:
+    """Return when the plan has a van leave a stop, ms since 1970 UTC; None if it does not say."""
+    return None if planned_arrival is None else planned_arrival + planned_duration_s * 1_000
+
+
 # --- Tours -------------------------------------------------------------------------------------
 
 
@@ -412,6 +456,8 @@ def _course(at: Map, order: Iterable[int]) -> Course:
         arrived.append(arrive)
         late.append(max(0, arrive - _seconds(job.window_end, at.now)))
         ready = max(arrive, _seconds(job.window_start, at.now)) + job.duration_s
+        if job.leave_at is not None:
+            ready = max(ready, _seconds(job.leave_at, at.now))
         here = point
     drive_s += at.travel_s[here][-1]
     road_m += at.road_m[here][-1]
@@ -440,7 +486,8 @@ def _best(at: Map, known: Course) -> Course:
     if known.harm < WORTH_REORDERING or len(known.order) < 2:
         return known
     found = _course(at, _solve(at, known.order))
-    return found if known.harm - found.harm >= WORTH_REORDERING else known
+    is_other = found.order != known.order
+    return found if is_other and known.harm - found.harm >= WORTH_REORDERING else known
 
 
 def _solve(at: Map, known: Sequence[int]) -> list[int]:
@@ -448,7 +495,7 @@ def _solve(at: Map, known: Sequence[int]) -> list[int]:
     count = len(at.jobs)
     # The routing library counts from 0: from the earliest time that anything is about.
     ends = [_seconds(job.window_end, at.now) for job in at.jobs]
-    starts = [_seconds(job.window_start, at.now) for job in at.jobs]
+    starts = [_start_s(job, at.now) for job in at.jobs]
     origin = min(0, *ends, *starts, *([] if at.home_by_s is None else [at.home_by_s]))
     work = [at.free_s - origin, *(job.duration_s for job in at.jobs), 0]
     leave = [[work[i] + s for s in row] for i, row in enumerate(at.travel_s)]
@@ -484,6 +531,19 @@ def _solve(at: Map, known: Sequence[int]) -> list[int]:
         first = model.ReadAssignmentFromRoutes(nodes, True)  # noqa: FBT003  as above
         found.append(_read(index, model, model.SolveFromAssignmentWithParameters(first, how)))
     return min(found, key=lambda order: _course(at, order).cost)
+
+
+def _start_s(job: Job, now: int) -> int:
+    """Return when the solver has a job begin at the earliest, s from now.
+
+    Who waits after his work leaves at the same time if he waits before it: that it can count without
+    a search of its own. Not beyond the end of the window: there it would take waiting for lateness.
+    """
+    start = _seconds(job.window_start, now)
+    if job.leave_at is None:
+        return start
+    last = min(_seconds(job.leave_at, now) - job.duration_s, _seconds(job.window_end, now))
+    return max(start, last)
 
 
 def _starts(at: Map, known: Sequence[int]) -> list[Sequence[int]]:

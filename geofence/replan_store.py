@@ -1,8 +1,10 @@
 """The SQL of replanning: a stop at risk, the van that has it, and the vans that could take it.
 
-A van starts from its newest position now; where a visit is under way, from that site when the planned
-work is done. For a day to come it starts from home. It is asked if it has something left to do that
-day, or is on duty. Functions take a connection, read, and never commit.
+A van starts from its newest position now; where a visit of that day is under way, from that site when
+the work is expected to be over: as its arrival times have it. Only who stands where nothing is
+planned, and has nothing left to do, is free now. For a day to come a van starts from home. It is
+asked if it has something left to do that day, or is on duty. Functions take a connection, read, and
+never commit.
 """
 
 from collections import defaultdict
@@ -16,7 +18,7 @@ from psycopg.rows import class_row
 
 from geofence.forecast import load_model
 from geofence.outlook import local_hour
-from geofence.replan import Floats, Job, Travel, Van, crow_m
+from geofence.replan import Floats, Job, Travel, Van, crow_m, free_at, planned_leave, work_s
 from geofence.tours import service_date
 from geofence.travel import usual_s
 from storage.pool import Connection
@@ -30,14 +32,16 @@ FROM stop JOIN tour USING (tour_id) JOIN van USING (van_id) JOIN site USING (sit
 WHERE stop_id = %s AND van.organisation_id = %s
 """
 
-# A visit stays open for as long as the van stands there; seven days bound the search for it.
 VANS: Final = """
 SELECT van.van_id, van.code, van.name, technician.name AS technician,
        coalesce(technician.skills, '{}') AS skills,
        technician.home_latitude_deg, technician.home_longitude_deg,
        coalesce(here.latitude_deg, van_position.latitude_deg) AS latitude_deg,
        coalesce(here.longitude_deg, van_position.longitude_deg) AS longitude_deg,
-       coalesce(here.done_at, 0) AS done_at,
+       here.stop_id AS here_stop_id, here.arrived_at AS here_arrived_at,
+       here.last_inside_at AS here_last_inside_at,
+       coalesce(here.planned_duration_s, 0) AS here_planned_duration_s,
+       here.planned_arrival AS here_planned_arrival,
        CASE WHEN duty = 'on' THEN true WHEN duty = 'off' THEN false
          ELSE EXISTS (SELECT FROM tour WHERE (tour.van_id, service_date) = (van.van_id, %(day)s))
          END AS on_duty
@@ -46,29 +50,34 @@ LEFT JOIN technician USING (technician_id)
 LEFT JOIN van_position USING (van_id)
 LEFT JOIN van_status USING (van_id)
 LEFT JOIN LATERAL (
-  SELECT site.latitude_deg, site.longitude_deg,
-         (extract(epoch FROM arrived_at) * 1000)::bigint
-           + coalesce(planned_duration_s, 0) * 1000::bigint AS done_at
+  SELECT site.latitude_deg, site.longitude_deg, stop_id, planned_duration_s,
+         (extract(epoch FROM arrived_at) * 1000)::bigint AS arrived_at,
+         (extract(epoch FROM last_inside_at) * 1000)::bigint AS last_inside_at,
+         (extract(epoch FROM planned_arrival) * 1000)::bigint AS planned_arrival
   FROM visit JOIN site USING (site_id) LEFT JOIN stop USING (stop_id)
-  WHERE visit.van_id = van.van_id AND verdict = 'visit' AND shadowed_by IS NULL
-    AND left_at IS NULL AND closed_by IS NULL
-    AND arrived_at BETWEEN %(now)s::timestamptz - INTERVAL '7 days' AND %(now)s
+  WHERE (visit.van_id, service_date) = (van.van_id, %(day)s)
+    AND verdict = 'visit' AND shadowed_by IS NULL AND left_at IS NULL AND closed_by IS NULL
+    AND arrived_at <= %(now)s
   ORDER BY arrived_at DESC LIMIT 1
 ) AS here ON true
 WHERE van.organisation_id = %(organisation)s
 ORDER BY van.van_id
 """
 
+# In the order in which a van is believed to come: what it has passed over is last (`outlook.py`).
 STOPS: Final = """
 SELECT van_id, stop_id, position, site.code AS site, site.name AS site_name,
        site.latitude_deg, site.longitude_deg,
        (extract(epoch FROM window_start) * 1000)::bigint AS window_start,
        (extract(epoch FROM window_end) * 1000)::bigint AS window_end,
-       planned_duration_s, skill
+       planned_duration_s,
+       (extract(epoch FROM planned_arrival) * 1000)::bigint AS planned_arrival, skill
 FROM tour JOIN stop USING (tour_id) JOIN site USING (site_id) JOIN van USING (van_id)
 WHERE van.organisation_id = %s AND service_date = %s
   AND NOT EXISTS (SELECT FROM visit WHERE visit.stop_id = stop.stop_id)
-ORDER BY van_id, position
+ORDER BY van_id, position < coalesce((
+  SELECT max(reached.position) FROM stop AS reached JOIN visit USING (stop_id)
+  WHERE reached.tour_id = stop.tour_id), 0), position
 """
 
 PARTS: Final = "SELECT stop_id, item_id, qty FROM stop_part WHERE stop_id = ANY(%s)"
@@ -97,7 +106,7 @@ class AskedStop:
 
 @dataclass(frozen=True, slots=True)
 class NamedVan:
-    """A van as people call it, and what its day starts from."""
+    """A van as people call it, and what its day starts from; `here` is a visit under way, if any."""
 
     van_id: int
     code: str
@@ -108,7 +117,11 @@ class NamedVan:
     home_longitude_deg: float | None
     latitude_deg: float | None
     longitude_deg: float | None
-    done_at: int
+    here_stop_id: int | None
+    here_arrived_at: int | None
+    here_last_inside_at: int | None
+    here_planned_duration_s: int
+    here_planned_arrival: int | None
     on_duty: bool
 
 
@@ -126,6 +139,7 @@ class NamedStop:
     window_start: int
     window_end: int
     planned_duration_s: int
+    planned_arrival: int | None
     skill: str | None
 
 
@@ -215,21 +229,23 @@ async def load(
         await items.execute(ITEMS, (wanted,))
         names = {item.item_id: item for item in await items.fetchall()}
 
+    _, work = await load_model(conn)
     jobs: dict[int, list[Job]] = defaultdict(list)
     for stop in stops:
-        jobs[stop.van_id].append(_job(stop, parts.get(stop.stop_id, {})))
+        jobs[stop.van_id].append(_job(stop, parts.get(stop.stop_id, {}), work))
     [job] = [one for one in jobs[asked.van_id] if one.stop_id == stop_id]
     is_ahead = asked.service_date > service_date(now, asked.time_zone)
     takers = []
     for van in vans:
         own = tuple(jobs.get(van.van_id, ()))
         place = _start(van, is_ahead=is_ahead)
+        free_from = now if is_ahead else max(now, _free_at(van, own, work))
         if van.van_id == asked.van_id:
             # It keeps the stop whatever is known of it.
             place = place or (own[0].latitude_deg, own[0].longitude_deg)
-            giver = _van(van, own, place, now, home_by, on_board, is_ahead=is_ahead)
+            giver = _van(van, own, place, free_from, home_by, on_board)
         elif place is not None and (own or van.on_duty):
-            takers.append(_van(van, own, place, now, home_by, on_board, is_ahead=is_ahead))
+            takers.append(_van(van, own, place, free_from, home_by, on_board))
     return Question(
         job,
         giver,
@@ -240,16 +256,17 @@ async def load(
     )
 
 
-def _job(stop: NamedStop, parts: Mapping[int, int]) -> Job:
+def _job(stop: NamedStop, parts: Mapping[int, int], work: eta.Work) -> Job:
     return Job(
         stop.stop_id,
         stop.latitude_deg,
         stop.longitude_deg,
         stop.window_start,
         stop.window_end,
-        stop.planned_duration_s,
+        work_s(work, stop.planned_duration_s),
         stop.skill,
         parts,
+        planned_leave(stop.planned_arrival, stop.planned_duration_s),
     )
 
 
@@ -267,21 +284,33 @@ def _start(van: NamedVan, *, is_ahead: bool) -> tuple[float, float] | None:
     return (_home(van) or here) if is_ahead else (here or _home(van))
 
 
+def _free_at(van: NamedVan, jobs: tuple[Job, ...], work: eta.Work) -> int:
+    """Return when what a van is doing is expected to be over, ms since 1970 UTC; 0 for nothing."""
+    is_idle = van.here_stop_id is None and not jobs
+    if van.here_arrived_at is None or van.here_last_inside_at is None or is_idle:
+        return 0
+    at = eta.AtStop(
+        van.here_stop_id,
+        van.here_arrived_at,
+        van.here_planned_duration_s,
+        van.here_planned_arrival,
+    )
+    return free_at(at, van.here_last_inside_at, work)
+
+
 def _van(
     van: NamedVan,
     jobs: tuple[Job, ...],
     place: tuple[float, float],
-    now: int,
+    free_from: int,
     home_by: int | None,
     on_board: Mapping[int, Mapping[int, int]],
-    *,
-    is_ahead: bool,
 ) -> Van:
     return Van(
         van_id=van.van_id,
         latitude_deg=place[0],
         longitude_deg=place[1],
-        free_at=now if is_ahead else max(now, van.done_at),
+        free_at=free_from,
         jobs=jobs,
         skills=frozenset(van.skills),
         home=_home(van),

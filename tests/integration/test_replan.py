@@ -1,11 +1,13 @@
 """Who could take a stop at risk, asked over HTTP about rows put straight into the database."""
 
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
+import msgspec
 import numpy as np
 import psycopg
 import pytest
@@ -15,6 +17,8 @@ from api import problems
 from api.app import create_app
 from api.auth import OrganisationId, organisation
 from api.routes.replan import EXAMPLE, Proposals
+from geofence.eta import UNCALIBRATED, UNCALIBRATED_WORK, calibrate_work, remaining_work
+from geofence.forecast import foresee_vans
 from geofence.replan_store import travel
 from storage.pool import connect
 from storage.settings import Settings
@@ -183,21 +187,100 @@ async def test_parts_that_are_not_on_board_are_named_and_count(
     assert [part["item"] for part in by_code["V1"]["missing"]] == ["PUMP"]
 
 
+AT_POOL = (
+    f"{VISIT} VALUES (3, 3, '2026-11-20 08:50Z', '2026-11-20 08:59Z', NULL, NULL, 'visit',"
+    " false, true, '2026-11-20', 4)"
+)
+
+
 async def test_a_visit_under_way_comes_first(
     api: httpx.AsyncClient, conn: psycopg.Connection[Any]
 ) -> None:
+    conn.execute(AT_POOL)
+    one = (await by_van(api))["V3"]
+    # Of those who have worked 9 minutes of 30 planned half are done after 30; 1.1 km away.
+    assert one["expected_ms"] == pytest.approx(NOW_MS + 25.33 * MINUTE_MS, abs=30_000)
+    assert [stop["stop_id"] for stop in one["order"]] == [1]
+    # What should be done long ago may last: an hour and more has gone already.
+    conn.execute("UPDATE visit SET arrived_at = '2026-11-20 07:50Z'")
+    later = (await by_van(api))["V3"]
+    left_s = remaining_work(UNCALIBRATED_WORK, 1_800, 69 * 60).expected_s
+    assert left_s > 300
+    assert later["expected_ms"] == pytest.approx(
+        NOW_MS - MINUTE_MS + 1_000 * left_s + 5.33 * MINUTE_MS, abs=6_000
+    )
+
+
+async def test_who_is_done_early_where_the_plan_has_an_arrival_waits_there(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute(AT_POOL)
+    conn.execute("UPDATE stop SET planned_arrival = '2026-11-20 09:15Z' WHERE stop_id = 4")
+    one = (await by_van(api))["V3"]
+    assert one["expected_ms"] == pytest.approx(NOW_MS + (45 + 5.33) * MINUTE_MS, abs=6_000)
+
+
+async def test_who_stands_where_nothing_is_planned_is_free_if_nothing_is_left_to_do(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute(AT_POOL)
+    conn.execute("UPDATE visit SET stop_id = NULL")
+    busy = (await by_van(api))["V3"]  # it still has its own stop there, and what it does is unknown
+    assert busy["expected_ms"] > NOW_MS + 15 * MINUTE_MS
+    conn.execute(f"DELETE FROM stop WHERE stop_id = 4; {DUTY} (3, '2026-11-20Z', 'online', 'on')")
+    idle = (await by_van(api))["V3"]
+    assert idle["expected_ms"] == pytest.approx(NOW_MS + 5.33 * MINUTE_MS, abs=6_000)
+
+
+async def test_a_visit_of_yesterday_is_no_work_of_today(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    """The van has stood there since the evening: at home, or at the depot."""
+    conn.execute(AT_POOL)
     conn.execute(
-        f"{VISIT} VALUES (3, 3, '2026-11-20 08:50Z', '2026-11-20 08:59Z', NULL, NULL, 'visit',"
-        " false, true, '2026-11-20', 4)"
+        "UPDATE visit SET stop_id = NULL, service_date = '2026-11-19',"
+        " arrived_at = '2026-11-19 17:00Z'"
     )
     one = (await by_van(api))["V3"]
-    # Free at 10:20 at the pool, 1.1 km away; it is no stop any more.
-    assert one["expected_ms"] == pytest.approx(NOW_MS + 25.33 * MINUTE_MS, abs=6_000)
-    assert [stop["stop_id"] for stop in one["order"]] == [1]
-    # Work that takes longer than planned is done now, as far as anybody knows.
-    conn.execute("UPDATE visit SET arrived_at = '2026-11-20 07:50Z'")
-    one = (await by_van(api))["V3"]
-    assert one["expected_ms"] == pytest.approx(NOW_MS + 5.33 * MINUTE_MS, abs=6_000)
+    assert one["expected_ms"] == pytest.approx(NOW_MS + 4 * MINUTE_MS, abs=2 * MINUTE_MS)
+
+
+#: V1 works at the school since 9:40, as its second stop. It waits there and at the pool; the bakery,
+#: which it has passed over, comes last.
+DAY = f"""
+UPDATE stop SET planned_arrival = '2026-11-20 09:30Z' WHERE stop_id = 2;
+{VISIT} VALUES (1, 2, '2026-11-20 08:40Z', '2026-11-20 08:59:30Z', NULL, NULL, 'visit',
+                false, true, '2026-11-20', 2);
+INSERT INTO stop (stop_id, tour_id, position, site_id, window_start, window_end,
+                  planned_duration_s, planned_arrival)
+VALUES (11, 1, 3, 3, '2026-11-20 07:00Z', '2026-11-20 10:00Z', 600, '2026-11-20 12:00Z'),
+       (12, 1, 4, 1, '2026-11-20 07:00Z', '2026-11-20 12:15Z', 0, NULL),
+       (13, 1, 5, 3, '2026-11-20 07:00Z', '2026-11-20 12:15Z', 1800, NULL);
+INSERT INTO travel_model (made_time, model, work) VALUES ('2026-11-20 08:00Z', %s, %s)
+"""
+
+
+async def test_what_is_expected_as_planned_is_what_the_tour_shows(
+    conn: psycopg.Connection[Any], api: httpx.AsyncClient, database_url: str
+) -> None:
+    rng = np.random.default_rng(5)
+    work = calibrate_work(np.full(500, 1_800.0), 1_800.0 * rng.lognormal(0.2, 0.3, 500))
+    for statement in DAY.split(";"):
+        values = [msgspec.json.encode(one).decode() for one in (UNCALIBRATED, work)]
+        conn.execute(statement, values if "%s" in statement else None)
+    seen = [[[NOW_MS - 30_000, 45.26, 4.85]]]
+    conn.execute(
+        "INSERT INTO van_progress (van_id, through, state) VALUES (1, '2026-11-20 08:59:30Z', %s)",
+        (json.dumps(seen),),
+    )
+    async with connect(database_url, "test") as pool, pool.connection() as own:
+        await foresee_vans(own, [1], None, NOW_MS)
+    tour = (await api.get("/v1/vans/V1/tour")).json()["stops"]
+    shown = {stop["stop_id"]: stop["eta"]["expected_at_ms"] for stop in tour if stop["eta"]}
+    assert set(shown) == {1, 11, 12, 13}
+    for stop_id, expected_ms in shown.items():
+        plan = (await by_van(api, stop_id))["V1"]
+        assert plan["expected_ms"] == pytest.approx(expected_ms, abs=5_000), stop_id
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from geofence import eta
+from geofence.eta import UNCALIBRATED, AtStop, Itinerary, StopAhead, Work
 from geofence.replan import (
     CANDIDATES_MAX,
     EXACT_STOPS,
@@ -17,8 +19,12 @@ from geofence.replan import (
     Job,
     Proposal,
     Van,
+    crow_m,
+    free_at,
     nearest,
+    planned_leave,
     propose,
+    work_s,
 )
 
 NOW = 1_795_165_200_000
@@ -225,6 +231,142 @@ def test_a_van_waits_for_a_window_to_begin() -> None:
     }
 
 
+def test_who_is_done_early_waits_until_the_plan_has_him_leave() -> None:
+    first = job(20, 10, (0, 500), work=10, leave_at=NOW + 50 * MIN_MS)
+    plan = of(asked(van(1, 0, first, LATE), [], LATE), 1)
+    assert plan.expected_at == NOW + (50 + 50) * MIN_MS
+    behind = replace(first, leave_at=NOW + 15 * MIN_MS)  # he is not done by then
+    plan = of(asked(van(1, 0, behind, LATE), [], LATE), 1)
+    assert plan.expected_at == NOW + (20 + 50) * MIN_MS
+
+
+def test_a_stop_that_is_given_away_gains_nothing_for_who_waits_anyway() -> None:
+    after = job(3, 20, (0, 30))
+    first = job(2, 10, (0, 500), leave_at=NOW + 70 * MIN_MS)
+    move = of(asked(van(1, 0, LATE, first, after), [van(2, 40)], LATE), 2)
+    # 60 there and 50 back without the wait: reached after 120 instead of 80, 90 late and then 50.
+    assert (move.giver.gained_s, move.weighted_s) == (40 * 60, -70 * 60)
+    first = replace(first, leave_at=NOW + 200 * MIN_MS)
+    move = of(asked(van(1, 0, LATE, first, after), [van(2, 40)], LATE), 2)
+    assert (move.giver.gained_s, move.weighted_s) == (0, -30 * 60)
+
+
+def test_who_takes_the_job_does_not_wait_for_a_plan_that_was_not_his() -> None:
+    late = replace(LATE, leave_at=NOW + 300 * MIN_MS)
+    own = job(20, 60, (0, 40))
+    move = of(asked(van(1, 0, late), [van(2, 40, own)], late), 2)
+    assert (move.order, move.taker.lost_s) == ((1, 20), 0)
+
+
+def test_who_does_the_job_in_another_order_does_not_wait_for_the_old_one() -> None:
+    first = job(2, 50, (0, 120))
+    urgent = job(1, 0, (0, 30), work=10, leave_at=NOW + 110 * MIN_MS)
+    best, plan = asked(van(1, 0, first, urgent), [], urgent)
+    assert (best.kind, best.order, best.giver.lost_s) == ("reorder", (1, 2), 0)
+    assert (plan.kind, plan.late_s) == ("keep", 70 * 60)
+
+
+def test_the_same_order_is_no_other_one_though_waiting_is_what_makes_it_late() -> None:
+    waits = job(1, 10, (0, 60), leave_at=NOW + 200 * MIN_MS)
+    assert [one.kind for one in asked(van(1, 0, waits, job(2, 20, (0, 60))), [], waits)] == ["keep"]
+
+
+# ---- the same moments as arrival times ----
+
+#: Some visits of the past: they last longer than planned.
+WORK = eta.calibrate_work(
+    np.full(200, 3_600.0), 3_600.0 * np.random.default_rng(3).lognormal(0.3, 0.4, 200)
+)
+SECONDS = 5
+
+
+def as_the_fleet_drives(latitude_deg: Floats, longitude_deg: Floats) -> Floats:
+    distance_m = crow_m(latitude_deg, longitude_deg)
+    seconds, _, _ = eta.travel(UNCALIBRATED, distance_m.ravel(), np.full(distance_m.size, 10.0))
+    return seconds.reshape(distance_m.shape)
+
+
+def as_job(stop: StopAhead, work: Work) -> Job:
+    leave_at = planned_leave(stop.planned_arrival_ms, stop.planned_duration_s)
+    return Job(
+        stop.stop_id,
+        stop.latitude_deg,
+        stop.longitude_deg,
+        stop.window_start,
+        stop.window_end,
+        work_s(work, stop.planned_duration_s),
+        leave_at=leave_at,
+    )
+
+
+@st.composite
+def days(draw: st.DrawFn) -> tuple[AtStop, list[StopAhead]]:
+    """A van at a stop and its next ones, whose windows have begun."""
+    planned_ms = st.none() | st.integers(-60, 300).map(lambda minute: NOW + minute * MIN_MS)
+    at = AtStop(
+        9,
+        NOW - draw(st.integers(0, 300)) * MIN_MS,
+        draw(st.sampled_from([0, 1_800, 5_400])),
+        draw(planned_ms),
+    )
+    stops = [
+        StopAhead(
+            i,
+            draw(st.integers(1, 40)) * KM,
+            i / 50,
+            NOW,
+            NOW + draw(st.integers(0, 300)) * MIN_MS,
+            draw(st.sampled_from([0, 600, 3_600])),
+            draw(planned_ms),
+        )
+        for i in range(1, 1 + draw(st.integers(1, 4)))
+    ]
+    return at, stops
+
+
+def late_s(etas: list[eta.Eta], stops: list[StopAhead]) -> dict[int, float]:
+    end = {stop.stop_id: stop.window_end for stop in stops}
+    return {one.stop_id: max(0, one.expected_ms - end[one.stop_id]) / 1_000 for one in etas}
+
+
+@settings(max_examples=200, deadline=None)
+@given(day=days(), seen_s=st.integers(0, 60), work=st.sampled_from([WORK, eta.UNCALIBRATED_WORK]))
+def test_what_is_expected_as_planned_is_what_arrival_times_say(
+    day: tuple[AtStop, list[StopAhead]], seen_s: int, work: Work
+) -> None:
+    at, stops = day
+    seen_at = NOW - 1_000 * seen_s
+    at = replace(at, arrived_at=min(at.arrived_at, seen_at))
+
+    def arrivals(ahead: list[StopAhead]) -> list[eta.Eta]:
+        return eta.forecast(Itinerary(0.0, 0.0, seen_at, at, ahead), UNCALIBRATED, work, NOW)
+
+    jobs = tuple(as_job(stop, work) for stop in stops)
+    giver = Van(1, 0.0, 0.0, free_at(at, seen_at, work), jobs)
+    taker = Van(2, 1.0, 1.0, NOW)
+    before = late_s(arrivals(stops), stops)
+    for which, expected in zip(jobs, arrivals(stops), strict=True):
+        proposals = propose(giver, [taker], which, as_the_fleet_drives, NOW)
+        plan, move = of(proposals, 1), of(proposals, 2)
+        assert plan.expected_at == pytest.approx(expected.expected_ms, abs=1_000 * SECONDS)
+        assert plan.late_s == pytest.approx(before[which.stop_id], abs=SECONDS)
+        left = [stop for stop in stops if stop.stop_id != which.stop_id]
+        after = late_s(arrivals(left), left)
+        gained = [before[stop_id] - after[stop_id] for stop_id in after]
+        assert move.giver.gained_s == pytest.approx(
+            sum(one for one in gained if one > 0), abs=SECONDS * len(stops)
+        )
+        assert move.giver.lost_s == pytest.approx(
+            -sum(one for one in gained if one < 0), abs=SECONDS * len(stops)
+        )
+
+
+def test_who_has_overrun_far_is_not_done_now() -> None:
+    for minutes in (10, 60, 600):
+        at = AtStop(9, NOW - minutes * MIN_MS, 1_800)
+        assert free_at(at, NOW, WORK) >= NOW + 2 * MIN_MS
+
+
 def test_windows_that_have_ended_long_ago_are_late_from_then() -> None:
     gone = job(1, 60, (-200, -100))
     proposals = asked(van(1, 0, gone, job(2, 0, (-300, -290))), [van(2, 40)], gone)
@@ -257,6 +399,7 @@ def harm_and_drive(one: Van, order: tuple[Job, ...]) -> tuple[float, float]:
         clock, drive = clock + leg, drive + leg
         harm += max(0.0, clock - (each.window_end - NOW) / 1_000)
         clock = max(clock, (each.window_start - NOW) / 1_000) + each.duration_s
+        clock = max(clock, ((each.leave_at or 0) - NOW) / 1_000)
         at = (each.latitude_deg, each.longitude_deg)
     if one.home is not None:
         leg = leg_s(at, one.home)
@@ -281,13 +424,16 @@ windows = st.tuples(st.integers(-60, 200), st.integers(10, 120))
 @st.composite
 def jobs(draw: st.DrawFn, stop_id: int) -> Job:
     start, length = draw(windows)
+    work = draw(st.integers(0, 90))
+    planned = draw(st.none() | st.integers(start - 30, start + length))
     return Job(
         stop_id,
         draw(places),
         draw(places),
         NOW + start * MIN_MS,
         NOW + (start + length) * MIN_MS,
-        draw(st.integers(0, 90)) * 60,
+        work * 60,
+        leave_at=None if planned is None else NOW + (planned + work) * MIN_MS,
     )
 
 
@@ -306,7 +452,7 @@ def vans(draw: st.DrawFn, van_id: int, stops_max: int) -> Van:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(giver=vans(1, 3), taker=vans(2, 5), at=st.integers(0, 3), extra=jobs(1))
 def test_a_proposal_costs_what_the_best_of_all_orders_costs(
     giver: Van, taker: Van, at: int, extra: Job
@@ -316,8 +462,9 @@ def test_a_proposal_costs_what_the_best_of_all_orders_costs(
     proposals = propose(giver, [taker], extra, minute_a_km, NOW)
     assert len(taker.jobs) < EXACT_STOPS
 
-    inserted = min(harm_and_drive(taker, order) for order in placed(taker, extra))
-    best = min(harm_and_drive(taker, order) for order in permutations((*taker.jobs, extra)))
+    free = replace(extra, leave_at=None)
+    inserted = min(harm_and_drive(taker, order) for order in placed(taker, free))
+    best = min(harm_and_drive(taker, order) for order in permutations((*taker.jobs, free)))
     worth = inserted[0] - best[0] >= WORTH_REORDERING / 2
     taker_harm, taker_drive = best if worth else inserted
     before = harm_and_drive(taker, taker.jobs)
@@ -327,17 +474,21 @@ def test_a_proposal_costs_what_the_best_of_all_orders_costs(
     assert move.weighted_s == taker_harm - before[0] + without[0] - kept[0]
     assert move.taker.drive_s == taker_drive - before[1]
     assert move.giver.drive_s == without[1] - kept[1]
-    by_id = {each.stop_id: each for each in (*taker.jobs, extra)}
+    by_id = {each.stop_id: each for each in (*taker.jobs, free)}
     order = tuple(by_id[stop_id] for stop_id in move.order)
     assert harm_and_drive(taker, order) == (taker_harm, taker_drive)
     own = [stop_id for stop_id in move.order if stop_id != 1]
     assert move.reordered == (own != [each.stop_id for each in taker.jobs])
 
     reordered = [one for one in proposals if one.kind == "reorder"]
-    least = min(harm_and_drive(giver, order)[0] for order in permutations(giver.jobs))
-    assert bool(reordered) == (kept[0] - least >= WORTH_REORDERING / 2)
+    unbound = tuple(free if each is extra else each for each in giver.jobs)
+    least = min(harm_and_drive(giver, order)[0] for order in permutations(unbound))
+    is_worth = kept[0] - least >= WORTH_REORDERING / 2
+    # Where the planned order would be as good without the wait, that is not another order.
+    assert bool(reordered) == is_worth or (is_worth and harm_and_drive(giver, unbound)[0] == least)
     for one in reordered:
         assert one.weighted_s == least - kept[0]
+        assert one.order != tuple(each.stop_id for each in giver.jobs)
     # Late minutes add up: the sides, the job and half of overtime are the whole change.
     for one in proposals:
         sides = [one.giver] if one.kind != "move" else [one.giver, one.taker]
