@@ -9,9 +9,10 @@ happens to play no part.
 *Its moments* are those of arrival times (`geofence/eta.py`): work lasts, and what is under way still
 lasts, what it is expected to; and who is done early at a stop with a planned arrival leaves when the
 plan has him leave. That holds for the van that has the stop: who takes the job over, or does it in
-another order, leaves when it is done. Two things differ. Nobody is proposed to work before a window
-begins, where an arrival time believes that he does; and the leg under way is a leg like any other,
-from now on, where an arrival time goes by its pace.
+another order, leaves when it is done. Three things differ. Nobody is proposed to work before a window
+begins, where an arrival time believes that he does; the leg under way is a leg like any other, from
+now on, where an arrival time goes by its pace; and who drives to a site drives to its middle, where
+an arrival time ends at the fence.
 
 *The taker's order.* The job goes where it does least harm between the stops as they are planned. If
 somebody is late then, the solver looks for an order with less, and the plan is only changed for one
@@ -42,7 +43,8 @@ import numpy.typing as npt
 from ortools.constraint_solver import pywrapcp, routing_enums_pb2
 from ortools.util import optional_boolean_pb2
 
-from geofence.eta import AtStop, Work, remaining_work
+from geofence.eta import AtStop
+from geofence.work import Work, work_left
 
 Floats = npt.NDArray[np.float64]
 #: Latitudes and longitudes, shape (n,) each, to seconds from each to each, shape (n, n).
@@ -394,7 +396,7 @@ def _missing(van: Van, job: Job) -> dict[int, int]:
 
 def work_s(work: Work, planned_duration_s: int) -> int:
     """Return what a visit is expected to last that has not begun, s."""
-    return round(remaining_work(work, planned_duration_s, 0.0).expected_s)
+    return round(_left_s(work, planned_duration_s, 0.0))
 
 
 def free_at(at: AtStop, seen_at: int, work: Work) -> int:
@@ -405,10 +407,16 @@ def free_at(at: AtStop, seen_at: int, work: Work) -> int:
         seen_at: When the van was last seen there, ms since 1970 UTC.
         work: How long visits last.
     """
-    left = remaining_work(work, at.planned_duration_s, (seen_at - at.arrived_at) / 1_000)
-    done_at = seen_at + round(left.expected_s * 1_000)
+    left_s = _left_s(work, at.planned_duration_s, (seen_at - at.arrived_at) / 1_000)
+    done_at = seen_at + round(left_s * 1_000)
     leave_at = planned_leave(at.planned_arrival_ms, at.planned_duration_s)
     return done_at if leave_at is None else max(done_at, leave_at)
+
+
+def _left_s(work: Work, planned_duration_s: int, elapsed_s: float) -> float:
+    """Return what half of all such visits still last at most, s."""
+    half = np.array([0.5])
+    return float(work_left(work, np.array([planned_duration_s]), np.array([elapsed_s]), half)[0, 0])
 
 
 def planned_leave(planned_arrival: int | None, planned_duration_s: int) -> int | None:

@@ -16,11 +16,13 @@ from typing import Final
 import numpy as np
 from psycopg.rows import class_row
 
+from geofence.eta import AtStop
 from geofence.forecast import load_model
 from geofence.outlook import local_hour
 from geofence.replan import Floats, Job, Travel, Van, crow_m, free_at, planned_leave, work_s
 from geofence.tours import service_date
 from geofence.travel import usual_s
+from geofence.work import Work
 from storage.pool import Connection
 from storage.settings import as_datetime
 
@@ -256,7 +258,7 @@ async def load(
     )
 
 
-def _job(stop: NamedStop, parts: Mapping[int, int], work: eta.Work) -> Job:
+def _job(stop: NamedStop, parts: Mapping[int, int], work: Work) -> Job:
     return Job(
         stop.stop_id,
         stop.latitude_deg,
@@ -284,12 +286,12 @@ def _start(van: NamedVan, *, is_ahead: bool) -> tuple[float, float] | None:
     return (_home(van) or here) if is_ahead else (here or _home(van))
 
 
-def _free_at(van: NamedVan, jobs: tuple[Job, ...], work: eta.Work) -> int:
+def _free_at(van: NamedVan, jobs: tuple[Job, ...], work: Work) -> int:
     """Return when what a van is doing is expected to be over, ms since 1970 UTC; 0 for nothing."""
     is_idle = van.here_stop_id is None and not jobs
     if van.here_arrived_at is None or van.here_last_inside_at is None or is_idle:
         return 0
-    at = eta.AtStop(
+    at = AtStop(
         van.here_stop_id,
         van.here_arrived_at,
         van.here_planned_duration_s,

@@ -17,11 +17,12 @@ from api import problems
 from api.app import create_app
 from api.auth import OrganisationId, organisation
 from api.routes.replan import EXAMPLE, Proposals
-from geofence.eta import UNCALIBRATED, UNCALIBRATED_WORK, calibrate_work, remaining_work
 from geofence.forecast import foresee_vans
 from geofence.replan_store import travel
+from geofence.work import UNCALIBRATED_WORK, work_left
 from storage.pool import connect
 from storage.settings import Settings
+from tests.unit.steady_fleet import STEADY, WORK
 
 #: Friday 2026-11-20 10:00 in Paris; the clock stands still there (a factor that small).
 NOW_MS = 1_795_165_200_000
@@ -204,7 +205,9 @@ async def test_a_visit_under_way_comes_first(
     # What should be done long ago may last: an hour and more has gone already.
     conn.execute("UPDATE visit SET arrived_at = '2026-11-20 07:50Z'")
     later = (await by_van(api))["V3"]
-    left_s = remaining_work(UNCALIBRATED_WORK, 1_800, 69 * 60).expected_s
+    [[left_s]] = work_left(
+        UNCALIBRATED_WORK, np.array([1_800.0]), np.array([69 * 60.0]), np.array([0.5])
+    )
     assert left_s > 300
     assert later["expected_ms"] == pytest.approx(
         NOW_MS - MINUTE_MS + 1_000 * left_s + 5.33 * MINUTE_MS, abs=6_000
@@ -249,6 +252,7 @@ async def test_a_visit_of_yesterday_is_no_work_of_today(
 #: which it has passed over, comes last.
 DAY = f"""
 UPDATE stop SET planned_arrival = '2026-11-20 09:30Z' WHERE stop_id = 2;
+UPDATE site SET radius_m = 1;
 {VISIT} VALUES (1, 2, '2026-11-20 08:40Z', '2026-11-20 08:59:30Z', NULL, NULL, 'visit',
                 false, true, '2026-11-20', 2);
 INSERT INTO stop (stop_id, tour_id, position, site_id, window_start, window_end,
@@ -263,10 +267,8 @@ INSERT INTO travel_model (made_time, model, work) VALUES ('2026-11-20 08:00Z', %
 async def test_what_is_expected_as_planned_is_what_the_tour_shows(
     conn: psycopg.Connection[Any], api: httpx.AsyncClient, database_url: str
 ) -> None:
-    rng = np.random.default_rng(5)
-    work = calibrate_work(np.full(500, 1_800.0), 1_800.0 * rng.lognormal(0.2, 0.3, 500))
     for statement in DAY.split(";"):
-        values = [msgspec.json.encode(one).decode() for one in (UNCALIBRATED, work)]
+        values = [msgspec.json.encode(one).decode() for one in (STEADY, WORK)]
         conn.execute(statement, values if "%s" in statement else None)
     seen = [[[NOW_MS - 30_000, 45.26, 4.85]]]
     conn.execute(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from geofence import eta
-from geofence.eta import UNCALIBRATED, AtStop, Itinerary, StopAhead, Work
+from geofence.eta import AtStop, Itinerary, StopAhead
 from geofence.replan import (
     CANDIDATES_MAX,
     EXACT_STOPS,
@@ -26,6 +26,8 @@ from geofence.replan import (
     propose,
     work_s,
 )
+from geofence.travel import usual_s
+from tests.unit.steady_fleet import STEADY, WORK
 
 NOW = 1_795_165_200_000
 MIN_MS = 60_000
@@ -273,20 +275,16 @@ def test_the_same_order_is_no_other_one_though_waiting_is_what_makes_it_late() -
 
 # ---- the same moments as arrival times ----
 
-#: Some visits of the past: they last longer than planned.
-WORK = eta.calibrate_work(
-    np.full(200, 3_600.0), 3_600.0 * np.random.default_rng(3).lognormal(0.3, 0.4, 200)
-)
 SECONDS = 5
 
 
 def as_the_fleet_drives(latitude_deg: Floats, longitude_deg: Floats) -> Floats:
     distance_m = crow_m(latitude_deg, longitude_deg)
-    seconds, _, _ = eta.travel(UNCALIBRATED, distance_m.ravel(), np.full(distance_m.size, 10.0))
+    seconds = usual_s(STEADY, distance_m.ravel(), np.full(distance_m.size, 10.0))
     return seconds.reshape(distance_m.shape)
 
 
-def as_job(stop: StopAhead, work: Work) -> Job:
+def as_job(stop: StopAhead) -> Job:
     leave_at = planned_leave(stop.planned_arrival_ms, stop.planned_duration_s)
     return Job(
         stop.stop_id,
@@ -294,7 +292,7 @@ def as_job(stop: StopAhead, work: Work) -> Job:
         stop.longitude_deg,
         stop.window_start,
         stop.window_end,
-        work_s(work, stop.planned_duration_s),
+        work_s(WORK, stop.planned_duration_s),
         leave_at=leave_at,
     )
 
@@ -303,12 +301,9 @@ def as_job(stop: StopAhead, work: Work) -> Job:
 def days(draw: st.DrawFn) -> tuple[AtStop, list[StopAhead]]:
     """A van at a stop and its next ones, whose windows have begun."""
     planned_ms = st.none() | st.integers(-60, 300).map(lambda minute: NOW + minute * MIN_MS)
-    at = AtStop(
-        9,
-        NOW - draw(st.integers(0, 300)) * MIN_MS,
-        draw(st.sampled_from([0, 1_800, 5_400])),
-        draw(planned_ms),
-    )
+    since_min, duration_s = draw(st.sampled_from([(20, 0), (35, 1_800), (110, 5_400)]))
+    arrived_at = NOW - draw(st.integers(0, since_min)) * MIN_MS
+    at = AtStop(9, arrived_at, duration_s, draw(planned_ms))
     stops = [
         StopAhead(
             i,
@@ -330,19 +325,20 @@ def late_s(etas: list[eta.Eta], stops: list[StopAhead]) -> dict[int, float]:
 
 
 @settings(max_examples=200, deadline=None)
-@given(day=days(), seen_s=st.integers(0, 60), work=st.sampled_from([WORK, eta.UNCALIBRATED_WORK]))
+@given(day=days(), seen_s=st.integers(0, 60))
 def test_what_is_expected_as_planned_is_what_arrival_times_say(
-    day: tuple[AtStop, list[StopAhead]], seen_s: int, work: Work
+    day: tuple[AtStop, list[StopAhead]], seen_s: int
 ) -> None:
     at, stops = day
     seen_at = NOW - 1_000 * seen_s
     at = replace(at, arrived_at=min(at.arrived_at, seen_at))
 
     def arrivals(ahead: list[StopAhead]) -> list[eta.Eta]:
-        return eta.forecast(Itinerary(0.0, 0.0, seen_at, at, ahead), UNCALIBRATED, work, NOW)
+        [etas] = eta.forecast([Itinerary(0.0, 0.0, seen_at, at, ahead)], STEADY, WORK, NOW)
+        return etas
 
-    jobs = tuple(as_job(stop, work) for stop in stops)
-    giver = Van(1, 0.0, 0.0, free_at(at, seen_at, work), jobs)
+    jobs = tuple(as_job(stop) for stop in stops)
+    giver = Van(1, 0.0, 0.0, free_at(at, seen_at, WORK), jobs)
     taker = Van(2, 1.0, 1.0, NOW)
     before = late_s(arrivals(stops), stops)
     for which, expected in zip(jobs, arrivals(stops), strict=True):
