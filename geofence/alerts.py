@@ -2,11 +2,13 @@
 
 | kind         | it holds while                                   | it has ended when              |
 | ------------ | ------------------------------------------------ | ------------------------------ |
-| `at_risk`    | the range of the ETA crosses the window's end    | the window is over, or arrived |
-| `late`       | the window is over and nobody has arrived        | arrived, or the day is over    |
+| `at_risk`    | the range of the ETA crosses the window's end    | it is known to be late, or not |
+| `late`       | the window is over (†) and nobody has arrived    | arrived, or the day is over    |
 | `missed`     | the day is over and nobody has arrived           | -                              |
 | `overstayed` | the visit is open and longer than planned        | the van has left               |
 | `silent`     | on duty, and no fix for 15 minutes               | a fix comes (*back*), off duty |
+
+(†) As far as is known: the van was seen since, or is silent by now, 15 minutes later.
 
 Of each (van, stop, kind) at most one alert is live. What a fact does to it:
 
@@ -185,12 +187,23 @@ class Presence:
     overstayed: bool
 
 
-def late(stop: Stop, visit: Presence | None, now: int) -> Fact:
+def known_at(stop: Stop, seen_at: int) -> int:
+    """Return from when on it is known that a stop's window is over and nobody has arrived.
+
+    Args:
+        stop: The planned stop.
+        seen_at: The van's newest fix: if that is older it may have arrived unseen.
+    """
+    return stop.window_end if seen_at > stop.window_end else stop.window_end + SILENT_MS
+
+
+def late(stop: Stop, visit: Presence | None, seen_at: int, now: int) -> Fact:
     """Return whether a stop is late.
 
     Args:
         stop: The planned stop.
         visit: The visit that keeps it; None if there is none.
+        seen_at: The van's newest fix, ms since 1970 UTC.
         now: The present, ms since 1970 UTC.
     """
     end = stop.window_end
@@ -201,12 +214,13 @@ def late(stop: Stop, visit: Presence | None, now: int) -> Fact:
         minutes = _minutes(visit.arrived_at - end)
         reason = f"arrived {minutes} min after the window ended"
         return Fact("ended", end, reason, visit.arrived_at, minutes)
-    if now <= end:
+    if now <= known_at(stop, seen_at):
         return Fact("never", end, "the window is not over; raised on what was known then")
     if now > max(stop.day_end, end):
         return Fact("ended", end, "nobody came that day")
     reason = "not arrived when the window ended"
-    return Fact("holds", end, reason, minutes=_minutes(now - end), is_news=now - end <= FRESH_MS)
+    is_news = now - known_at(stop, seen_at) <= FRESH_MS
+    return Fact("holds", end, reason, minutes=_minutes(now - end), is_news=is_news)
 
 
 def missed(stop: Stop, visit: Presence | None, now: int) -> Fact:
@@ -235,10 +249,14 @@ def overstayed(stop: Stop, visit: Presence | None, now: int) -> Fact:
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is foreseen of a stop: the ETA, ms since 1970 UTC, and the chance that it is late."""
+    """What is foreseen of a stop: the ETA and the chance that it is late.
+
+    It rests on the van as it was at `seen_at`. Times are ms since 1970 UTC.
+    """
 
     expected_at: int
     chance_late: float
+    seen_at: int
     cause: Cause | None = None
     pushes: tuple[int, ...] = ()
 
@@ -253,7 +271,7 @@ def at_risk(stop: Stop, outlook: Outlook, alert: LiveAlert | None, now: int) -> 
         now: The present, ms since 1970 UTC.
     """
     end = stop.window_end
-    if now > end:
+    if now > known_at(stop, outlook.seen_at):
         return Fact("ended", end, "the window is over")
     is_open = alert is not None and alert.state == "open"
     if outlook.chance_late < (CHANCE_SAFE if is_open else CHANCE_AT_RISK):
@@ -268,7 +286,12 @@ def at_risk(stop: Stop, outlook: Outlook, alert: LiveAlert | None, now: int) -> 
 
 
 def is_worth_telling(stop: Stop, outlook: Outlook, now: int) -> bool:
-    """Return whether a client should be told: nearly sure, or likely and about the last moment."""
+    """Return whether a client should be told: nearly sure, or likely and about the last moment.
+
+    Whoever is late when the window is over will be called late as soon as that is known.
+    """
+    if now > stop.window_end:
+        return False
     if outlook.chance_late >= CHANCE_SURE:
         return True
     is_time = stop.window_end - now <= NOTICE_MS and outlook.expected_at - now >= TOO_SOON_MS
@@ -300,6 +323,7 @@ def settle_stops(
     stops: Iterable[Stop],
     presence_of: Mapping[int, Presence],
     live: Mapping[tuple[int, int | None, Kind], LiveAlert],
+    seen_at: Mapping[int, int],
     now: int,
 ) -> list[AlertChange]:
     """Return what changes for the alerts of stops because of what is true of their visits.
@@ -308,13 +332,14 @@ def settle_stops(
         stops: Of any vans and days.
         presence_of: By stop_id, the visit that keeps it.
         live: The live alerts of these stops.
+        seen_at: By van, the time of its newest fix, ms since 1970 UTC, if it has any.
         now: The present, ms since 1970 UTC.
     """
     changes: list[AlertChange | None] = []
     for stop in stops:
-        visit = presence_of.get(stop.stop_id)
+        visit, seen = presence_of.get(stop.stop_id), seen_at.get(stop.van_id, 0)
         facts: Sequence[tuple[Kind, Fact]] = (
-            ("late", late(stop, visit, now)),
+            ("late", late(stop, visit, seen, now)),
             ("missed", missed(stop, visit, now)),
             ("overstayed", overstayed(stop, visit, now)),
         )
@@ -326,7 +351,7 @@ def settle_stops(
         if (
             risk is not None
             and risk.state == "open"
-            and (visit is not None or now > stop.window_end)
+            and (visit is not None or now > known_at(stop, seen))
         ):
             changes.append(settle(subject, over(stop, visit), risk))
     return [change for change in changes if change is not None]

@@ -32,8 +32,8 @@ max(rest - 30 min, 0). Half of what was learnt so may be wrong: it widens the ra
 before learning. What a leg still stands depends on what it has stood (`travel.standing`); of a break
 that is under way, what it has lasted is over.
 
-What was seen last is what counts: a van that is silent is believed to have gone on as expected. One
-that should have arrived by now is expected now, and is as uncertain as it was before.
+What was seen last is what counts: a van that is silent is believed to have gone on as expected. It may
+have arrived unseen, which is no reason to call it late; only what is shown is never past.
 
 It knows nothing of the present, of messages, of roads on a map, or of who must be told: a router's
 seconds may come in with a stop, and the ranges go out.
@@ -193,7 +193,7 @@ def forecast(vans: Sequence[Itinerary], model: Model, work: Work, now: int) -> l
             ).T
         )
         hour = (local_s[of] + ready_s[of].mean(axis=1)) / 3_600 % 24
-        arrival_s = _not_past(ready_s[of] + _rest_s(legs, model, hour, DRAWS[step % STEPS]))
+        arrival_s = ready_s[of] + _rest_s(legs, model, hour, DRAWS[step % STEPS])
         for i, eta in zip(of, _etas(stops, arrival_s, now), strict=True):
             etas[i].append(eta)
         planned_s = np.array([stop.planned_duration_s for stop in stops], dtype=np.float64)
@@ -334,18 +334,13 @@ def _waited(
     return np.maximum(done_s, np.array(leave_s)[:, None] + lags_s(work, draws.lag))
 
 
-def _not_past(arrival_s: Floats) -> Floats:
-    """Return arrivals none of which is past, as uncertain as they were."""
-    median_s = np.median(arrival_s, axis=1, keepdims=True)
-    return np.maximum(0.0, arrival_s + np.maximum(0.0, -median_s))
-
-
 def _etas(stops: Sequence[StopAhead], arrival_s: Floats, now: int) -> list[Eta]:
     """Return what scenarios of arrivals, s from now, shape (stops, scenarios), come to."""
     window_s = (np.array([stop.window_end for stop in stops]) - now) / 1_000
     chance = (arrival_s > window_s[:, None]).mean(axis=1).tolist()
     at = [SCENARIOS // 10, SCENARIOS // 2, SCENARIOS - 1 - SCENARIOS // 10]
-    ranges = np.rint(np.sort(arrival_s, axis=1)[:, at] * 1_000).astype(np.int64) + now
+    shown_s = np.maximum(0.0, np.sort(arrival_s, axis=1)[:, at])
+    ranges = np.rint(shown_s * 1_000).astype(np.int64) + now
     return [
         Eta(stop.stop_id, early, expected, late, share)
         for stop, (early, expected, late), share in zip(stops, ranges.tolist(), chance, strict=True)

@@ -197,7 +197,8 @@ def _foreseen(day: VanDay, etas: Sequence[Eta], model: Model, now: int) -> list[
             for later, likely in zip(remaining[i + 1 :], chances[i + 1 :], strict=True)
             if likely >= 0.5
         )
-        found.append(Foreseen(stop, eta, Outlook(eta.expected_ms, chance, cause, pushes)))
+        outlook = Outlook(eta.expected_ms, chance, day.t_ms, cause, pushes)
+        found.append(Foreseen(stop, eta, outlook))
     return found
 
 

@@ -53,9 +53,13 @@ JOIN unnest(%s::int[], %s::date[], %s::date[]) AS wanted (van_id, since, until) 
 WHERE service_date BETWEEN since AND until
 """
 
-#: Whether the clock has something to say of a stop that it has not said yet.
+#: Whether the clock has something to say of a stop that it has not said yet: its window has ended,
+#: and the van was seen since, or is silent.
 NEW_TO_CLOCK = f"""
-window_end < %(now)s AND judged IS DISTINCT FROM 'day'
+window_end < %(now)s AND window_end < greatest(
+  %(now)s - INTERVAL '15 minutes',
+  (SELECT through FROM van_progress WHERE van_progress.van_id = tour.van_id))
+AND judged IS DISTINCT FROM 'day'
 AND (judged IS NULL OR {DAY_ENDS} < %(now)s)
 """
 
@@ -69,12 +73,18 @@ UPDATE stop SET judged = CASE
   ELSE 'window' END
 FROM tour, site
 WHERE tour.tour_id = stop.tour_id AND site.site_id = stop.site_id AND {NEW_TO_CLOCK}
+  AND (stop_id = ANY(%(due)s) OR EXISTS (SELECT FROM visit WHERE visit.stop_id = stop.stop_id))
 """
 
 ALERTS = """
 SELECT van_id, stop_id, kind, state, (extract(epoch FROM due_at) * 1000)::bigint AS due_at,
        (extract(epoch FROM ended_at) * 1000)::bigint AS ended_at, told
 FROM alert WHERE stop_id = ANY(%s) AND state <> 'withdrawn'
+"""
+
+SEEN = """
+SELECT van_id, (extract(epoch FROM through) * 1000)::bigint FROM van_progress
+WHERE van_id = ANY(%s) AND through IS NOT NULL
 """
 
 PUT_VISIT = """
@@ -238,12 +248,19 @@ async def load_due_stops(conn: Connection, now: int) -> list[Stop]:
         return await cursor.fetchall()
 
 
-async def mark_judged(conn: Connection, now: int) -> None:
-    """Remember that the clock has judged every stop whose window, or day, has ended.
+async def load_seen(conn: Connection, vans: Sequence[int]) -> dict[int, int]:
+    """Return the times of vans' newest fixes, ms since 1970 UTC, of those that have any."""
+    found = await conn.execute(SEEN, (list(vans),))
+    return dict(await found.fetchall())
 
-    From then on only messages can change what is true of it, and they judge its day again.
+
+async def mark_judged(conn: Connection, due: Iterable[Stop], now: int) -> None:
+    """Remember that the clock has judged these stops, and need not judge those that are visited.
+
+    From then on only messages can change what is true of them, and they judge their day again.
     """
-    await conn.execute(JUDGED, {"now": as_datetime(now)})
+    judged = [stop.stop_id for stop in due]
+    await conn.execute(JUDGED, {"now": as_datetime(now), "due": judged})
 
 
 async def replanned_vans(conn: Connection) -> list[int]:

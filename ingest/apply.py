@@ -79,7 +79,7 @@ def apply(batch: Batch, state: State, reference: Reference, now: int) -> Changes
     for van_id, said in state.said.items():
         known = state.known.get(van_id, NOTHING_KNOWN)
         made.vans[van_id] = changes.revise(van_id, said, known, reference.fences)
-        made.alerts += _alerts(made.vans[van_id], known, now)
+        made.alerts += _alerts(made.vans[van_id], known, {van_id: said.through}, now)
     sorted_scans = ledger.sort(batch.scans, state.scan_hashes)
     made.conflicting, made.contested = sorted_scans.conflicting, sorted_scans.contested
     made.scans = [
@@ -96,7 +96,9 @@ def apply(batch: Batch, state: State, reference: Reference, now: int) -> Changes
 NOTHING_KNOWN: Final = Known()
 
 
-def _alerts(changed: VanChanges, known: Known, now: int) -> list[AlertChange]:
+def _alerts(
+    changed: VanChanges, known: Known, seen_at: Mapping[int, int], now: int
+) -> list[AlertChange]:
     """Return what becomes of the alerts of the stops on the days that were matched anew."""
     return alerts.settle_stops(
         [stop for stop in known.stops if stop.service_date in changed.days],
@@ -108,13 +110,16 @@ def _alerts(changed: VanChanges, known: Known, now: int) -> list[AlertChange]:
             if visit.stop_id is not None
         },
         {alert.key: alert for alert in known.alerts},
+        seen_at,
         now,
     )
 
 
-def tick(due: Sequence[Stop], live: Iterable[LiveAlert], now: int) -> list[AlertChange]:
+def tick(
+    due: Sequence[Stop], live: Iterable[LiveAlert], seen_at: Mapping[int, int], now: int
+) -> list[AlertChange]:
     """Return what the clock alone changes: stops whose window, or day, has ended unmet."""
-    return alerts.settle_stops(due, {}, {alert.key: alert for alert in live}, now)
+    return alerts.settle_stops(due, {}, {alert.key: alert for alert in live}, seen_at, now)
 
 
 def _newest(statuses: Iterable[StatusEvent]) -> list[StatusEvent]:

@@ -289,9 +289,10 @@ async def tick(
         await _lock_vans(conn, [stop.van_id for stop in due])
         due = await geofence.store.load_due_stops(conn, now)  # what another ingest saw meanwhile
     live = await geofence.store.load_alerts(conn, [stop.stop_id for stop in due])
-    raised = rules.tick(due, live, now)
+    seen = await geofence.store.load_seen(conn, [stop.van_id for stop in due])
+    raised = rules.tick(due, live, seen, now)
     await geofence.store.write_alerts(conn, raised, now)
-    await geofence.store.mark_judged(conn, now)
+    await geofence.store.mark_judged(conn, due, now)
     foreseen = await _foresee(conn, router, now)
     await geofence.store.write_alerts(conn, foreseen, now)
     raised += foreseen

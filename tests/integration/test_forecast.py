@@ -134,9 +134,12 @@ async def test_a_risk_that_has_gone_is_withdrawn(day: Day) -> None:
 
 async def test_a_risk_that_comes_true_becomes_a_delay(day: Day) -> None:
     await day.drive(steady(0, 50, 0, 1_000))
+    alerts = "SELECT kind, state FROM alert JOIN stop USING (stop_id) WHERE position = 1"
     await day.tick(60.5)
-    kinds = day.rows("SELECT kind, state FROM alert JOIN stop USING (stop_id) WHERE position = 1")
-    assert sorted(kinds) == [("at_risk", "cleared"), ("late", "open")]
+    assert day.rows(alerts) == [("at_risk", "open")]
+    await day.drive(steady(50.5, 60.5, 1_000, 1_200))
+    await day.tick(60.5)
+    assert sorted(day.rows(alerts)) == [("at_risk", "cleared"), ("late", "open")]
 
 
 async def test_a_risk_is_over_when_the_van_arrives(day: Day) -> None:

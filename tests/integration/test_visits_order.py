@@ -432,38 +432,67 @@ TEN = local_ms(MONDAY, 10)
 
 
 def test_an_alert_is_withdrawn_when_the_backlog_shows_the_arrival_in_time(one_stop: Base) -> None:
-    one_stop.tick(TEN + MINUTE)
+    one_stop.tick(TEN + 16 * MINUTE)
     assert [state for state, *_ in one_stop.rows(ALERTS)] == ["open"]
     backlog = stay(TEN - 30 * MINUTE, 20)
-    one_stop.commit([message(1, *backlog)], TEN + 5 * MINUTE)
+    one_stop.commit([message(1, *backlog)], TEN + 20 * MINUTE)
     [(state, arrived_at, reason)] = one_stop.rows(ALERTS)
     assert (state, round(arrived_at.timestamp() * 1_000)) == ("withdrawn", TEN - 30 * MINUTE)
     assert "arrived in time" in reason
     assert [told for told, _ in one_stop.news()] == ["raised", "withdrawn"]
-    one_stop.tick(TEN + 6 * MINUTE)
+    one_stop.tick(TEN + 21 * MINUTE)
     assert len(one_stop.rows(ALERTS)) == 1
 
 
-def test_a_late_arrival_clears_the_alert_and_says_by_how_much(one_stop: Base) -> None:
+LATE = "SELECT state, told FROM alert WHERE kind = 'late'"
+
+
+def elsewhere(t_ms: int) -> Delivery:
+    return message(1, RefFix(t_ms, *at(9_000), 5.0))
+
+
+def test_a_backlog_of_an_arrival_in_time_takes_nothing_back_of_a_van_not_heard_since(
+    one_stop: Base,
+) -> None:
+    one_stop.commit([elsewhere(TEN - 40 * MINUTE)], TEN - 40 * MINUTE)
+    for minutes in (1, 14):
+        one_stop.tick(TEN + minutes * MINUTE)
+    one_stop.commit([message(1, *stay(TEN - 30 * MINUTE, 20))], TEN + 14 * MINUTE)
+    assert one_stop.rows(LATE) == []
+    assert one_stop.news() == []
+
+
+def test_a_van_that_is_seen_elsewhere_when_the_window_is_over_is_late_at_once(
+    one_stop: Base,
+) -> None:
+    one_stop.commit([elsewhere(TEN - 1)], TEN - 1)
     one_stop.tick(TEN + MINUTE)
-    arrival = stay(TEN + 12 * MINUTE, 3)[:-2]
-    one_stop.commit([message(1, *arrival)], TEN + 16 * MINUTE)
+    assert one_stop.rows(LATE) == []
+    one_stop.commit([elsewhere(TEN + 50_000)], TEN + MINUTE)
+    one_stop.tick(TEN + MINUTE)
+    assert one_stop.rows(LATE) == [("open", True)]
+
+
+def test_a_late_arrival_clears_the_alert_and_says_by_how_much(one_stop: Base) -> None:
+    one_stop.tick(TEN + 16 * MINUTE)
+    arrival = stay(TEN + 18 * MINUTE, 3)[:-2]
+    one_stop.commit([message(1, *arrival)], TEN + 22 * MINUTE)
     [(state, arrived_at, reason)] = one_stop.rows(ALERTS)
-    assert (state, round(arrived_at.timestamp() * 1_000)) == ("cleared", TEN + 12 * MINUTE)
-    assert reason == "arrived 12 min after the window ended"
+    assert (state, round(arrived_at.timestamp() * 1_000)) == ("cleared", TEN + 18 * MINUTE)
+    assert reason == "arrived 18 min after the window ended"
     assert [told for told, _ in one_stop.news()] == ["raised", "cleared"]
 
 
 def test_an_alert_is_raised_once_however_often_the_clock_ticks(one_stop: Base) -> None:
-    for minutes in range(-3, 4):
+    for minutes in range(-3, 20):
         one_stop.tick(TEN + minutes * MINUTE)
     assert [state for state, *_ in one_stop.rows(ALERTS)] == ["open"]
     assert [told for told, _ in one_stop.news()] == ["raised"]
 
 
 def test_a_cleared_alert_is_withdrawn_when_an_earlier_visit_is_found(one_stop: Base) -> None:
-    one_stop.tick(TEN + MINUTE)
-    one_stop.commit([message(1, *stay(TEN + 12 * MINUTE, 5))], TEN + 20 * MINUTE)
+    one_stop.tick(TEN + 16 * MINUTE)
+    one_stop.commit([message(1, *stay(TEN + 17 * MINUTE, 5))], TEN + 23 * MINUTE)
     one_stop.commit([message(1, *stay(TEN - 30 * MINUTE, 20))], TEN + 25 * MINUTE)
     assert [state for state, *_ in one_stop.rows(ALERTS)] == ["withdrawn"]
     kept = one_stop.rows("SELECT punctuality, stop_id IS NULL FROM visit ORDER BY arrived_at")

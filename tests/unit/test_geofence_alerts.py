@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from geofence import alerts as states
 from geofence.alerts import (
     CHANCE_AT_RISK,
     CHANCE_LIKELY,
@@ -28,7 +29,6 @@ from geofence.alerts import (
     at_risk,
     heard,
     is_worth_telling,
-    late,
     missed,
     over,
     overstayed,
@@ -50,6 +50,11 @@ OF_THE_MOMENT: Final = ("at_risk", "silent")
 HOLDS = Fact("holds", END, "it holds")
 ENDED = Fact("ended", END, "it has ended", END + 5 * MINUTE)
 NEVER = Fact("never", END, "it never was")
+
+
+def late(stop: Stop, visit: Presence | None, now: int) -> Fact:
+    """Return whether a stop is late whose van is seen now."""
+    return states.late(stop, visit, seen_at=now, now=now)
 
 
 def subject(kind: Kind) -> Subject:
@@ -273,6 +278,30 @@ def test_a_window_that_ended_is_news_for_15_minutes(age_ms: int, *, is_news: boo
     assert late(STOP, None, END + age_ms).is_news is is_news
 
 
+@pytest.mark.parametrize(
+    ("seen_at", "now", "phase", "is_news"),
+    [
+        (END, END + 1, "never", False),
+        (END + 1, END + 1, "holds", True),
+        (END, END + SILENT_MS, "never", False),
+        (END, END + SILENT_MS + 1, "holds", True),
+        (END, END + SILENT_MS + FRESH_MS + 1, "holds", False),
+        (0, DAY_END + 1, "ended", False),
+    ],
+)
+def test_of_a_van_not_seen_since_the_window_ended_it_is_not_known_before_it_is_silent(
+    seen_at: int, now: int, phase: str, *, is_news: bool
+) -> None:
+    fact = states.late(STOP, None, seen_at, now)
+    assert (fact.phase, fact.is_news) == (phase, is_news)
+
+
+def test_who_has_arrived_is_late_or_not_whenever_the_van_was_seen() -> None:
+    for seen_at in (0, END, END + MINUTE):
+        assert states.late(STOP, present(END + 1), seen_at, END + MINUTE).phase == "ended"
+        assert states.late(STOP, present(END), seen_at, END + MINUTE).phase == "never"
+
+
 def test_a_window_that_ends_after_its_day_is_late_after_that_or_not_at_all() -> None:
     night = replace(STOP, day_end=END - MINUTE)
     assert late(night, None, END).phase == "never"
@@ -364,13 +393,13 @@ def test_what_is_at_risk_stays_so_until_it_is_clearly_not(
     chance: float, state: AlertState | None, phase: str
 ) -> None:
     alert = None if state is None else live("at_risk", state)
-    fact = at_risk(STOP, Outlook(EXPECTED_LATE, chance), alert, START)
+    fact = at_risk(STOP, Outlook(EXPECTED_LATE, chance, START), alert, START)
     assert (fact.phase, fact.due_at) == (phase, END)
 
 
 @pytest.mark.parametrize(("now", "phase"), [(END, "holds"), (END + 1, "ended")])
 def test_a_risk_has_ended_when_the_window_is_over(now: int, phase: str) -> None:
-    assert at_risk(STOP, Outlook(EXPECTED_LATE, 1.0), None, now).phase == phase
+    assert at_risk(STOP, Outlook(EXPECTED_LATE, 1.0, now), None, now).phase == phase
 
 
 @pytest.mark.parametrize(
@@ -382,7 +411,7 @@ def test_a_risk_has_ended_when_the_window_is_over(now: int, phase: str) -> None:
     ],
 )
 def test_a_risk_says_when_the_van_is_expected(expected_at: int, minutes: int, words: str) -> None:
-    fact = at_risk(STOP, Outlook(expected_at, 0.3, "slow_road", (2, 3)), None, START)
+    fact = at_risk(STOP, Outlook(expected_at, 0.3, START, "slow_road", (2, 3)), None, START)
     assert (fact.minutes, fact.reason) == (minutes, words)
     assert (fact.cause, fact.pushes) == ("slow_road", (2, 3))
 
@@ -424,13 +453,13 @@ def test_a_client_is_told_when_it_is_nearly_sure_or_likely_at_the_last_moment(
     chance: float, to_end_ms: int, ahead_ms: int, *, is_told: bool
 ) -> None:
     now = END - to_end_ms
-    outlook = Outlook(now + ahead_ms, chance)
+    outlook = Outlook(now + ahead_ms, chance, now)
     assert is_worth_telling(STOP, outlook, now) is is_told
     assert at_risk(STOP, outlook, None, now).is_news is is_told
 
 
 def test_it_is_told_by_the_end_of_its_own_window() -> None:
-    outlook = Outlook(END + 5 * MINUTE, CHANCE_LIKELY)
+    outlook = Outlook(END + 5 * MINUTE, CHANCE_LIKELY, START)
     ends_later = replace(STOP, window_end=END + MINUTE)
     assert is_worth_telling(STOP, outlook, END - NOTICE)
     assert not is_worth_telling(ends_later, outlook, END - NOTICE)
@@ -445,12 +474,12 @@ def test_what_is_more_likely_is_told_as_well(
     one: float, other: float, to_end_ms: int, ahead_ms: int
 ) -> None:
     now = END - to_end_ms
-    less, more = (Outlook(now + ahead_ms, chance) for chance in sorted([one, other]))
+    less, more = (Outlook(now + ahead_ms, chance, now) for chance in sorted([one, other]))
     assert is_worth_telling(STOP, more, now) >= is_worth_telling(STOP, less, now)
 
 
 def test_a_risk_that_was_shown_is_told_when_its_time_has_come() -> None:
-    outlook = Outlook(END + 5 * MINUTE, CHANCE_LIKELY)
+    outlook = Outlook(END + 5 * MINUTE, CHANCE_LIKELY, START)
     about = subject("at_risk")
     shown = settle(about, at_risk(STOP, outlook, None, END - NOTICE - 1), None)
     assert shown is not None
@@ -539,10 +568,15 @@ def test_an_earlier_first_fix_corrects_when_a_silence_ended() -> None:
 
 
 def settled(
-    visit: Presence | None, alerts: Sequence[LiveAlert], now: int, stop: Stop = STOP
+    visit: Presence | None,
+    alerts: Sequence[LiveAlert],
+    now: int,
+    stop: Stop = STOP,
+    seen_at: int | None = None,
 ) -> list[AlertChange]:
+    seen_at = now if seen_at is None else seen_at
     presence = {} if visit is None else {stop.stop_id: visit}
-    return settle_stops([stop], presence, {alert.key: alert for alert in alerts}, now)
+    return settle_stops([stop], presence, {alert.key: alert for alert in alerts}, {1: seen_at}, now)
 
 
 def told_of(changes: Sequence[AlertChange]) -> list[tuple[str, str, str | None]]:
@@ -552,6 +586,7 @@ def told_of(changes: Sequence[AlertChange]) -> list[tuple[str, str, str | None]]
 def test_an_unmet_stop_is_late_when_its_window_ends() -> None:
     assert told_of(settled(None, [], END)) == []
     assert told_of(settled(None, [], END + 1)) == [("late", "open", "raised")]
+    assert told_of(settled(None, [], END + 1, seen_at=END)) == []
 
 
 def test_when_the_day_is_over_late_is_cleared_and_missed_is_raised() -> None:
@@ -576,6 +611,20 @@ def test_a_visit_that_a_backlog_brings_withdraws_missed_and_says_how_late_it_was
 def test_an_open_risk_ends_with_the_arrival_or_the_window(visit: Presence | None) -> None:
     changes = settled(visit, [live("at_risk", "open")], END + 1)
     assert ("at_risk", "cleared", "cleared") in told_of(changes)
+
+
+def test_a_risk_of_a_van_not_seen_since_the_window_ended_stays_until_it_is_silent() -> None:
+    risk = live("at_risk", "open")
+    assert settled(None, [risk], END + SILENT_MS, seen_at=END) == []
+    assert told_of(settled(None, [risk], END + SILENT_MS + 1, seen_at=END)) == [
+        ("late", "open", "raised"),
+        ("at_risk", "cleared", "cleared"),
+    ]
+    for seen_at, phase in ((END, "holds"), (END + 1, "ended")):
+        fact = at_risk(STOP, Outlook(EXPECTED_LATE, 1.0, seen_at), risk, END + MINUTE)
+        assert (fact.phase, fact.is_news) == (phase, False)
+    unseen = Outlook(END + MINUTE, 0.01, END)  # it will have arrived
+    assert at_risk(STOP, unseen, risk, END + MINUTE).phase == "never"
 
 
 def test_a_risk_stays_while_the_window_is_open_and_nobody_has_arrived() -> None:
