@@ -22,7 +22,9 @@ from ops import health as healths
 from ops import verify as verifies
 from storage.settings import Settings
 
-FOLDER = Path(".cordee")
+FOLDER = ".cordee"
+#: Of wherever one is: the services run inside it.
+FOLDER_PATH = click.Path(path_type=Path, resolve_path=True)
 DAY = click.DateTime(["%Y-%m-%d"])
 
 
@@ -64,7 +66,7 @@ def main() -> None:
 @click.option("--sites", type=int, default=20_000, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--port", type=int, default=8000, show_default=True, help="The page's; 0 for any.")
-@click.option("--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True)
+@click.option("--folder", type=FOLDER_PATH, default=FOLDER, show_default=True)
 def demo(**options: object) -> None:
     """Run everything here, with a simulated fleet; Ctrl-C stops it, the next run goes on."""
     try:
@@ -243,7 +245,7 @@ def docs(*, check: bool) -> None:
 
 
 @main.command()
-@click.option("--folder", type=click.Path(path_type=Path), default=FOLDER, show_default=True)
+@click.option("--folder", type=FOLDER_PATH, default=FOLDER, show_default=True)
 def clean(folder: Path) -> None:
     """Delete what `cordee demo` keeps."""
     embedded.remove_data(folder)

@@ -26,11 +26,15 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @contextmanager
 def demo(folder: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run a small demo; it is stopped, however the block ends."""
-    command = [sys.executable, "-m", "ops.cli", "demo", "--folder", str(folder), "--port", "0"]
+    """Run a small demo beside its folder; it is stopped, however the block ends."""
+    command = [sys.executable, "-m", "ops.cli", "demo", "--folder", folder.name, "--port", "0"]
     small = ["--vans", "20", "--sites", "2000", "--speed", "60"]
     with subprocess.Popen(
-        [*command, *small, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [*command, *small, *arguments],
+        cwd=folder.parent,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     ) as process:
         try:
             yield process
