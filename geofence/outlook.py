@@ -30,6 +30,7 @@ Pure: it is given rows, the models and the present.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
@@ -104,7 +105,7 @@ class Way:
         return self.halted_s + (self.halting_s if self.halting_s >= UNPLANNED_S else 0)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class VanDay:
     """What the tables say of a van's day.
 
@@ -130,7 +131,7 @@ class VanDay:
     time_zone: str = "Europe/Paris"
     planned_arrival_of: Mapping[int, int] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def remaining(self) -> list[Stop]:
         """The stops that are not visited, in the order in which the van is believed to come."""
         visited = {seen.stop_id for seen in self.seen}
