@@ -25,9 +25,10 @@ is another one when it comes again. (***) Not a risk: it has been one, whatever 
 A withdrawn alert is history: it stays as it is, and the stop counts as having none. Facts are always
 kept; but only fresh news notifies: planners are told of what began within the last 15 minutes, so
 that a day of backlog does not call them out, and of an end only if they were told of the beginning.
-A stop at risk is *shown* as soon as its range crosses the window's end. It is told once that is
-nearly sure; or likely, from a quarter of an hour before the window's end on: nobody is late sooner,
-so until then a client can wait for a surer word, and is still told in time (`is_worth_telling`).
+A stop at risk is *shown* as soon as its range crosses the window's end. It is told once that has been
+likely for a minute and is nearly sure; or likely, from a quarter of an hour before the window's end
+on: nobody is late sooner, so until then a client can wait for a surer word, and is still told in time
+(`is_worth_telling`).
 
 Pure: facts come in, changes go out. A clock tick brings the facts of which no message tells.
 """
@@ -50,14 +51,17 @@ SILENT_MS: Final = 15 * 60_000
 CHANCE_AT_RISK: Final = 0.10
 #: What was at risk stays so until it is clearly not.
 CHANCE_SAFE: Final = 0.05
-#: Nearly sure, and likely: found on simulated days as what tells most clients in time for the
-#: fewest told for nothing.
+#: Nearly sure, and likely, and for how long: found on simulated days as what tells most clients in
+#: time for the fewest told for nothing.
 CHANCE_SURE: Final = 0.98
-CHANCE_LIKELY: Final = 0.75
-#: What a client needs to be told ahead, and the minute until it is asked again.
-NOTICE_MS: Final = 16 * 60_000
+CHANCE_LIKELY: Final = 0.70
+LIKELY_FOR_MS: Final = 60_000
+#: What a client needs to be told ahead, and the half minute until it is asked again.
+NOTICE_MS: Final = 15 * 60_000 + 30_000
 #: Who is expected sooner cannot be told in time.
-TOO_SOON_MS: Final = 10 * 60_000
+TOO_SOON_MS: Final = 11 * 60_000
+#: Even if nearly sure: the window's end itself will say so.
+FAR_TOO_SOON_MS: Final = 5 * 60_000
 #: Kinds that are what the fixes say.
 FACTS: Final = frozenset({"late", "missed", "overstayed"})
 
@@ -261,12 +265,15 @@ class Outlook:
     pushes: tuple[int, ...] = ()
 
 
-def at_risk(stop: Stop, outlook: Outlook, alert: LiveAlert | None, now: int) -> Fact:
+def at_risk(
+    stop: Stop, outlook: Outlook, likely_since: int | None, alert: LiveAlert | None, now: int
+) -> Fact:
     """Return whether a stop that is not reached yet is at risk.
 
     Args:
         stop: The planned stop.
         outlook: What is foreseen.
+        likely_since: Since when it has been likely to be late, ms since 1970 UTC; None if it is not.
         alert: Its live alert: what is at risk stays so until it is clearly not.
         now: The present, ms since 1970 UTC.
     """
@@ -281,21 +288,21 @@ def at_risk(stop: Stop, outlook: Outlook, alert: LiveAlert | None, now: int) -> 
         reason = f"expected {minutes} min after the window's end"
     else:
         reason = f"expected {-minutes} min before the window's end: it may be late"
-    is_news = is_worth_telling(stop, outlook, now)
+    is_news = is_worth_telling(stop, outlook, likely_since, now)
     return Fact("holds", end, reason, None, minutes, outlook.cause, outlook.pushes, is_news)
 
 
-def is_worth_telling(stop: Stop, outlook: Outlook, now: int) -> bool:
-    """Return whether a client should be told: nearly sure, or likely and about the last moment.
+def is_worth_telling(stop: Stop, outlook: Outlook, likely_since: int | None, now: int) -> bool:
+    """Return whether a client should be told, by the page above; arguments as for `at_risk`.
 
     Whoever is late when the window is over will be called late as soon as that is known.
     """
-    if now > stop.window_end:
+    if now > stop.window_end or likely_since is None or now - likely_since < LIKELY_FOR_MS:
         return False
+    ahead = outlook.expected_at - now
     if outlook.chance_late >= CHANCE_SURE:
-        return True
-    is_time = stop.window_end - now <= NOTICE_MS and outlook.expected_at - now >= TOO_SOON_MS
-    return outlook.chance_late >= CHANCE_LIKELY and is_time
+        return ahead >= FAR_TOO_SOON_MS
+    return stop.window_end - now <= NOTICE_MS and ahead >= TOO_SOON_MS
 
 
 def silent(newest_fix: int, now: int, *, on_duty: bool) -> Fact:

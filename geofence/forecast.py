@@ -97,15 +97,20 @@ JOIN fix USING (van_id, fix_time)
 
 # Times in ms since 1970 UTC: lists of whole numbers are sent in a fifth of the time.
 PUT_ETA = """
-INSERT INTO eta (stop_id, made_time, early_at, expected_at, late_at, chance_late)
-SELECT stop_id, %s, to_timestamp(early_ms::float8 / 1000), to_timestamp(expected_ms::float8 / 1000),
-       to_timestamp(late_ms::float8 / 1000), chance_late
-FROM unnest(%s::int[], %s::bigint[], %s::bigint[], %s::bigint[], %s::real[])
+INSERT INTO eta (stop_id, made_time, early_at, expected_at, late_at, chance_late, likely_since)
+SELECT stop_id, %(now)s, to_timestamp(early_ms::float8 / 1000),
+       to_timestamp(expected_ms::float8 / 1000), to_timestamp(late_ms::float8 / 1000), chance_late,
+       CASE WHEN chance_late >= %(likely)s::real THEN %(now)s END
+FROM unnest(%(stop_id)s::int[], %(early_ms)s::bigint[], %(expected_ms)s::bigint[],
+            %(late_ms)s::bigint[], %(chance_late)s::real[])
   AS made (stop_id, early_ms, expected_ms, late_ms, chance_late)
 ON CONFLICT (stop_id) DO UPDATE SET
   made_time = excluded.made_time, early_at = excluded.early_at,
   expected_at = excluded.expected_at, late_at = excluded.late_at,
-  chance_late = excluded.chance_late
+  chance_late = excluded.chance_late,
+  likely_since = CASE WHEN excluded.likely_since IS NOT NULL
+                      THEN coalesce(eta.likely_since, excluded.likely_since) END
+RETURNING stop_id, (extract(epoch FROM likely_since) * 1000)::bigint
 """
 
 DROP_ETAS = """
@@ -213,31 +218,38 @@ async def foresee_vans(
     told = {} if router is None else {day.van_id: _router_seconds(day, router) for day in days}
     foreseen = foresee(days, model, work, now, told)
     await conn.execute(DROP_ETAS, (list(vans), [found.stop.stop_id for found in foreseen]))
-    await conn.execute(PUT_ETA, (as_datetime(now), *_eta_columns(foreseen)))
+    put = await conn.execute(PUT_ETA, _eta_columns(foreseen, now))
+    likely_since: dict[int, int | None] = dict(await put.fetchall())
     live = await load_alerts(conn, [found.stop.stop_id for found in foreseen])
-    return _risks(foreseen, {alert.key: alert for alert in live}, now)
+    return _risks(foreseen, likely_since, {alert.key: alert for alert in live}, now)
 
 
 def _risks(
-    foreseen: Iterable[Foreseen], live: Mapping[object, LiveAlert], now: int
+    foreseen: Iterable[Foreseen],
+    likely_since: Mapping[int, int | None],
+    live: Mapping[object, LiveAlert],
+    now: int,
 ) -> list[AlertChange]:
     changes = []
     for found in foreseen:
         subject = Subject(found.stop.van_id, found.stop, "at_risk")
         alert = live.get(subject.key)
-        fact = alerts.at_risk(found.stop, found.outlook, alert, now)
+        since = likely_since[found.stop.stop_id]
+        fact = alerts.at_risk(found.stop, found.outlook, since, alert, now)
         changes.append(alerts.settle(subject, fact, alert))
     return [change for change in changes if change is not None]
 
 
-def _eta_columns(foreseen: Sequence[Foreseen]) -> tuple[list[object], ...]:
-    return (
-        [found.stop.stop_id for found in foreseen],
-        [found.eta.early_ms for found in foreseen],
-        [found.eta.expected_ms for found in foreseen],
-        [found.eta.late_ms for found in foreseen],
-        [round(found.outlook.chance_late, 4) for found in foreseen],
-    )
+def _eta_columns(foreseen: Sequence[Foreseen], now: int) -> dict[str, object]:
+    return {
+        "now": as_datetime(now),
+        "likely": alerts.CHANCE_LIKELY,
+        "stop_id": [found.stop.stop_id for found in foreseen],
+        "early_ms": [found.eta.early_ms for found in foreseen],
+        "expected_ms": [found.eta.expected_ms for found in foreseen],
+        "late_ms": [found.eta.late_ms for found in foreseen],
+        "chance_late": [round(found.outlook.chance_late, 4) for found in foreseen],
+    }
 
 
 def _router_seconds(day: VanDay, router: Router) -> Seconds:

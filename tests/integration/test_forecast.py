@@ -116,11 +116,20 @@ async def test_the_clock_foresees_what_no_message_has_for_a_minute(day: Day) -> 
     assert day.rows("SELECT min(made_time) FROM eta") > before
 
 
-async def test_a_stop_at_risk_is_shown_and_told_when_it_is_nearly_sure(day: Day) -> None:
+async def test_a_stop_at_risk_is_shown_and_told_when_it_has_been_nearly_sure_for_a_minute(
+    day: Day,
+) -> None:
     await day.drive(steady(0, 30, 0, 2_000))
     assert day.rows(RISKS)[0][:2] == ("open", False)
     assert day.news() == []
-    await day.drive(steady(31, 55, 2_000, 2_000))
+    likely = "SELECT likely_since = made_time FROM eta JOIN stop USING (stop_id) WHERE position = 1"
+    await day.drive(steady(31, 53, 2_000, 2_000))
+    assert day.rows(likely) == [(True,)]
+    assert day.rows(RISKS)[0][:2] == ("open", False)
+    await day.drive(steady(53.5, 53.9, 2_000, 2_000))
+    assert day.rows(RISKS)[0][:2] == ("open", False)
+    await day.drive(steady(54, 54, 2_000, 2_000))
+    assert day.rows(likely) == [(False,)]
     assert day.rows(RISKS)[0] == ("open", True, True)
     assert ("at_risk", "raised") in day.news()
 

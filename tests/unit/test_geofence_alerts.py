@@ -17,6 +17,7 @@ from geofence.alerts import (
     CHANCE_SURE,
     FACTS,
     FRESH_MS,
+    LIKELY_FOR_MS,
     SILENT_MS,
     AlertChange,
     AlertState,
@@ -39,6 +40,7 @@ from geofence.alerts import (
 from geofence.tours import Stop
 
 MINUTE: Final = 60_000
+LONG_AGO: Final = 0
 START: Final = 1_790_000_000_000
 END: Final = START + 60 * MINUTE
 DAY_END: Final = START + 900 * MINUTE
@@ -393,13 +395,13 @@ def test_what_is_at_risk_stays_so_until_it_is_clearly_not(
     chance: float, state: AlertState | None, phase: str
 ) -> None:
     alert = None if state is None else live("at_risk", state)
-    fact = at_risk(STOP, Outlook(EXPECTED_LATE, chance, START), alert, START)
+    fact = at_risk(STOP, Outlook(EXPECTED_LATE, chance, START), LONG_AGO, alert, START)
     assert (fact.phase, fact.due_at) == (phase, END)
 
 
 @pytest.mark.parametrize(("now", "phase"), [(END, "holds"), (END + 1, "ended")])
 def test_a_risk_has_ended_when_the_window_is_over(now: int, phase: str) -> None:
-    assert at_risk(STOP, Outlook(EXPECTED_LATE, 1.0, now), None, now).phase == phase
+    assert at_risk(STOP, Outlook(EXPECTED_LATE, 1.0, now), LONG_AGO, None, now).phase == phase
 
 
 @pytest.mark.parametrize(
@@ -411,24 +413,32 @@ def test_a_risk_has_ended_when_the_window_is_over(now: int, phase: str) -> None:
     ],
 )
 def test_a_risk_says_when_the_van_is_expected(expected_at: int, minutes: int, words: str) -> None:
-    fact = at_risk(STOP, Outlook(expected_at, 0.3, START, "slow_road", (2, 3)), None, START)
+    fact = at_risk(
+        STOP, Outlook(expected_at, 0.3, START, "slow_road", (2, 3)), LONG_AGO, None, START
+    )
     assert (fact.minutes, fact.reason) == (minutes, words)
     assert (fact.cause, fact.pushes) == ("slow_road", (2, 3))
 
 
+def since(chance: float) -> int | None:
+    """Return since when it has been likely, where it has been so for long."""
+    return LONG_AGO if chance >= CHANCE_LIKELY else None
+
+
 #: Before the window's end, and before the expected arrival.
-NOTICE: Final = 16 * MINUTE
-AHEAD: Final = 10 * MINUTE
+NOTICE: Final = 15 * MINUTE + MINUTE // 2
+AHEAD: Final = 11 * MINUTE
 
 
 @pytest.mark.parametrize(
     ("chance", "to_end_ms", "ahead_ms", "is_told"),
     [
-        # Nearly sure: at any time, also of who is expected at once or should have been there.
+        # Nearly sure: at any time, but not of who is expected at once or should have been there.
         (CHANCE_SURE, 300 * MINUTE, 320 * MINUTE, True),
         (CHANCE_SURE, NOTICE, AHEAD, True),
-        (CHANCE_SURE, 0, 0, True),
-        (1.0, 0, -5 * MINUTE, True),
+        (CHANCE_SURE, 0, 5 * MINUTE, True),
+        (CHANCE_SURE, 0, 5 * MINUTE - 1, False),
+        (1.0, 0, -5 * MINUTE, False),
         # Likely: once the window ends soon ...
         (CHANCE_SURE - 0.001, NOTICE + 1, 20 * MINUTE, False),
         (CHANCE_SURE - 0.001, NOTICE, 20 * MINUTE, True),
@@ -454,15 +464,29 @@ def test_a_client_is_told_when_it_is_nearly_sure_or_likely_at_the_last_moment(
 ) -> None:
     now = END - to_end_ms
     outlook = Outlook(now + ahead_ms, chance, now)
-    assert is_worth_telling(STOP, outlook, now) is is_told
-    assert at_risk(STOP, outlook, None, now).is_news is is_told
+    assert is_worth_telling(STOP, outlook, since(chance), now) is is_told
+    assert at_risk(STOP, outlook, since(chance), None, now).is_news is is_told
+
+
+@pytest.mark.parametrize(
+    ("likely_for_ms", "is_told"),
+    [(None, False), (0, False), (LIKELY_FOR_MS - 1, False), (LIKELY_FOR_MS, True)],
+)
+@pytest.mark.parametrize("chance", [CHANCE_LIKELY, CHANCE_SURE])
+def test_a_client_is_told_once_it_has_been_likely_for_a_minute(
+    chance: float, likely_for_ms: int | None, *, is_told: bool
+) -> None:
+    now = END - NOTICE
+    since = None if likely_for_ms is None else now - likely_for_ms
+    outlook = Outlook(END + 5 * MINUTE, chance, now)
+    assert is_worth_telling(STOP, outlook, since, now) is is_told
 
 
 def test_it_is_told_by_the_end_of_its_own_window() -> None:
     outlook = Outlook(END + 5 * MINUTE, CHANCE_LIKELY, START)
     ends_later = replace(STOP, window_end=END + MINUTE)
-    assert is_worth_telling(STOP, outlook, END - NOTICE)
-    assert not is_worth_telling(ends_later, outlook, END - NOTICE)
+    assert is_worth_telling(STOP, outlook, LONG_AGO, END - NOTICE)
+    assert not is_worth_telling(ends_later, outlook, LONG_AGO, END - NOTICE)
 
 
 def test_likely_is_less_than_nearly_sure_and_more_than_at_risk() -> None:
@@ -475,18 +499,20 @@ def test_what_is_more_likely_is_told_as_well(
 ) -> None:
     now = END - to_end_ms
     less, more = (Outlook(now + ahead_ms, chance, now) for chance in sorted([one, other]))
-    assert is_worth_telling(STOP, more, now) >= is_worth_telling(STOP, less, now)
+    assert is_worth_telling(STOP, more, LONG_AGO, now) >= is_worth_telling(
+        STOP, less, LONG_AGO, now
+    )
 
 
 def test_a_risk_that_was_shown_is_told_when_its_time_has_come() -> None:
     outlook = Outlook(END + 5 * MINUTE, CHANCE_LIKELY, START)
     about = subject("at_risk")
-    shown = settle(about, at_risk(STOP, outlook, None, END - NOTICE - 1), None)
+    shown = settle(about, at_risk(STOP, outlook, LONG_AGO, None, END - NOTICE - 1), None)
     assert shown is not None
     assert (shown.state, shown.news) == ("open", None)
     untold = live("at_risk", "open", told=False)
-    assert settle(about, at_risk(STOP, outlook, untold, END - NOTICE - 1), untold) is None
-    told = settle(about, at_risk(STOP, outlook, untold, END - NOTICE), untold)
+    assert settle(about, at_risk(STOP, outlook, LONG_AGO, untold, END - NOTICE - 1), untold) is None
+    told = settle(about, at_risk(STOP, outlook, LONG_AGO, untold, END - NOTICE), untold)
     assert told is not None
     assert (told.state, told.news) == ("open", "raised")
 
@@ -621,10 +647,10 @@ def test_a_risk_of_a_van_not_seen_since_the_window_ended_stays_until_it_is_silen
         ("at_risk", "cleared", "cleared"),
     ]
     for seen_at, phase in ((END, "holds"), (END + 1, "ended")):
-        fact = at_risk(STOP, Outlook(EXPECTED_LATE, 1.0, seen_at), risk, END + MINUTE)
+        fact = at_risk(STOP, Outlook(EXPECTED_LATE, 1.0, seen_at), LONG_AGO, risk, END + MINUTE)
         assert (fact.phase, fact.is_news) == (phase, False)
     unseen = Outlook(END + MINUTE, 0.01, END)  # it will have arrived
-    assert at_risk(STOP, unseen, risk, END + MINUTE).phase == "never"
+    assert at_risk(STOP, unseen, LONG_AGO, risk, END + MINUTE).phase == "never"
 
 
 def test_a_risk_stays_while_the_window_is_open_and_nobody_has_arrived() -> None:
