@@ -126,7 +126,7 @@ async def test_a_stop_at_risk_is_shown_and_told_when_it_has_been_nearly_sure_for
     await day.drive(steady(31, 53, 2_000, 2_000))
     assert day.rows(likely) == [(True,)]
     assert day.rows(RISKS)[0][:2] == ("open", False)
-    await day.drive(steady(53.5, 53.9, 2_000, 2_000))
+    await day.drive(steady(53.5, 53.5, 2_000, 2_000))
     assert day.rows(RISKS)[0][:2] == ("open", False)
     await day.drive(steady(54, 54, 2_000, 2_000))
     assert day.rows(likely) == [(False,)]
