@@ -22,6 +22,12 @@ One warning says so, the questions are kept, and nobody asks until a pause is ov
 each failure; when it answers again, one line says that. A router that refuses a request because of a
 place (`NoSegment`, `NoTable`) is not away: the legs are asked by halves until the culprit is alone,
 which then counts as unknown, as does a leg without a road (`null`). `TooBig` halves the limit.
+
+*What fails alone.* A request that fails waits behind all others, and is asked again in halves. If others
+are answered meanwhile, it is to blame: it is halved each time, so that after some rounds a culprit is
+alone. One that has failed `TRIES_MAX` times so counts as unknown too. While nothing is answered nobody
+is to blame: a router that is away costs no leg its question.
+
 Whatever is unknown is left to the fleet's own travel times (`geofence.travel`).
 
 It knows nothing of tours or of the database; which router is a setting, and an empty one asks nobody.
@@ -31,7 +37,7 @@ The environment's proxies are not used. The router sees where vans are: let it b
 import asyncio
 import logging
 import time
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import AsyncIterator, Callable, Hashable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -51,6 +57,8 @@ NEAR_M: Final = 50.0
 
 #: `_table` limits the whole of a request; httpx would limit each of its parts.
 NO_TIMEOUT: Final = httpx.Timeout(None)
+#: Failures of a leg, each after an answer to others, before it is given up if it is alone.
+TRIES_MAX: Final = 3
 #: A leg is put into one of the newest so many requests that has room for it.
 LOOK_BACK: Final = 8
 
@@ -192,6 +200,8 @@ class Router:
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._something = asyncio.Event()
         self._failures = 0
+        self._is_answering = False
+        self._tries: dict[Key, int] = {}
 
     @property
     def is_away(self) -> bool:
@@ -272,14 +282,15 @@ class Router:
                 )
 
     async def _round(self, client: httpx.AsyncClient) -> None:
-        """Ask all that waits, in as few requests as it takes.
+        """Ask all that waits, in as few requests as it takes; what has failed before comes last.
 
         Raises:
             AwayError: What was not answered waits again, before what was asked meanwhile.
         """
         self._something.clear()
         self._asked, self._waiting = dict(self._waiting), OrderedDict()
-        batches = batches_of(list(self._asked.values()), self._coordinates_max)
+        batches = self._batches()
+        failed: dict[Key, Leg] = {}
         try:
             while batches:
                 legs = batches.pop()
@@ -290,9 +301,35 @@ class Router:
                 else:
                     self._learn(legs, seconds)
                 self._answered()
+        except AwayError:
+            self._blame(legs)
+            failed = {key: self._asked.pop(key) for leg in legs if (key := leg.key) in self._asked}
+            raise
         finally:
-            self._waiting, self._asked = OrderedDict(self._asked) | self._waiting, {}
+            self._waiting, self._asked = OrderedDict(self._asked | self._waiting | failed), {}
+            self._tries = {key: n for key, n in self._tries.items() if key in self._waiting}
             self._bound()
+
+    def _batches(self) -> list[list[Leg]]:
+        """Return the requests to make, from the end on."""
+        by_tries: dict[int, list[Leg]] = defaultdict(list)
+        for key, leg in self._asked.items():
+            by_tries[self._tries.get(key, 0)].append(leg)
+        return [
+            batch
+            for tries in sorted(by_tries, reverse=True)
+            for batch in batches_of(by_tries[tries], max(2, self._coordinates_max >> tries))
+        ]
+
+    def _blame(self, legs: Sequence[Leg]) -> None:
+        """Hold a failure against its legs: once, and again each time that the router answers others."""
+        for leg in legs:
+            before = self._tries.get(leg.key, 0)
+            self._tries[leg.key] = before + (self._is_answering or before == 0)
+        is_answering, self._is_answering = self._is_answering, False
+        if is_answering and len(legs) == 1 and self._tries[legs[0].key] >= TRIES_MAX:
+            log.warning("router fails on a leg, the fleet's own travel times are used")
+            self._learn(legs, [None])
 
     def _smaller(self, legs: list[Leg], refused: RefusedError) -> list[list[Leg]]:
         """Return what to ask instead of a refused request; nothing if the culprit is found."""
@@ -322,6 +359,7 @@ class Router:
         if self._failures:
             log.info("router answers again", failures=self._failures)
         self._failures = 0
+        self._is_answering = True
 
     async def _table(self, client: httpx.AsyncClient, legs: Sequence[Leg]) -> list[float | None]:
         """Return the seconds of each leg, by one request; None where there is no road.

@@ -58,6 +58,8 @@ class Osrm:
     coordinates_max: int = 100
     off_map: set[Place] = field(default_factory=set)
     no_road_to: set[Place] = field(default_factory=set)
+    breaks_on: set[Place] = field(default_factory=set)
+    hangs_on: set[Place] = field(default_factory=set)
     misbehave: Callable[[Reply], Reply] | None = None
     is_open: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -72,6 +74,8 @@ class Osrm:
                     pass
                 status, body = self.table(line.decode().split()[1])
                 await self.is_open.wait()
+                if self.hangs_on.intersection(self.asked[-1].places):
+                    await reader.read()  # until the client hangs up
                 if self.misbehave:
                     status, body = self.misbehave((status, body))
                 head = f"HTTP/1.1 {status} So\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -98,6 +102,8 @@ class Osrm:
         self.asked.append(Asked(places, sources, destinations, query["annotations"]))
         if len(places) > self.coordinates_max:
             return 400, b'{"code":"TooBig","message":"Too many table coordinates"}'
+        if self.breaks_on.intersection(places):
+            return 500, b"oops"
         if self.off_map.intersection(places):
             return 400, b'{"code":"NoSegment","message":"Could not find a matching segment"}'
         durations = [
@@ -431,7 +437,7 @@ async def test_a_wrong_answer_is_none_said_once_and_recovered_from(
     assert [entry["log_level"] for entry in logs] == ["warning", "info"]
 
 
-async def test_what_failed_waits_before_what_was_asked_later_and_gives_way_to_the_newer(
+async def test_what_failed_waits_behind_what_was_asked_later_and_gives_way_to_the_newer(
     osrm: Osrm,
 ) -> None:
     osrm.is_open.clear()
@@ -444,7 +450,7 @@ async def test_what_failed_waits_before_what_was_asked_later_and_gives_way_to_th
         assert list(router._waiting.values()) == [other]
         osrm.is_open.set()
         await until(lambda: router.is_away)
-        assert list(router._waiting.values()) == [old, other]
+        assert list(router._waiting.values()) == [other, old]
         router.ask([new])
         assert list(router._waiting.values()) == [other, new]
 
@@ -483,3 +489,117 @@ async def test_stopping_does_not_wait_for_the_router(osrm: Osrm) -> None:
     async with asyncio.timeout(30):
         await task
     assert router.waiting == 1
+
+
+# ---- what fails alone
+
+
+def far_apart(count: int, from_km: float = 0.0) -> list[Leg]:
+    """Return legs of which a request of 100 places has room for 50."""
+    return [leg(from_km + 2 * i, from_km + 2 * i + 1) for i in range(count)]
+
+
+async def ask_on(router: Router, condition: Callable[[], object]) -> None:
+    """Ask for new legs, as a fleet does, until something holds."""
+    new = iter(far_apart(10_000, 1_000))
+
+    def holds() -> bool:
+        router.ask([next(new)])
+        return bool(condition())
+
+    await until(holds)
+
+
+@pytest.mark.parametrize("nth", [0, 7, 149])
+async def test_a_request_that_always_fails_stops_nobody_behind_it(osrm: Osrm, nth: int) -> None:
+    legs = far_apart(150)
+    osrm.breaks_on.add(legs[nth].goal)
+    async with running(Router(osrm.url, QUICK)) as router:
+        router.ask(legs)
+        await ask_on(router, lambda: len(router.known(legs)) == 149)
+        assert legs[nth] not in router.known(legs)
+
+
+async def test_a_request_that_is_never_answered_stops_nobody_behind_it(osrm: Osrm) -> None:
+    legs = far_apart(60)
+    osrm.hangs_on.add(legs[20].goal)
+    policy = Policy(timeout_s=0.4, pause_s=0.001, pause_s_max=0.01)
+    async with running(Router(osrm.url, policy)) as router:
+        router.ask(legs)
+        await ask_on(router, lambda: len(router.known(legs)) == 59)
+
+
+async def test_a_leg_that_always_fails_is_given_up_and_asked_again_when_it_would_be_anyway(
+    osrm: Osrm,
+) -> None:
+    clock, legs = Hours(), far_apart(40)
+    bad = legs[11]
+    osrm.breaks_on.add(bad.goal)
+    async with running(Router(osrm.url, QUICK, clock)) as router:
+        router.ask(legs)
+        await ask_on(router, lambda: bad.key in router._kept)
+        await until(lambda: router.waiting == 0)
+        assert set(router.known(legs)) == set(legs) - {bad}
+        failed = [len(asked.places) for asked in osrm.asked if bad.goal in asked.places]
+        assert failed == sorted(failed, reverse=True)
+        assert failed[-1] == 2
+        assert len(failed) <= 12
+        router.ask([bad])
+        assert router.waiting == 0
+        osrm.breaks_on.clear()
+        clock.now_s += QUICK.site_s
+        router.ask([bad])
+        await until(lambda: router.known([bad]))
+
+
+async def test_many_legs_that_always_fail_leave_the_others_to_be_answered(osrm: Osrm) -> None:
+    legs = far_apart(80)
+    osrm.breaks_on |= {asked.goal for asked in legs[::5]}
+    good = [asked for asked in legs if asked.goal not in osrm.breaks_on]
+    async with running(Router(osrm.url, QUICK)) as router:
+        router.ask(legs)
+        await ask_on(router, lambda: len(router.known(good)) == len(good))
+
+
+async def test_a_router_that_is_away_costs_no_leg_its_question(
+    osrm: Osrm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pause doubles, and all is answered when it is back."""
+    pauses: list[float] = []
+    sleep = asyncio.sleep
+
+    async def pause(delay_s: float) -> None:
+        if delay_s >= 1_000:
+            pauses.append(delay_s)
+        await sleep(0 if delay_s >= 1_000 else delay_s)
+
+    monkeypatch.setattr(asyncio, "sleep", pause)
+    one, legs = leg(0, 1), far_apart(150, 10)
+    policy = Policy(timeout_s=30.0, pause_s=1_000.0, pause_s_max=50_000.0)
+    async with running(Router(osrm.url, policy)) as router:
+        router.ask([one])
+        await until(lambda: router.known([one]))
+        osrm.misbehave = lambda _: (503, b"")
+        router.ask(legs[:1])
+        await until(lambda: router.is_away)
+        router.ask(legs)
+        await until(lambda: len(pauses) >= 40)
+        assert set(router.known([one, *legs])) == {one}
+        assert router.waiting + len(router._asked) == 150
+        osrm.misbehave = None
+        before = len(osrm.asked)
+        await until(lambda: len(router.known(legs)) == 150)
+    assert pauses[:8] == [1_000, 2_000, 4_000, 8_000, 16_000, 32_000, 50_000, 50_000]
+    assert set(pauses[8:]) == {50_000}
+    assert len(osrm.asked) - before < 10
+
+
+async def test_a_newer_question_of_a_van_takes_the_place_of_one_that_failed(osrm: Osrm) -> None:
+    old, new = leg(0, 10, "van-1"), leg(4, 10, "van-1")
+    osrm.breaks_on.add(old.origin)
+    async with running(Router(osrm.url, QUICK)) as router:
+        router.ask([old])
+        await until(lambda: router.is_away)
+        router.ask([new])
+        await until(lambda: router.known([new]))
+        assert router.waiting == 0
