@@ -1,5 +1,10 @@
 """A small day through the real engine, judged by the simulator's truth."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from ops import verify
@@ -34,3 +39,14 @@ def test_what_is_not_used_is_counted_by_its_reason(report: dict[str, object]) ->
     counted = report["not_used"]
     assert isinstance(counted, dict)
     assert {"poor_accuracy", "jump", "null_island", "frozen", "future"} <= counted.keys()
+
+
+def test_what_could_be_known_of_a_day_is_told_by_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ops.cli", "verify", "--what", "knowable", "--seed", "4"]
+    small = ["--vans", "6", "--sites", "1200", "--days-before", "0"]
+    report = tmp_path / "r.json"
+    subprocess.run([*command, *small, "--report", str(report)], check=True, capture_output=True)
+    figures = json.loads(report.read_text())
+    assert figures["late_true"] > 0
+    assert 0 <= figures["knowable_announced_share"] <= 1
+    assert 0 <= figures["knowable_false_share"] <= 1
