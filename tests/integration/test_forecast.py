@@ -6,15 +6,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+import msgspec
 import psycopg
 import pytest
+from msgspec.structs import replace
 from psycopg.rows import TupleRow
 
-from geofence import tracks
+from geofence import forecast, tracks
+from geofence.travel import UNCALIBRATED
+from geofence.work import UNCALIBRATED_WORK
 from ingest import service
 from ingest.batch import Delivery
 from ingest.messages import Position, Status, encode
 from storage.pool import Pool, connect
+from storage.settings import as_datetime
 from tests.unit.test_geofence_visits import at
 
 MINUTE = 60_000
@@ -254,3 +259,84 @@ async def test_models_are_calibrated_once_an_hour_on_the_fleets_own_visits(day: 
     assert day.rows(f"{made} FROM travel_model") == [first]
     await day.tick(127)
     assert day.rows("SELECT made_time FROM travel_model") > [(first[0],)]
+
+
+# ---- breaks, and where a way began
+
+
+def around_noon(halted_min: int) -> list[tuple[float, float]]:
+    """Return a day with two visits, and a halt between them; it is 11 when the first is left."""
+    on = 200 + halted_min
+    return [
+        *steady(150, 158, 0, 7_000), *steady(159, 190, 8_000, 8_000), *steady(191, 200, 9_000, 12_000),
+        *steady(200.5, on, 12_000, 12_000), *steady(on + 0.5, on + 8, 12_000, 15_500),
+        *steady(on + 9, on + 30, 16_000, 16_000), *steady(on + 31, on + 35, 17_000, 20_000),
+    ]  # fmt: skip
+
+
+BREAK = "SELECT (model -> 'break_s' ->> 1)::float8 FROM travel_model"
+STOOD_NOT = "SELECT min((part ->> 0)::float8) FROM travel_model, jsonb_array_elements(model -> 'standing') AS part"
+
+
+@pytest.mark.parametrize(
+    ("halted_min", "stands", "breaks_s"), [(0, False, None), (7, True, None), (45, False, 2_700)]
+)
+async def test_a_fleet_that_halts_at_noon_has_a_break_and_shorter_halts_are_standing(
+    day: Day, halted_min: int, breaks_s: float | None, *, stands: bool
+) -> None:
+    await day.drive(around_noon(halted_min))
+    await day.tick(300)
+    [(found_s,)] = day.rows(BREAK)
+    assert found_s == (breaks_s if breaks_s is None else pytest.approx(breaks_s, abs=120))
+    [(share,)] = day.rows(STOOD_NOT)
+    assert (share < 0.79) is stands
+
+
+async def test_the_first_way_began_where_the_first_trip_did(day: Day) -> None:
+    await day.drive([*steady(0, 10, 500, 500), *steady(10.5, 20, 600, 6_000)])
+    async with day.pool.connection() as conn:
+        [found] = await forecast._load_days(conn, [1], EIGHT + 20 * MINUTE)
+    assert found.way.departed_at is not None
+    assert abs(found.way.departed_at - EIGHT - 10 * MINUTE) <= 2 * MINUTE
+    began, here = at(500), at(6_000)
+    assert (found.way.origin.latitude_deg, found.way.origin.longitude_deg) == pytest.approx(
+        began, abs=2e-3
+    )
+    assert (found.here.latitude_deg, found.here.longitude_deg) == pytest.approx(here, abs=1e-5)
+
+
+PLANNED = """
+UPDATE stop SET planned_arrival = to_timestamp(%s), window_start = to_timestamp(%s),
+  window_end = to_timestamp(%s) WHERE position = %s
+"""
+
+
+async def second_in_min(day: Day, minutes: float, break_s: float | None) -> float:
+    """Return in how many minutes the second stop is expected by a fleet with such a break."""
+    spread = None if break_s is None else (break_s, break_s, break_s)
+    model = msgspec.json.encode(replace(UNCALIBRATED, break_s=spread)).decode()
+    work = msgspec.json.encode(UNCALIBRATED_WORK).decode()
+    now = EIGHT + round(minutes * MINUTE)
+    async with day.pool.connection() as conn:
+        await conn.execute("DELETE FROM travel_model")
+        await conn.execute(forecast.PUT_MODEL, (as_datetime(now), model, work))
+        await forecast.foresee_vans(conn, [1], None, now)
+    return float(dict(day.rows(ETAS))[2])
+
+
+async def test_the_break_lies_where_the_plan_has_room_for_it_until_it_was_had(day: Day) -> None:
+    with psycopg.connect(day.url) as conn:
+        for position, minutes in ((1, 160), (2, 260)):
+            planned_s = EIGHT / 1_000 + 60 * minutes
+            conn.execute(PLANNED, [planned_s, planned_s - 600, planned_s + 1_800, position])
+    way = around_noon(45)
+    at_first = [fix for fix in way if fix[0] <= 180]
+    await day.drive(at_first)
+    without = await second_in_min(day, 180, None)
+    assert await second_in_min(day, 180, 2_700) == pytest.approx(without + 45, abs=1)
+    await day.drive([fix for fix in way if 180 < fix[0] <= 220])
+    without = await second_in_min(day, 220, None)
+    assert await second_in_min(day, 220, 2_700) == pytest.approx(without + 25, abs=4)
+    await day.drive([fix for fix in way if 220 < fix[0] <= 252])
+    without = await second_in_min(day, 252, None)
+    assert await second_in_min(day, 252, 2_700) == pytest.approx(without, abs=1)
