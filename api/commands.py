@@ -15,7 +15,7 @@ import psycopg
 from psycopg.rows import scalar_row
 
 from api.auth import OrganisationId
-from geofence import site_imports, tour_imports
+from geofence.imports import sites, tours
 from storage.imports import ImportResult
 from storage.pool import Connection
 from storage.sheets import BadRow, Cells
@@ -25,7 +25,7 @@ LOCK_WITHIN: Final = "SET LOCAL lock_timeout = '5s'"
 #: Pages look again: the plan may change what they show before ingest has matched anything.
 TELL_PAGES: Final = "NOTIFY cordee"
 #: An edit says all of a stop: what stood at its position before may have been another one.
-_ALL: Final = frozenset(tour_imports.MAY_LACK)
+_ALL: Final = frozenset(tours.MAY_LACK)
 
 
 class RefusedError(Exception):
@@ -54,7 +54,7 @@ async def put_tour(
         async with conn.transaction():
             await conn.execute(LOCK_WITHIN)
             name = await _name(conn, organisation)
-            done = await tour_imports.put_tours(conn, rows, organisation=name, says=_ALL)
+            done = await tours.put_tours(conn, rows, organisation=name, says=_ALL)
             return await _told(conn, done)
     except psycopg.errors.LockNotAvailable as error:
         raise BusyError from error
@@ -74,7 +74,7 @@ async def put_site(
         async with conn.transaction():
             await conn.execute(LOCK_WITHIN)
             name = await _name(conn, organisation)
-            done = await site_imports.import_sites(conn, data, organisation=name)
+            done = await sites.import_sites(conn, data, organisation=name)
             return await _told(conn, done)
     except psycopg.errors.LockNotAvailable as error:
         raise BusyError from error

@@ -6,7 +6,7 @@ What counts of a proposal is the change: all the minutes of the giver and of the
 those without. So keeping the stop where it is costs 0 by definition, and tours of vans that nothing
 happens to play no part.
 
-*Its moments* are those of arrival times (`geofence/eta.py`): work lasts, and what is under way still
+*Its moments* are those of arrival times (`geofence/forecast/eta.py`): work lasts, and what is under way still
 lasts, what it is expected to; and who is done early at a stop with a planned arrival leaves when the
 plan has him leave. That holds for the van that has the stop: who takes the job over, or does it in
 another order, leaves when it is done. Three things differ. Nobody is proposed to work before a window
@@ -43,8 +43,8 @@ import numpy.typing as npt
 from ortools.constraint_solver import pywrapcp, routing_enums_pb2
 from ortools.util import optional_boolean_pb2
 
-from geofence.eta import AtStop
-from geofence.work import Work, work_left
+from geofence.forecast.eta import AtStop
+from geofence.forecast.work import Work, work_left
 
 Floats = npt.NDArray[np.float64]
 #: Latitudes and longitudes, shape (n,) each, to seconds from each to each, shape (n, n).
@@ -52,7 +52,7 @@ Travel = Callable[[Floats, Floats], Floats]
 Kind = Literal["keep", "reorder", "move"]
 
 EARTH_RADIUS_M: Final = 6_371_008.8
-#: Metres of road to one metre as the crow flies, as in `geofence/travel.py`.
+#: Metres of road to one metre as the crow flies, as in `geofence/forecast/travel.py`.
 ROAD_RATIO: Final = 1.3
 #: As the crow flies, to compare distance with slack before anything is planned.
 CROW_MPS: Final = 10.0

@@ -16,13 +16,13 @@ from typing import Final
 import numpy as np
 from psycopg.rows import class_row
 
-from geofence.eta import AtStop
-from geofence.forecast import load_model
-from geofence.outlook import local_hour
+from geofence.forecast.eta import AtStop
+from geofence.forecast.outlook import local_hour
+from geofence.forecast.store import load_model
+from geofence.forecast.travel import usual_s
+from geofence.forecast.work import Work
 from geofence.replan import Floats, Job, Travel, Van, crow_m, free_at, planned_leave, work_s
 from geofence.tours import service_date
-from geofence.travel import usual_s
-from geofence.work import Work
 from storage.pool import Connection
 from storage.settings import as_datetime
 

@@ -11,7 +11,7 @@ import time
 from functools import partial
 
 from geofence import tracks
-from geofence.router import Router, asking
+from geofence.forecast.router import Router, asking
 from ingest import recovery, store
 from ingest.apply import Reference, apply
 from ingest.batch import Batch, Delivery, decode

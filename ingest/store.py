@@ -11,13 +11,14 @@ import numpy as np
 
 import geofence.store
 import stock_tracker.store
-from geofence import forecast, tracks
+from geofence import tracks
 from geofence.alerts import AlertChange
 from geofence.changes import Said
 from geofence.fences import Fences
 from geofence.fixes import FixColumns
+from geofence.forecast import store as forecast
+from geofence.forecast.router import Router
 from geofence.reread import Course
-from geofence.router import Router
 from ingest import apply as rules
 from ingest.apply import Changes, Outgoing, Reference, State
 from ingest.batch import Batch, Rejection, StatusEvent, Van, decode

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import geofence.reference
+import geofence.imports.reference
 import stock_tracker.reference
 from storage.imports import Importer, ImportResult
 from storage.pool import connect
@@ -14,7 +14,10 @@ from storage.sheets import UnusableFileError
 
 __all__ = ["KIND_NAMES", "UnusableFileError", "import_file", "in_words"]
 
-KINDS: Final[dict[str, Importer]] = {**geofence.reference.KINDS, **stock_tracker.reference.KINDS}
+KINDS: Final[dict[str, Importer]] = {
+    **geofence.imports.reference.KINDS,
+    **stock_tracker.reference.KINDS,
+}
 KIND_NAMES: Final = tuple(KINDS)
 
 #: Bad rows listed one by one; the rest is counted.

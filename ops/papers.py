@@ -8,20 +8,8 @@ from typing import Any
 
 import msgspec
 
-from geofence import (
-    alerts,
-    eta,
-    fences,
-    outlook,
-    replan,
-    reread,
-    tours,
-    travel,
-    trips,
-    usable,
-    visits,
-    work,
-)
+from geofence import alerts, fences, replan, reread, tours, trips, usable, visits
+from geofence.forecast import eta, outlook, travel, work
 from geofence.rules import USUAL, Rules
 from ingest.messages import BACKLOG_MAX, CONTRACT, EXAMPLES, Topic
 from storage.settings import Settings

@@ -3,7 +3,7 @@
 How a file becomes rows, and which it refuses, says `storage/sheets.py`. The good rows go into a
 temporary table by COPY, and the statements of the kind merge that table at once, so that a file
 goes in whole, in the caller's transaction. What the kinds are, and their SQL, is not known here:
-see `geofence/reference.py` and `stock_tracker/reference.py`.
+see `geofence/imports/reference.py` and `stock_tracker/reference.py`.
 """
 
 from collections.abc import Iterable, Sequence

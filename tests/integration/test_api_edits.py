@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 
 from api.app import create_app
 from api.routes import edits
-from geofence.tour_imports import import_tours
+from geofence.imports.tours import import_tours
 from ingest.store import load_reference
 from storage.imports import ImportResult
 from storage.settings import Settings

@@ -12,9 +12,10 @@ import pytest
 from msgspec.structs import replace
 from psycopg.rows import TupleRow
 
-from geofence import forecast, tracks
-from geofence.travel import UNCALIBRATED
-from geofence.work import UNCALIBRATED_WORK
+from geofence import tracks
+from geofence.forecast import store as forecast
+from geofence.forecast.travel import UNCALIBRATED
+from geofence.forecast.work import UNCALIBRATED_WORK
 from ingest import service
 from ingest.batch import Delivery
 from ingest.messages import Position, Status, encode

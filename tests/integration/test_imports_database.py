@@ -8,8 +8,8 @@ import numpy as np
 import psycopg
 import pytest
 
-from geofence import reference as geofence_reference
 from geofence.fences import Fences
+from geofence.imports import reference as geofence_reference
 from geofence.store import load_sites
 from stock_tracker import reference as stock_reference
 from storage.imports import ImportResult

@@ -17,9 +17,9 @@ from api import problems
 from api.app import create_app
 from api.auth import OrganisationId, organisation
 from api.routes.replan import EXAMPLE, Proposals
-from geofence.forecast import foresee_vans
+from geofence.forecast.store import foresee_vans
+from geofence.forecast.work import UNCALIBRATED_WORK, work_left
 from geofence.replan_store import travel
-from geofence.work import UNCALIBRATED_WORK, work_left
 from storage.pool import connect
 from storage.settings import Settings
 from tests.unit.steady_fleet import STEADY, WORK

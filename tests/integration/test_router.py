@@ -13,7 +13,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from geofence.fences import distance_m
-from geofence.router import Answer, Leg, Policy, Router, batches_of
+from geofence.forecast.router import Answer, Leg, Policy, Router, batches_of
 
 #: The tests' router drives 36 km/h as the crow flies.
 MPS: Final = 10.0

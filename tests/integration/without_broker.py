@@ -15,7 +15,7 @@ import psycopg
 
 from geofence import tracks
 from geofence.alerts import FACTS
-from geofence.reference import KINDS
+from geofence.imports.reference import KINDS
 from ingest import service
 from ingest.apply import Reference
 from ingest.batch import Delivery

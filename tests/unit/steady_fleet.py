@@ -5,9 +5,9 @@ There the median of what may happen is what happens, so that other ways to recko
 
 from msgspec.structs import replace
 
-from geofence.quantiles import QUANTILES
-from geofence.travel import PARTS, STANDING_EDGES_S, UNCALIBRATED
-from geofence.work import UNCALIBRATED_WORK
+from geofence.forecast.quantiles import QUANTILES
+from geofence.forecast.travel import PARTS, STANDING_EDGES_S, UNCALIBRATED
+from geofence.forecast.work import UNCALIBRATED_WORK
 
 #: Visits last longer than planned.
 LASTS = 1.3

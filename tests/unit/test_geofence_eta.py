@@ -10,10 +10,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace as with_fields
 
-from geofence.eta import AtStop, Eta, Itinerary, OnTheWay, StopAhead, Waiting, forecast
 from geofence.fences import EARTH_RADIUS_M
-from geofence.travel import UNCALIBRATED, Model, moving
-from geofence.work import UNCALIBRATED_WORK, Work
+from geofence.forecast.eta import AtStop, Eta, Itinerary, OnTheWay, StopAhead, Waiting, forecast
+from geofence.forecast.travel import UNCALIBRATED, Model, moving
+from geofence.forecast.work import UNCALIBRATED_WORK, Work
 from tests.unit.test_geofence_travel import Leg, alike, histogram, legs, model_of
 from tests.unit.test_geofence_work import sure, work_of
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from geofence.forecast import way_of
-from geofence.outlook import UNPLANNED_S, Place, Seen, Way
+from geofence.forecast.outlook import UNPLANNED_S, Place, Seen, Way
+from geofence.forecast.store import way_of
 from geofence.trips import Leg
 
 MINUTE = 60_000

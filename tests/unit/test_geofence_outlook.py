@@ -10,10 +10,19 @@ from msgspec.structs import replace as replaced
 
 from geofence.alerts import SILENT_MS
 from geofence.fences import distance_m
-from geofence.outlook import Foreseen, Place, Seen, VanDay, Way, foresee, legs_of, local_hour
+from geofence.forecast.outlook import (
+    Foreseen,
+    Place,
+    Seen,
+    VanDay,
+    Way,
+    foresee,
+    legs_of,
+    local_hour,
+)
+from geofence.forecast.travel import KNOTS_M, UNCALIBRATED, Model
+from geofence.forecast.work import UNCALIBRATED_WORK
 from geofence.tours import Stop
-from geofence.travel import KNOTS_M, UNCALIBRATED, Model
-from geofence.work import UNCALIBRATED_WORK
 from tests.unit.test_geofence_travel import alike, histogram
 from tests.unit.test_geofence_visits import at
 from tests.unit.test_geofence_work import sure

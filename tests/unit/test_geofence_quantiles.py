@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofence.quantiles import HIGH, LOW, MEDIAN, QUANTILES, SHARES, Floats, log_normal, mixed
+from geofence.forecast.quantiles import (
+    HIGH,
+    LOW,
+    MEDIAN,
+    QUANTILES,
+    SHARES,
+    Floats,
+    log_normal,
+    mixed,
+)
 
 values = st.floats(0, 10)
 #: Few different ones, so that many are equal.

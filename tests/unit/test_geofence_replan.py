@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence import eta
-from geofence.eta import AtStop, Itinerary, StopAhead
+from geofence.forecast import eta
+from geofence.forecast.eta import AtStop, Itinerary, StopAhead
+from geofence.forecast.travel import usual_s
 from geofence.replan import (
     CANDIDATES_MAX,
     EXACT_STOPS,
@@ -26,7 +27,6 @@ from geofence.replan import (
     propose,
     work_s,
 )
-from geofence.travel import usual_s
 from tests.unit.steady_fleet import STEADY, WORK
 
 NOW = 1_795_165_200_000

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from geofence import travel
-from geofence.quantiles import Floats
-from geofence.travel import (
+from geofence.forecast import travel
+from geofence.forecast.quantiles import Floats
+from geofence.forecast.travel import (
     EDGES_H,
     EDGES_M,
     KNOTS_M,

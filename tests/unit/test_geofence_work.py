@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofence import work as rules
-from geofence.quantiles import HIGH, LOW, MEDIAN, QUANTILES, SHARES, Floats, log_normal
-from geofence.work import UNCALIBRATED_WORK, Work, calibrate_work, lags_s, work_left
+from geofence.forecast import work as rules
+from geofence.forecast.quantiles import HIGH, LOW, MEDIAN, QUANTILES, SHARES, Floats, log_normal
+from geofence.forecast.work import UNCALIBRATED_WORK, Work, calibrate_work, lags_s, work_left
 
 HOUR_S: Final = 3_600.0
 QUARTER_S: Final = 900.0

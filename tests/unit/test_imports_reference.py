@@ -3,8 +3,8 @@
 import msgspec
 import pytest
 
-from geofence.local_times import clock_time, zone
-from geofence.reference import (
+from geofence.imports.local_times import clock_time, zone
+from geofence.imports.reference import (
     TechnicianRow,
     VanCode,
     WarehouseRow,

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shapely.geometry import Polygon, shape
 
-from geofence.geojson import geojson_rows
-from geofence.shapes import farthest
-from geofence.site_imports import SiteRow, staged_site
+from geofence.imports.geojson import geojson_rows
+from geofence.imports.shapes import farthest
+from geofence.imports.sites import SiteRow, staged_site
 from storage.sheets import Sheet, UnusableFileError, sift
 
 SQUARE = [[2.0, 48.0], [2.002, 48.0], [2.002, 48.001], [2.0, 48.001], [2.0, 48.0]]

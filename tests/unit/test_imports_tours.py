@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from geofence.local_times import window
-from geofence.needs import parts, skill
+from geofence.imports.local_times import window
+from geofence.imports.needs import parts, skill
 from storage.sheets import UnusableRowError
 
 PARIS = ZoneInfo("Europe/Paris")

@@ -28,7 +28,7 @@ are answered meanwhile, it is to blame: it is halved each time, so that after so
 alone. One that has failed `TRIES_MAX` times so counts as unknown too. While nothing is answered nobody
 is to blame: a router that is away costs no leg its question.
 
-Whatever is unknown is left to the fleet's own travel times (`geofence.travel`).
+Whatever is unknown is left to the fleet's own travel times (`geofence.forecast.travel`).
 
 It knows nothing of tours or of the database; which router is a setting, and an empty one asks nobody.
 The environment's proxies are not used. The router sees where vans are: let it be a trusted one.

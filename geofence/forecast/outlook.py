@@ -37,11 +37,11 @@ from typing import Final
 import numpy as np
 
 from geofence.alerts import CHANCE_SAFE, SILENT_MS, Cause, Outlook
-from geofence.eta import AtStop, Eta, Itinerary, OnTheWay, StopAhead, Waiting, forecast
 from geofence.fences import distance_m
+from geofence.forecast.eta import AtStop, Eta, Itinerary, OnTheWay, StopAhead, Waiting, forecast
+from geofence.forecast.travel import BREAK_HOURS, Model, usual_s
+from geofence.forecast.work import Work
 from geofence.tours import Stop, zone
-from geofence.travel import BREAK_HOURS, Model, usual_s
-from geofence.work import Work
 
 CAUSE_S_MIN: Final = 120.0
 DETOUR_SHARE: Final = 1.6

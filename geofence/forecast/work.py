@@ -20,7 +20,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from geofence.quantiles import MEDIAN, QUANTILES, SHARES, Floats, log_normal, mixed
+from geofence.forecast.quantiles import MEDIAN, QUANTILES, SHARES, Floats, log_normal, mixed
 
 #: Classes of planned duration: up to this, up to this, and more, s.
 CLASSES_S: Final = (15 * 60.0, 30 * 60.0)

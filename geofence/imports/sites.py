@@ -1,7 +1,7 @@
 """Import of sites, from CSV or GeoJSON.
 
 A site is a circle round its position, or else an area (GeoJSON text): an outline, or a line that is
-the middle of a corridor. Features become rows in `geofence/geojson.py`; from there on both forms of
+the middle of a corridor. Features become rows in `geofence/imports/geojson.py`; from there on both forms of
 file go the same way. Nothing here knows fixes or visits: a trigger notes the shapes, old and new,
 that ingest reads again.
 """
@@ -13,9 +13,9 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from geofence.geojson import geojson_rows
-from geofence.local_times import DEFAULT_TIME_ZONE, zone
-from geofence.shapes import HALF_WIDTH_M_MIN, RADIUS_M_MAX, RADIUS_M_MIN, place
+from geofence.imports.geojson import geojson_rows
+from geofence.imports.local_times import DEFAULT_TIME_ZONE, zone
+from geofence.imports.shapes import HALF_WIDTH_M_MIN, RADIUS_M_MAX, RADIUS_M_MIN, place
 from storage.imports import ImportResult, begin, merge, result, stage
 from storage.pool import Connection
 from storage.sheets import (

@@ -47,9 +47,9 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from geofence.fences import distance_m
-from geofence.quantiles import Floats
-from geofence.travel import Model, Spans, moving, standing
-from geofence.work import Work, lags_s, work_left
+from geofence.forecast.quantiles import Floats
+from geofence.forecast.travel import Model, Spans, moving, standing
+from geofence.forecast.work import Work, lags_s, work_left
 
 #: Odd, and one more than a multiple of ten: so that 10, 50 and 90 % are each one of them.
 SCENARIOS: Final = 201

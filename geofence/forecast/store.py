@@ -15,7 +15,7 @@ import numpy as np
 from geofence import alerts, trips
 from geofence.alerts import AlertChange, LiveAlert, Subject
 from geofence.fences import distance_m
-from geofence.outlook import (
+from geofence.forecast.outlook import (
     UNPLANNED_S,
     Foreseen,
     Place,
@@ -27,11 +27,11 @@ from geofence.outlook import (
     legs_of,
     local_hour,
 )
-from geofence.router import Leg, Router
+from geofence.forecast.router import Leg, Router
+from geofence.forecast.travel import UNCALIBRATED, Legs, Model, calibrate
+from geofence.forecast.work import UNCALIBRATED_WORK, Work, calibrate_work
 from geofence.store import load_alerts
 from geofence.tours import Stop
-from geofence.travel import UNCALIBRATED, Legs, Model, calibrate
-from geofence.work import UNCALIBRATED_WORK, Work, calibrate_work
 from storage.pool import Connection
 from storage.settings import as_datetime
 

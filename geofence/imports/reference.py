@@ -2,7 +2,7 @@
 
 Each function takes a file's bytes and merges its good rows in the caller's transaction; how rows
 are read and refused stands in `storage/sheets.py`, how they are merged in `storage/imports.py`.
-Where vans travel stands beside this: `geofence/site_imports.py`, `geofence/tour_imports.py`.
+Where vans travel stands beside this: `geofence/imports/sites.py`, `geofence/imports/tours.py`.
 Positions are WGS 84 degrees. Nothing here knows fixes, visits or stock.
 """
 
@@ -12,11 +12,11 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from geofence.local_times import DEFAULT_TIME_ZONE, clock_time, zone
-from geofence.needs import skill
-from geofence.shapes import place
-from geofence.site_imports import import_sites
-from geofence.tour_imports import import_tours
+from geofence.imports.local_times import DEFAULT_TIME_ZONE, clock_time, zone
+from geofence.imports.needs import skill
+from geofence.imports.shapes import place
+from geofence.imports.sites import import_sites
+from geofence.imports.tours import import_tours
 from storage.imports import Importer, ImportResult, begin, ids_by_code, merge, result, stage
 from storage.pool import Connection
 from storage.sheets import (

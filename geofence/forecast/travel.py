@@ -41,7 +41,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from geofence.quantiles import HIGH, LOW, MEDIAN, PSEUDO, Floats, log_normal, mixed
+from geofence.forecast.quantiles import HIGH, LOW, MEDIAN, PSEUDO, Floats, log_normal, mixed
 
 Row = tuple[float, ...]
 Indices = npt.NDArray[np.intp]

@@ -14,8 +14,8 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
-from geofence.local_times import arrival, window, zone
-from geofence.needs import parts, skill
+from geofence.imports.local_times import arrival, window, zone
+from geofence.imports.needs import parts, skill
 from storage.imports import ImportResult, begin, ids_by_code, merge, result, stage
 from storage.pool import Connection
 from storage.sheets import (

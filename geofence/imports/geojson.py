@@ -1,8 +1,8 @@
 """Sites in a GeoJSON file: its features as rows, each with the area that its geometry gives. Pure.
 
 A feature is read on its own, so that a bad one costs itself and not the file. What makes a shape
-good says `geofence/shapes.py`; what a site must have besides, and the database, are not known here:
-see `geofence/site_imports.py`.
+good says `geofence/imports/shapes.py`; what a site must have besides, and the database, are not known here:
+see `geofence/imports/sites.py`.
 """
 
 import json
@@ -12,7 +12,7 @@ import msgspec
 import shapely
 from shapely.geometry import mapping
 
-from geofence.shapes import (
+from geofence.imports.shapes import (
     HALF_WIDTH_M_MIN,
     RADIUS_M_MAX,
     RADIUS_M_MIN,
