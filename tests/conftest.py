@@ -13,10 +13,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from hypothesis import settings
 from psycopg.rows import TupleRow
 
 from ops import embedded
 from storage.pool import SCHEMA, migrate
+
+# How long an example takes is the machine's business.
+settings.register_profile("cordee", deadline=None)
+settings.load_profile("cordee")
 
 #: The rows that the migrations themselves insert.
 SEEDS = "\n".join(

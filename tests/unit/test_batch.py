@@ -342,7 +342,7 @@ def test_nul_in_a_text_is_a_value_of_the_batch() -> None:
     assert outcomes(batch) == 1
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from(TOPICS), st.binary(max_size=200))
 @example(POSITION, b"[]")
 def test_random_bytes_never_raise_and_are_never_gone(topic: str, payload: bytes) -> None:
@@ -380,7 +380,7 @@ def objects(draw: st.DrawFn, topic: str) -> dict[str, object]:
     return made
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.data(), st.sampled_from(TOPICS))
 def test_a_changed_message_is_exactly_one_row_or_one_rejection(
     data: st.DataObject, topic: str
@@ -391,7 +391,7 @@ def test_a_changed_message_is_exactly_one_row_or_one_rejection(
     assert outcomes(read((topic, made))) == 1
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.data(), st.sampled_from(TOPICS))
 def test_a_message_with_bytes_changed_never_raises_and_is_never_gone(
     data: st.DataObject, topic: str
@@ -419,7 +419,7 @@ def verdicts(batch: Batch) -> Counter[object]:
     return Counter([*fixes, *(("scan", s) for s in batch.scans), *rejections])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.data(), st.sampled_from(BACKLOG_TOPICS))
 def test_an_array_says_what_its_elements_say_alone(data: st.DataObject, topic: str) -> None:
     elements = data.draw(st.lists(objects(topic) | odd, max_size=6))
@@ -544,7 +544,6 @@ some_fix = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(some_fix, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_the_fix_that_stands_depends_on_the_set_alone(fixes: list[dict[str, object]], rng) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
     again = fixes + fixes[:3]
@@ -563,7 +562,6 @@ def rank(fix: dict[str, object]) -> tuple[float, int]:
     )
 
 
-@settings(deadline=None)
 @given(st.lists(some_fix, min_size=1, max_size=8))
 def test_a_fix_has_the_same_hash_alone_and_in_an_array(fixes: list[dict[str, object]]) -> None:
     told = [fix | {"t": NOW + at} for at, fix in enumerate(fixes)]

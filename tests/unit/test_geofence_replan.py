@@ -324,7 +324,7 @@ def late_s(etas: list[eta.Eta], stops: list[StopAhead]) -> dict[int, float]:
     return {one.stop_id: max(0, one.expected_ms - end[one.stop_id]) / 1_000 for one in etas}
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(day=days(), seen_s=st.integers(0, 60))
 def test_what_is_expected_as_planned_is_what_arrival_times_say(
     day: tuple[AtStop, list[StopAhead]], seen_s: int
@@ -448,7 +448,7 @@ def vans(draw: st.DrawFn, van_id: int, stops_max: int) -> Van:
     )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(giver=vans(1, 3), taker=vans(2, 5), at=st.integers(0, 3), extra=jobs(1))
 def test_a_proposal_costs_what_the_best_of_all_orders_costs(
     giver: Van, taker: Van, at: int, extra: Job

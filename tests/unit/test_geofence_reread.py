@@ -69,7 +69,7 @@ def arrivals(draw: st.DrawFn, fixes: Sequence[RefFix]) -> list[list[RefFix]]:
     return [order[a:b] for a, b in zip([0, *cuts], cuts, strict=False)]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.data())
 def test_any_order_repetition_and_batching_gives_the_rows_of_one_pass(data: st.DataObject) -> None:
     places = data.draw(chosen_places)
@@ -80,7 +80,7 @@ def test_any_order_repetition_and_batching_gives_the_rows_of_one_pass(data: st.D
     assert_same(tables, one_pass(tables))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_fixes_that_better_ones_replace_leave_no_trace(data: st.DataObject) -> None:
     """Some moments are told twice: first astray, poor, frozen or at (0, 0), then as they were."""
@@ -142,7 +142,7 @@ def test_a_late_fix_in_the_newest_minute_leaves_the_open_leg() -> None:
     assert_same(tables, one_pass(tables))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_checkpoints_are_the_states_of_one_pass(data: st.DataObject) -> None:
     places = data.draw(chosen_places)
@@ -156,7 +156,7 @@ def test_checkpoints_are_the_states_of_one_pass(data: st.DataObject) -> None:
         assert whole.progress.state == checkpoint.state
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_an_edited_fence_gives_the_rows_of_one_pass_with_it(data: st.DataObject) -> None:
     places = data.draw(chosen_places)
@@ -174,7 +174,7 @@ def test_an_edited_fence_gives_the_rows_of_one_pass_with_it(data: st.DataObject)
     assert_same(tables, one_pass(tables))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_another_plan_during_the_day_gives_the_rows_of_one_pass_with_it(
     data: st.DataObject,

@@ -525,14 +525,14 @@ def in_calls(fixes: Sequence[Seen], cuts: Sequence[int], *, remembered: bool) ->
     return engine
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(tracks())
 @example([])
 def test_one_pass_says_what_the_reference_says(fixes: list[Seen]) -> None:
     read(fixes)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_no_cut_into_calls_changes_legs_or_state(data: st.DataObject) -> None:
     """Cuts may coincide: a call without fixes changes nothing."""
@@ -545,7 +545,7 @@ def test_no_cut_into_calls_changes_legs_or_state(data: st.DataObject) -> None:
     assert msgspec.json.encode(cut.rows()) == msgspec.json.encode(whole.rows())
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tracks())
 def test_a_call_for_each_fix_and_json_between_leave_what_one_pass_leaves(fixes: list[Seen]) -> None:
     whole = in_calls(fixes, [], remembered=False)
@@ -554,7 +554,7 @@ def test_a_call_for_each_fix_and_json_between_leave_what_one_pass_leaves(fixes: 
     assert msgspec.json.encode(single.state) == msgspec.json.encode(whole.state)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(tracks())
 def test_legs_follow_each_other_and_account_for_all_time(fixes: list[Seen]) -> None:
     legs = read(fixes)
@@ -565,7 +565,7 @@ def test_legs_follow_each_other_and_account_for_all_time(fixes: list[Seen]) -> N
     assert all(leg.driving_s >= 0 and leg.ended_at > leg.started_at for leg in legs)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.data())
 def test_what_is_closed_or_older_than_the_open_leg_stays_as_it_is(data: st.DataObject) -> None:
     fixes = data.draw(tracks())

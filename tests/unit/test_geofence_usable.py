@@ -306,13 +306,13 @@ def of_tracks(data: st.DataObject) -> list[RefFix]:
     return data.draw(tracks(PLACES))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_one_call_uses_what_the_reference_uses(data: st.DataObject) -> None:
     sifted(of_tracks(data))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_any_cut_into_calls_uses_and_refuses_the_same_and_ends_alike(data: st.DataObject) -> None:
     fixes = of_tracks(data)
@@ -326,7 +326,7 @@ def test_any_cut_into_calls_uses_and_refuses_the_same_and_ends_alike(data: st.Da
     assert parts.state == whole.state
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_vans_in_one_call_are_sifted_as_if_each_were_alone(data: st.DataObject) -> None:
     """Whatever their states are, and though some send nothing."""

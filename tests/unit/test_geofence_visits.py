@@ -467,14 +467,14 @@ plans: st.SearchStrategy[Callable[[int, int], bool]] = st.frozensets(st.integers
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_one_pass_says_what_the_reference_says(data: st.DataObject) -> None:
     places = data.draw(chosen_places)
     read(data.draw(tracks(places)), places, data.draw(plans))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.data())
 def test_no_cut_into_calls_changes_what_is_said(data: st.DataObject) -> None:
     places, planned = data.draw(chosen_places), data.draw(plans)
@@ -487,7 +487,7 @@ def test_no_cut_into_calls_changes_what_is_said(data: st.DataObject) -> None:
     assert engine.rows() == one_pass
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_call_for_each_fix_leaves_the_state_of_one_pass(data: st.DataObject) -> None:
     places = data.draw(chosen_places)
@@ -499,7 +499,7 @@ def test_a_call_for_each_fix_leaves_the_state_of_one_pass(data: st.DataObject) -
     assert single.state == whole.state
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.data())
 def test_a_state_from_before_a_late_fix_gives_what_one_pass_gives(data: st.DataObject) -> None:
     """Read all but one fix, go back to the state before it, read the rest again."""

@@ -141,7 +141,7 @@ def test_wire_md_names_every_topic_and_links_to_schemas_that_exist() -> None:
 
 
 @pytest.mark.parametrize("name", PAYLOADS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(data=st.data())
 def test_what_we_encode_is_valid_and_comes_back_the_same(name: str, data: st.DataObject) -> None:
     message = data.draw(build(PAYLOADS[name]))

@@ -214,7 +214,7 @@ def test_without_faults_every_fix_is_sent_alone_and_at_once(world: World, monday
     assert max(fix.acc_m or 0 for fix in fixes) <= 15
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(share=st.floats(0, 1), later_ms=st.integers(0, 1))
 def test_a_run_that_goes_on_sends_what_an_unbroken_run_would_have(
     world: World, monday: FleetDay, sent: list[Outgoing], share: float, later_ms: int
@@ -246,7 +246,7 @@ def test_a_stream_is_lazy(world: World) -> None:
     assert len(list(islice(outgoing(world, MONDAY), 10))) == 10
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(share=st.floats(0.05, 0.95))
 def test_after_a_flush_all_that_was_made_has_been_sent_and_nothing_newer(
     sent: list[Outgoing], share: float

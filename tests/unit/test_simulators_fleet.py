@@ -25,7 +25,7 @@ def monday(world: World) -> FleetDay:
     return next(fleet_days(world, date(2026, 11, 23)))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(hours=st.floats(0.1, 14))
 def test_a_cut_day_holds_what_came_before_the_cut_and_nothing_else(
     monday: FleetDay, hours: float
@@ -43,7 +43,7 @@ def test_a_cut_day_holds_what_came_before_the_cut_and_nothing_else(
         assert van_day.tour is whole.tour
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(hours=st.floats(0.1, 14))
 def test_the_shelf_of_a_cut_day_is_what_its_handlings_leave(
     world: World, monday: FleetDay, hours: float

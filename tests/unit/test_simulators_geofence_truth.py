@@ -346,7 +346,7 @@ def test_a_day_of_which_nothing_is_told_has_nothing_false(day_truth: DayTruth) -
     assert (report.late_announced_share, report.announcements_false_share) == (0, None)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(lost=st.integers(0, 9), torn=st.integers(0, 9), made_up=st.integers(0, 9), data=st.data())
 def test_every_error_is_counted_under_its_own_name(
     day_truth: DayTruth, lost: int, torn: int, made_up: int, data: st.DataObject

@@ -177,7 +177,7 @@ def test_nothing_is_held_longer_than_its_rates_say_and_harsh_ones_say_hours(
     assert 3.5 * HOUR_MS < longest_ms < HARSHER.held_ms_max < 10 * HOUR_MS
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(share=st.floats(0.05, 0.95))
 def test_a_flush_at_harsh_rates_finds_all_that_was_made(sent: list[Outgoing], share: float) -> None:
     now_ms = int(sent[0].send_ms + share * (sent[-1].send_ms - sent[0].send_ms))
@@ -297,7 +297,7 @@ def test_a_frozen_receiver_repeats_one_true_position_while_the_odometer_runs_on(
     assert spells > 4
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32),
     van=st.integers(0, 4),

@@ -201,7 +201,7 @@ def test_a_visit_under_way_when_publishing_began_is_not_asked_for_but_may_be_fou
     assert judged([("van-001", "S-2", since_ms, None)], since_ms=since_ms) == (0, None)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(fixes=st.integers(0, 9), scans=st.integers(0, 9), levels=st.integers(0, 9))
 def test_every_loss_is_counted(truth: Truth, fixes: int, scans: int, levels: int) -> None:
     wrong = set(sorted(truth.book)[:levels])

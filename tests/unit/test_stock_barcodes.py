@@ -2,7 +2,7 @@
 
 import pytest
 from biip.gtin import Gtin
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stock_tracker.barcodes import candidates, look_up, stored
@@ -123,7 +123,6 @@ def test_bytes_that_are_no_utf8_still_have_a_text() -> None:
     assert look_up(b"caf\xe9", {"café": "a label printed in Latin-1"}) is not None
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=40) | st.text(max_size=20).map(str.encode))
 def test_any_bytes_have_their_own_text_first_and_at_most_one_more(code: bytes) -> None:
     first, *others = candidates(code)
