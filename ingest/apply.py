@@ -85,7 +85,7 @@ def apply(batch: Batch, state: State, reference: Reference, now: int) -> Changes
     made.scans = [
         ledger.read(
             scan,
-            barcodes.look_up(scan.code, state.articles),
+            barcodes.look_up(scan.code, state.articles, scan.aim_id),
             _places(scan, reference.vans),
         )
         for scan in sorted_scans.fresh

@@ -341,6 +341,7 @@ def _take_scan(reader: _Reader, van: Van, scan: Scan) -> None:
             counterpart=scan.counterpart if is_ours else None,
             work_order=scan.work_order,
             raw=raw,
+            aim_id=scan.aim_id,
         )
     )
 

@@ -147,7 +147,7 @@ async def load_state(conn: Connection, batch: Batch, reference: Reference, now: 
         said,
         known,
         await stock_tracker.store.load_known(conn, [scan.key for scan in batch.scans]),
-        await stock_tracker.store.load_articles(conn, [scan.code for scan in batch.scans]),
+        await stock_tracker.store.load_articles(conn, batch.scans),
     )
 
 

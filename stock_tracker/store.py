@@ -7,10 +7,11 @@ from datetime import datetime, time
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from stock_tracker import barcodes, orders, replenish
+from stock_tracker import barcodes, ledger, orders, replenish
 from stock_tracker.ledger import (
     Article,
     CountLine,
+    Intent,
     Movement,
     Reading,
     ScanEvent,
@@ -31,15 +32,17 @@ JOIN scan USING (device, epoch, seq)
 """
 
 PUT_SCAN = """
-INSERT INTO scan VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO scan (device, epoch, seq, payload_hash, van_id, t, intent, code, status, raw,
+                  received_time, aim_id, qty, lot, counterpart, work_order, doubt)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (device, epoch, seq, payload_hash) DO NOTHING
 """
 
 PUT_MOVEMENT = """
 WITH put AS (
   INSERT INTO movement (device, epoch, seq, t, kind, item_id, lot, qty, from_location_id,
-                        to_location_id, work_order)
-  VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                        to_location_id, work_order, serial, expiry)
+  VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
   RETURNING *
 )
 INSERT INTO posting
@@ -47,7 +50,35 @@ SELECT device, epoch, seq, line, location_id, item_id, lot, delta, t
 FROM put, LATERAL (VALUES (from_location_id, -qty), (to_location_id, qty)) AS side (location_id, delta)
 """
 
-PUT_COUNT = "INSERT INTO count_line VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+PUT_COUNT = "INSERT INTO count_line VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+
+# Scans that nobody could read when they came, with where their van's movements can go.
+UNKNOWN = """
+SELECT device, epoch, seq, payload_hash, scan.van_id, (extract(epoch FROM t) * 1000)::bigint AS t,
+       intent, scan.code, scan.qty, lot, counterpart, work_order, raw, aim_id,
+       own.location_id AS van, depot.location_id AS warehouse, other.location_id AS counterpart_van,
+       shared.customer, shared.in_transit, shared.scrap
+FROM scan
+JOIN van USING (van_id)
+JOIN location AS own ON (own.kind, own.van_id) = ('van', van.van_id)
+LEFT JOIN location AS depot ON (depot.kind, depot.warehouse_id) = ('warehouse', van.warehouse_id)
+LEFT JOIN van AS receiver ON receiver.code = scan.counterpart
+LEFT JOIN location AS other ON (other.kind, other.van_id) = ('van', receiver.van_id)
+CROSS JOIN LATERAL (
+  SELECT min(location_id) FILTER (WHERE kind = 'customer') AS customer,
+         min(location_id) FILTER (WHERE kind = 'in_transit') AS in_transit,
+         min(location_id) FILTER (WHERE kind = 'scrap') AS scrap
+  FROM location
+  WHERE location.organisation_id = van.organisation_id
+    AND kind IN ('customer', 'in_transit', 'scrap')
+) AS shared
+WHERE status = 'unknown_code'
+"""
+
+KNOWN_NOW = """
+UPDATE scan SET status = %s, doubt = %s
+WHERE (device, epoch, seq, payload_hash) = (%s, %s, %s, %s)
+"""
 
 # A contested key did nothing: its movement and its count leave the ledger until a person decides.
 UNDO = """
@@ -206,9 +237,9 @@ async def load_known(conn: Connection, keys: Sequence[ScanKey]) -> dict[ScanKey,
     return known
 
 
-async def load_articles(conn: Connection, codes: Iterable[bytes]) -> dict[str, Article]:
-    """Return what every candidate of these codes stands for, by its text."""
-    wanted = sorted({text for code in codes for text in barcodes.candidates(code)})
+async def load_articles(conn: Connection, scans: Iterable[ScanEvent]) -> dict[str, Article]:
+    """Return what every meaning of these scans' codes stands for, by its key."""
+    wanted = sorted({key for scan in scans for key in barcodes.keys(scan.code, scan.aim_id)})
     wanted = [text for text in wanted if "\0" not in text]  # a text column holds no NUL
     rows = await conn.execute(
         "SELECT code, item_id, pack_qty FROM barcode WHERE code = ANY(%s)", (wanted,)
@@ -224,25 +255,106 @@ async def write_scans(
     now: int,
 ) -> set[Pair]:
     """Store scans and their effects, undo what is contested, and return the pairs touched."""
-    touched: set[Pair] = set()
-    stored = [(reading.scan, reading.status) for reading in readings]
-    stored += [(scan, "conflict") for scan in conflicting]
-    movements = [r.effect for r in readings if isinstance(r.effect, Movement)]
-    counts = [r.effect for r in readings if isinstance(r.effect, CountLine)]
+    stored = [*readings, *(Reading(scan, "conflict") for scan in conflicting)]
     async with conn.cursor() as cursor:
-        await cursor.executemany(
-            PUT_SCAN, [_scan_row(scan, status, now) for scan, status in stored]
-        )
-        await cursor.executemany(PUT_MOVEMENT, [_movement_row(m) for m in movements])
-        await cursor.executemany(PUT_COUNT, [_count_row(c) for c in counts])
+        await cursor.executemany(PUT_SCAN, [_scan_row(reading, now) for reading in stored])
+        touched = await _write_effects(conn, readings)
         if contested:
             await cursor.execute(UNDO, _columns(list(contested)))
             touched.update(await cursor.fetchall())
-    for m in movements:
-        touched.add((m.from_location_id, m.item_id, m.lot))
-        touched.add((m.to_location_id, m.item_id, m.lot))
-    touched.update((c.location_id, c.item_id, c.lot) for c in counts)
     return touched
+
+
+async def _write_effects(conn: Connection, readings: Iterable[Reading]) -> set[Pair]:
+    """Write movements and counts, and return the pairs touched."""
+    effects = [reading.effect for reading in readings]
+    movements = [effect for effect in effects if isinstance(effect, Movement)]
+    counts = [effect for effect in effects if isinstance(effect, CountLine)]
+    async with conn.cursor() as cursor:
+        await cursor.executemany(PUT_MOVEMENT, [_movement_row(m) for m in movements])
+        await cursor.executemany(PUT_COUNT, [_count_row(c) for c in counts])
+    return {
+        *((m.from_location_id, m.item_id, m.lot) for m in movements),
+        *((m.to_location_id, m.item_id, m.lot) for m in movements),
+        *((c.location_id, c.item_id, c.lot) for c in counts),
+    }
+
+
+async def revive(conn: Connection) -> int:
+    """Give their effect, at their own time, to scans whose code has become known; return how many.
+
+    As if it had been known when they came: what a scan does depends on its payload and on what codes
+    mean, not on which came first.
+    """
+    await lock_ledger(conn)
+    async with conn.cursor(row_factory=class_row(_Unknown)) as unknown:
+        await unknown.execute(UNKNOWN)
+        rows = await unknown.fetchall()
+    articles = await load_articles(conn, [row.scan for row in rows])
+    found = [(row, barcodes.look_up(row.code, articles, row.aim_id)) for row in rows]
+    readings = [ledger.read(row.scan, it, row.places) for row, it in found if it is not None]
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            KNOWN_NOW,
+            [
+                (r.status, r.doubt, r.scan.key.device, r.scan.key.epoch, r.scan.key.seq,
+                 r.scan.payload_hash)
+                for r in readings
+            ],
+        )  # fmt: skip
+        touched = await _write_effects(conn, readings)
+    if touched:
+        await refresh_levels(conn, touched)
+        await refresh_proposals(conn, {pair[:2] for pair in touched})
+    return len(readings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """A row of `UNKNOWN`."""
+
+    device: str
+    epoch: str
+    seq: int
+    payload_hash: int
+    van_id: int
+    t: int
+    intent: Intent
+    code: bytes
+    qty: int | None
+    lot: str
+    counterpart: str | None
+    work_order: str | None
+    raw: bytes
+    aim_id: str | None
+    van: int
+    warehouse: int | None
+    counterpart_van: int | None
+    customer: int | None
+    in_transit: int | None
+    scrap: int | None
+
+    @property
+    def scan(self) -> ScanEvent:
+        """The scan as it came."""
+        return ScanEvent(
+            ScanKey(self.device, self.epoch, self.seq), self.payload_hash, self.van_id, self.t,
+            self.intent, self.code, self.qty, self.lot, self.counterpart, self.work_order,
+            self.raw, self.aim_id,
+        )  # fmt: skip
+
+    @property
+    def places(self) -> dict[str, int]:
+        """Where its movement can go from and to."""
+        places = {
+            "van": self.van,
+            "warehouse": self.warehouse,
+            "counterpart": self.counterpart_van,
+            "customer": self.customer,
+            "in_transit": self.in_transit,
+            "scrap": self.scrap,
+        }
+        return {name: place for name, place in places.items() if place is not None}
 
 
 async def refresh_levels(conn: Connection, pairs: Iterable[Pair]) -> None:
@@ -365,23 +477,24 @@ def _columns(keys: Sequence[ScanKey]) -> tuple[list[str], list[str], list[int]]:
     return [k.device for k in keys], [k.epoch for k in keys], [k.seq for k in keys]
 
 
-def _scan_row(scan: ScanEvent, status: str, now: int) -> tuple[object, ...]:
-    key = scan.key
+def _scan_row(reading: Reading, now: int) -> tuple[object, ...]:
+    scan, key = reading.scan, reading.scan.key
     return (
         key.device, key.epoch, key.seq, scan.payload_hash, scan.van_id, as_datetime(scan.t),
-        scan.intent, scan.code, status, scan.raw, as_datetime(now),
+        scan.intent, scan.code, reading.status, scan.raw, as_datetime(now), scan.aim_id, scan.qty,
+        scan.lot, scan.counterpart, scan.work_order, reading.doubt,
     )  # fmt: skip
 
 
 def _movement_row(m: Movement) -> tuple[object, ...]:
     return (
         m.key.device, m.key.epoch, m.key.seq, as_datetime(m.t), m.kind, m.item_id, m.lot, m.qty,
-        m.from_location_id, m.to_location_id, m.work_order,
+        m.from_location_id, m.to_location_id, m.work_order, m.serial, m.expiry,
     )  # fmt: skip
 
 
 def _count_row(c: CountLine) -> tuple[object, ...]:
     return (
         c.key.device, c.key.epoch, c.key.seq, c.location_id, c.item_id, c.lot, c.qty,
-        as_datetime(c.t),
+        as_datetime(c.t), c.serial, c.expiry,
     )  # fmt: skip

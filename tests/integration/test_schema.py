@@ -176,6 +176,10 @@ REFUSED = {
        ('d', 'e', 1, 1, 1, '2026-06-01Z', 'issue', 'x', 'lost', 'x', '2026-06-01Z')""": (
         "scan_status_check"
     ),
+    """INSERT INTO scan (device, epoch, seq, payload_hash, van_id, t, intent, code, status, raw,
+                         received_time, doubt)
+       VALUES ('d', 'e', 1, 1, 1, '2026-06-01Z', 'issue', 'x', 'applied', 'x', '2026-06-01Z', 'odd')
+    """: "scan_doubt_check",
 }
 
 

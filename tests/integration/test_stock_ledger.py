@@ -17,6 +17,7 @@ from ingest import service
 from ingest.apply import Reference
 from ingest.batch import Delivery
 from ingest.messages import Receipt
+from stock_tracker.reference import import_barcodes
 from storage.pool import Pool, connect
 
 NOW = 1_790_000_000_000
@@ -279,6 +280,58 @@ async def test_any_order_repetition_and_batching_gives_the_same_rows(
         found = tables(company_url)
         first = first or found
         assert differences(first, found) == {}
+
+
+NEWCOMER = b"code,item,pack_qty\nNOBODY-KNOWS,P-2,3\n"
+
+
+@pytest.mark.parametrize("seed", range(30, 34))
+async def test_a_code_that_is_entered_late_counts_as_if_it_had_been_known_all_along(
+    company_url: str, pool: Pool, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(seed)
+    said = history(rng, conflicts=True)
+    monkeypatch.setitem(MEANING, "NOBODY-KNOWS", (2, 3))
+    want = expected(said)
+    first: Rows | None = None
+    for turn in range(5):
+        with psycopg.connect(company_url) as conn:
+            conn.execute(f"{EMPTY}; DELETE FROM barcode WHERE code = 'NOBODY-KNOWS'")
+        batches = deliveries(rng, said)
+        entered = 0 if turn == 0 else rng.randrange(1, len(batches) + 1)
+        for i, batch in enumerate([*batches, None]):
+            if i == entered:
+                async with pool.connection() as own:
+                    await import_barcodes(own, NEWCOMER, organisation="default")
+            if batch is not None:
+                await commit(pool, *batch)
+        assert_is(company_url, want)
+        found = tables(company_url)
+        first = first or found
+        assert differences(first, found) == {}
+
+
+async def test_a_lot_a_serial_and_an_expiry_of_the_code_stand_in_the_ledger(
+    company_url: str, pool: Pool
+) -> None:
+    code = "]C1010400638133393110L7\x1d21S9\x1d17270131"
+    await commit(pool, scan("van-001", 1, "load", code, aim_id="]C1", qty=2))
+    assert rows(company_url, "SELECT item_id, lot, serial, expiry::text, qty FROM movement") == [
+        (2, "L7", "S9", "2027-01-31", 2)
+    ]
+    await commit(
+        pool, scan("van-001", 2, "issue", code), scan("van-001", 3, "issue", "4006381333931")
+    )
+    assert rows(company_url, "SELECT seq, flag FROM scan_flag") == []
+    await commit(pool, scan("van-001", 4, "issue", code))
+    assert sorted(rows(company_url, "SELECT seq, flag FROM scan_flag")) == [
+        (4, "scanned_twice"),
+        (4, "serial_moved_twice"),
+    ]
+    await commit(pool, scan("van-001", 5, "issue", "010400638133393110032915210525"))
+    assert rows(company_url, "SELECT seq, doubt FROM scan WHERE doubt IS NOT NULL") == [
+        (5, "lot_ends_like_a_date")
+    ]
 
 
 @pytest.mark.parametrize("seed", [10, 11, 12])
