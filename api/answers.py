@@ -430,6 +430,29 @@ class StockQuestions:
 
 
 @dataclass(frozen=True, slots=True)
+class UnknownCode:
+    """A code that vans have scanned and nobody has entered; its scans take effect once it is.
+
+    `code` replaces what is no UTF-8; `code_base64` holds the bytes.
+    """
+
+    code: str
+    code_base64: str
+    scans: int
+    vans: int
+    first_ms: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCodes:
+    """Unknown codes, those scanned most often first."""
+
+    codes: list[UnknownCode]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A resupply order. `units` adds base units over all lines."""
 

@@ -1,15 +1,16 @@
-"""The questions where scans meet visits: what was used where, and what does not fit together.
+"""The questions of scans: what was used where, what does not fit together, what nobody can read.
 
 Scoped by organisation; reads, never commits. Which visit a scan belongs to is decided by the views
 `charge` and `stock_question`, from the times of both, and only told here.
 """
 
+import base64
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from psycopg.rows import class_row
 
-from api.answers import Charge, QuestionKind, StockQuestion
+from api.answers import Charge, QuestionKind, StockQuestion, UnknownCode
 from api.auth import OrganisationId
 from api.times import ms
 from storage.pool import Connection
@@ -91,3 +92,22 @@ async def questions(
     async with conn.cursor(row_factory=class_row(StockQuestion)) as cursor:
         await cursor.execute(query, values)
         return await cursor.fetchall()
+
+
+async def unknown_codes(
+    conn: Connection, organisation: OrganisationId, limit: int
+) -> list[UnknownCode]:
+    """Return up to `limit` codes that nobody has entered, those scanned most often first."""
+    query = f"""
+        SELECT scan.code, count(*), count(DISTINCT van_id), {ms("min(t)")}, {ms("max(t)")}
+        FROM scan JOIN van USING (van_id)
+        WHERE status = 'unknown_code' AND van.organisation_id = %s
+        GROUP BY scan.code
+        ORDER BY count(*) DESC, scan.code
+        LIMIT %s
+    """
+    rows = await (await conn.execute(query, (organisation, limit))).fetchall()
+    return [
+        UnknownCode(code.decode(errors="replace"), base64.b64encode(code).decode(), *figures)
+        for code, *figures in rows
+    ]

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 
-from api.answers import Charges, QuestionKind, StockQuestions
+from api.answers import Charges, QuestionKind, StockQuestions, UnknownCodes
 from api.auth import Organisation, OrganisationId
 from api.problems import Problem
 from api.queries import charges, sites, vans
@@ -67,6 +67,15 @@ async def list_questions(
     which = await _which(conn, organisation, now_ms, van, site, from_ms, to_ms)
     found = await charges.questions(conn, organisation, which, limit + 1, kind=kind)
     return StockQuestions(found[:limit], truncated=len(found) > limit)
+
+
+@router.get("/unknown-codes")
+async def list_unknown_codes(
+    conn: Conn, organisation: Organisation, limit: Limit = 500
+) -> UnknownCodes:
+    """Return the codes that vans have scanned and nobody has entered, most frequent first."""
+    found = await charges.unknown_codes(conn, organisation, limit + 1)
+    return UnknownCodes(found[:limit], truncated=len(found) > limit)
 
 
 async def _which(

@@ -1,6 +1,7 @@
 """Scans meet visits: what was used where, whichever came late, and what does not fit together."""
 
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -191,3 +192,22 @@ async def test_a_mistyped_van_or_site_is_not_read_as_no_parts(api: httpx.AsyncCl
     for path in ("/v1/parts", "/v1/parts/questions"):
         assert (await api.get(path, params={"van": "V7"})).status_code == 404
         assert (await api.get(path, params={"site": "NOWHERE"})).status_code == 404
+
+
+async def test_unknown_codes_are_listed_with_how_often_and_since_when(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    assert (await answer(api, "/v1/parts/unknown-codes"))["codes"] == []
+    for seq, van, code in [(1, 1, b"ZZ"), (2, 2, b"ZZ"), (3, 1, b"\xff"), (4, 9, b"THEIRS")]:
+        conn.execute(
+            "INSERT INTO scan VALUES ('x', 'x', %s, 0, %s, '2026-11-20Z'::timestamptz + %s, 'issue',"
+            " %s, 'unknown_code', '{}', '2026-11-20Z')",
+            (seq, van, timedelta(minutes=seq), code),
+        )
+    assert (await answer(api, "/v1/parts/unknown-codes"))["codes"] == [
+        {"code": "ZZ", "code_base64": "Wlo=", "scans": 2, "vans": 2,
+         "first_ms": MIDNIGHT_MS + MINUTE_MS, "last_ms": MIDNIGHT_MS + 2 * MINUTE_MS},
+        {"code": "\ufffd", "code_base64": "/w==", "scans": 1, "vans": 1,
+         "first_ms": MIDNIGHT_MS + 3 * MINUTE_MS, "last_ms": MIDNIGHT_MS + 3 * MINUTE_MS},
+    ]  # fmt: skip
+    assert (await answer(api, "/v1/parts/unknown-codes", limit=1))["truncated"]
