@@ -14,6 +14,7 @@ which scans arrive plays no part. A scan stands for ever; a mistake is corrected
 | transfer | the van            | the counterpart van  |
 | scrap    | the van            | scrap                |
 | count    | sets the van's own quantity                 |
+| count_all| sets all that was not counted since to 0    |
 
 Two different payloads under one key are both set aside until a person decides. This module knows
 nothing of the database or of how codes are read.
@@ -26,10 +27,10 @@ from typing import Final, Literal
 
 from stock_tracker.barcodes import Doubt, Meaning
 
-Intent = Literal["issue", "load", "receive", "return", "transfer", "count", "scrap"]
+Intent = Literal["issue", "load", "receive", "return", "transfer", "count", "count_all", "scrap"]
 Place = Literal["van", "customer", "warehouse", "in_transit", "counterpart", "scrap"]
 
-#: Where a movement goes from and to, by intent; a count is none.
+#: Where a movement goes from and to, by intent; counts are none.
 MOVES: Final[Mapping[str, tuple[Place, Place]]] = {
     "issue": ("van", "customer"),
     "load": ("warehouse", "van"),
@@ -67,6 +68,7 @@ class ScanEvent:
     work_order: str | None
     raw: bytes
     aim_id: str | None = None
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +111,31 @@ class CountLine:
 
 
 @dataclass(frozen=True, slots=True)
+class FullCount:
+    """Everything at a location was counted from `since` to `t`, ms since 1970 UTC."""
+
+    key: ScanKey
+    t: int
+    location_id: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountTask:
+    """An item that a van is asked to count again, and why."""
+
+    van: str
+    ref: str
+    reason: Literal["negative", "unconfirmed"]
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
     """What became of a scan: its status, its effect where it has one, and what is doubtful of it."""
 
     scan: ScanEvent
     status: ScanStatus
-    effect: Movement | CountLine | None = None
+    effect: Movement | CountLine | FullCount | None = None
     doubt: Doubt | None = None
 
 
@@ -131,6 +152,9 @@ def read(
         places: Location by place, as seen from the scan's van: `van`, `warehouse`, `customer`,
             `in_transit`, `scrap`, and `counterpart` where the scan names a known van.
     """
+    if scan.intent == "count_all":
+        since = scan.t if scan.since is None else scan.since
+        return Reading(scan, "applied", FullCount(scan.key, scan.t, places["van"], since))
     if found is None:
         return Reading(scan, "unknown_code")
     article, meaning = found

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
+from typing import Final
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
@@ -11,6 +12,8 @@ from stock_tracker import barcodes, ledger, orders, replenish
 from stock_tracker.ledger import (
     Article,
     CountLine,
+    CountTask,
+    FullCount,
     Intent,
     Movement,
     Reading,
@@ -49,6 +52,8 @@ INSERT INTO posting
 SELECT device, epoch, seq, line, location_id, item_id, lot, delta, t
 FROM put, LATERAL (VALUES (from_location_id, -qty), (to_location_id, qty)) AS side (location_id, delta)
 """
+
+PUT_FULL_COUNT = "INSERT INTO full_count VALUES (%s, %s, %s, %s, %s, %s)"
 
 PUT_COUNT = "INSERT INTO count_line VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
@@ -97,32 +102,41 @@ WITH contested AS (
   WHERE (count_line.device, count_line.epoch, count_line.seq)
       = (contested.device, contested.epoch, contested.seq)
   RETURNING location_id, item_id, lot
+), counted_all AS (
+  DELETE FROM full_count USING contested
+  WHERE (full_count.device, full_count.epoch, full_count.seq)
+      = (contested.device, contested.epoch, contested.seq)
+  RETURNING location_id
 )
 SELECT from_location_id, item_id, lot FROM moved
 UNION SELECT to_location_id, item_id, lot FROM moved
 UNION SELECT location_id, item_id, lot FROM counted
+UNION SELECT location_id, item_id, lot FROM level JOIN counted_all USING (location_id)
 """
 
-# Level = the latest count's quantity + all postings after it, by (t, device, epoch, seq). A pair of
-# which nothing is known, because what was said of it is contested, has no level.
+# Level = the latest count's quantity + all postings after it, by (t, device, epoch, seq); a full count
+# that does not list the pair counts as 0. A pair of which nothing is known, because what was said of it
+# is contested, has no level.
 REFRESH_LEVELS = """
 WITH pair AS (
   SELECT * FROM unnest(%s::int[], %s::int[], %s::text[]) AS pair (location_id, item_id, lot)
 ), computed AS (
   SELECT pair.*, coalesce(counted.qty, 0) + coalesce(moved.delta, 0) AS qty, counted.t,
-         counted.t IS NOT NULL OR moved.delta IS NOT NULL AS is_known
+         EXISTS (SELECT FROM posting AS p
+                 WHERE (p.location_id, p.item_id, p.lot) = (pair.location_id, pair.item_id, pair.lot))
+         OR EXISTS (SELECT FROM count_line AS c
+                    WHERE (c.location_id, c.item_id, c.lot)
+                        = (pair.location_id, pair.item_id, pair.lot)) AS is_known
   FROM pair
-  LEFT JOIN LATERAL (
-    SELECT * FROM count_line AS c
-    WHERE (c.location_id, c.item_id, c.lot) = (pair.location_id, pair.item_id, pair.lot)
-    ORDER BY t DESC, device DESC, epoch DESC, seq DESC
-    LIMIT 1
+  LEFT JOIN LATERAL anchor_before(
+    pair.location_id, pair.item_id, pair.lot, 'infinity', '', '', 0
   ) AS counted ON true
   LEFT JOIN LATERAL (
     SELECT sum(delta) AS delta FROM posting AS p
     WHERE (p.location_id, p.item_id, p.lot) = (pair.location_id, pair.item_id, pair.lot)
       AND (counted.t IS NULL OR (p.t, p.device, p.epoch, p.seq)
-                              > (counted.t, counted.device, counted.epoch, counted.seq))
+                              > (counted.t, counted.device COLLATE "C",
+                                 counted.epoch COLLATE "C", counted.seq))
   ) AS moved ON true
 ), gone AS (
   DELETE FROM level USING computed
@@ -156,6 +170,27 @@ SET_PROPOSAL = """
 INSERT INTO proposal VALUES (%s, %s, %s, %s)
 ON CONFLICT (location_id, item_id) DO UPDATE SET qty = excluded.qty, inputs = excluded.inputs
 WHERE (proposal.qty, proposal.inputs) IS DISTINCT FROM (excluded.qty, excluded.inputs)
+"""
+
+SETTLE_TASKS = """
+DELETE FROM count_task USING unnest(%s::int[], %s::int[]) AS pair (location_id, item_id)
+WHERE (count_task.location_id, count_task.item_id) = (pair.location_id, pair.item_id)
+  AND NOT EXISTS (
+    SELECT FROM recount WHERE (recount.location_id, recount.item_id) = (pair.location_id, pair.item_id))
+"""
+
+ASK_TASKS = """
+WITH asked AS (
+  INSERT INTO count_task
+  SELECT location_id, item_id, min(reason), %s
+  FROM unnest(%s::int[], %s::int[]) AS pair (location_id, item_id) JOIN recount USING (location_id, item_id)
+  GROUP BY location_id, item_id
+  ON CONFLICT (location_id, item_id) DO NOTHING
+  RETURNING location_id, item_id, reason
+)
+SELECT van.code AS van, item.ref, reason
+FROM asked JOIN location USING (location_id) JOIN van USING (van_id) JOIN item USING (item_id)
+ORDER BY van.code, item.ref
 """
 
 # The longest unbroken row of numbers after `through`: the n-th number beyond it must be through + n.
@@ -266,14 +301,22 @@ async def write_scans(
 
 
 async def _write_effects(conn: Connection, readings: Iterable[Reading]) -> set[Pair]:
-    """Write movements and counts, and return the pairs touched."""
+    """Write movements and counts, and return the pairs touched: of a full count all that are known."""
     effects = [reading.effect for reading in readings]
     movements = [effect for effect in effects if isinstance(effect, Movement)]
     counts = [effect for effect in effects if isinstance(effect, CountLine)]
+    full = [effect for effect in effects if isinstance(effect, FullCount)]
     async with conn.cursor() as cursor:
         await cursor.executemany(PUT_MOVEMENT, [_movement_row(m) for m in movements])
         await cursor.executemany(PUT_COUNT, [_count_row(c) for c in counts])
+        await cursor.executemany(PUT_FULL_COUNT, [_full_count_row(f) for f in full])
+        await cursor.execute(
+            "SELECT location_id, item_id, lot FROM level WHERE location_id = ANY(%s)",
+            ([f.location_id for f in full],),
+        )
+        known = await cursor.fetchall() if full else []
     return {
+        *known,
         *((m.from_location_id, m.item_id, m.lot) for m in movements),
         *((m.to_location_id, m.item_id, m.lot) for m in movements),
         *((c.location_id, c.item_id, c.lot) for c in counts),
@@ -390,6 +433,46 @@ async def refresh_proposals(conn: Connection, pairs: Iterable[tuple[int, int]]) 
         )
 
 
+async def refresh_tasks(conn: Connection, pairs: Iterable[Pair], now: int) -> list[CountTask]:
+    """Bring up to date what of these pairs is to be counted again; return what is asked for anew."""
+    asked = sorted({pair[:2] for pair in pairs})
+    columns = [p[0] for p in asked], [p[1] for p in asked]
+    await conn.execute(SETTLE_TASKS, columns)
+    async with conn.cursor(row_factory=class_row(CountTask)) as cursor:
+        await cursor.execute(ASK_TASKS, (as_datetime(now), *columns))
+        return await cursor.fetchall()
+
+
+PAIRS = """
+SELECT location_id, item_id, lot FROM posting
+UNION SELECT location_id, item_id, lot FROM count_line
+"""
+
+#: What is kept beside scans and orders, and can be computed again from them.
+CACHES: Final = ("level", "proposal")
+
+DRIFT = """
+SELECT count(*) FROM (
+  (TABLE {0} EXCEPT TABLE {0}_kept) UNION ALL (TABLE {0}_kept EXCEPT TABLE {0})
+) AS differing
+"""
+
+
+async def rebuild(conn: Connection) -> dict[str, int]:
+    """Compute every level and proposal anew; return how many rows of each were not as they are now."""
+    await lock_ledger(conn)
+    for table in CACHES:
+        await conn.execute(f"CREATE TEMP TABLE {table}_kept ON COMMIT DROP AS TABLE {table}")
+        await conn.execute(f"DELETE FROM {table}")
+    pairs: list[Pair] = await (await conn.execute(PAIRS)).fetchall()
+    await refresh_levels(conn, pairs)
+    await refresh_proposals(conn, {pair[:2] for pair in pairs})
+    drift = {}
+    for table in CACHES:
+        [drift[table]] = await (await conn.execute(DRIFT.format(table))).fetchone() or (0,)
+    return drift
+
+
 async def put_unusable(conn: Connection, keys: Sequence[ScanKey]) -> None:
     """Remember the keys of rejected scans, so that receipts can pass them."""
     async with conn.cursor() as cursor:
@@ -490,6 +573,13 @@ def _movement_row(m: Movement) -> tuple[object, ...]:
     return (
         m.key.device, m.key.epoch, m.key.seq, as_datetime(m.t), m.kind, m.item_id, m.lot, m.qty,
         m.from_location_id, m.to_location_id, m.work_order, m.serial, m.expiry,
+    )  # fmt: skip
+
+
+def _full_count_row(f: FullCount) -> tuple[object, ...]:
+    key = f.key
+    return (
+        key.device, key.epoch, key.seq, f.location_id, as_datetime(f.since), as_datetime(f.t),
     )  # fmt: skip
 
 
