@@ -175,15 +175,15 @@ WHERE (proposal.qty, proposal.inputs) IS DISTINCT FROM (excluded.qty, excluded.i
 SETTLE_TASKS = """
 DELETE FROM count_task USING unnest(%s::int[], %s::int[]) AS pair (location_id, item_id)
 WHERE (count_task.location_id, count_task.item_id) = (pair.location_id, pair.item_id)
-  AND NOT EXISTS (
-    SELECT FROM recount WHERE (recount.location_id, recount.item_id) = (pair.location_id, pair.item_id))
+  AND NOT EXISTS (SELECT FROM recounts_of(pair.location_id, pair.item_id))
 """
 
 ASK_TASKS = """
 WITH asked AS (
   INSERT INTO count_task
   SELECT location_id, item_id, min(reason), %s
-  FROM unnest(%s::int[], %s::int[]) AS pair (location_id, item_id) JOIN recount USING (location_id, item_id)
+  FROM unnest(%s::int[], %s::int[]) AS pair (location_id, item_id),
+       LATERAL recounts_of(location_id, item_id)
   GROUP BY location_id, item_id
   ON CONFLICT (location_id, item_id) DO NOTHING
   RETURNING location_id, item_id, reason

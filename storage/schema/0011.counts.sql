@@ -65,26 +65,31 @@ COMMENT ON VIEW count_variance IS
   'What each count found beyond what was expected: the count before it, and all postings in between. A'
   ' late scan explains a loss; before_t is NULL for a first count.';
 
-CREATE VIEW recount AS
-SELECT level.location_id, level.item_id, level.lot, level.qty, 'negative' AS reason
-FROM level JOIN location USING (location_id)
-WHERE location.kind = 'van' AND level.qty < 0
-UNION ALL
-SELECT level.location_id, level.item_id, level.lot, level.qty, 'unconfirmed'
-FROM level JOIN location USING (location_id)
-JOIN count_variance AS last
-  ON (last.location_id, last.item_id, last.lot) = (level.location_id, level.item_id, level.lot)
-  AND last.t = level.counted_at
-WHERE location.kind = 'van' AND level.qty >= 0 AND last.before_t IS NOT NULL
-  AND abs(last.variance) > greatest(1, abs(last.expected) / 10)
-  AND NOT EXISTS (
-    SELECT FROM count_line AS c
-    WHERE (c.location_id, c.item_id, c.lot, c.t) = (last.location_id, last.item_id, last.lot, last.t)
-      AND (c.device, c.epoch, c.seq) > (last.device, last.epoch, last.seq));
-COMMENT ON VIEW recount IS
-  'What to count again: less than nothing, or a last count that is off by more than 1 and 10 %. A second'
-  ' count that finds the same confirms it.';
-CREATE INDEX level_negative ON level (location_id) WHERE qty < 0;
+-- A function, not a view: it is asked of a few pairs at a time, and a view would go through all.
+CREATE FUNCTION recounts_of(of_location_id integer, of_item_id integer)
+RETURNS TABLE (lot text, qty bigint, reason text)
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  SELECT level.lot, level.qty, CASE WHEN level.qty < 0 THEN 'negative' ELSE 'unconfirmed' END
+  FROM level
+  JOIN location USING (location_id)
+  LEFT JOIN LATERAL anchor_before(
+    level.location_id, level.item_id, level.lot, 'infinity', '', '', 0) AS last ON true
+  LEFT JOIN count_variance AS found
+    ON last.is_line
+    AND (found.location_id, found.item_id, found.lot)
+      = (level.location_id, level.item_id, level.lot)
+    AND (found.t, found.device, found.epoch, found.seq)
+      = (last.t, last.device COLLATE "C", last.epoch COLLATE "C", last.seq)
+  WHERE (level.location_id, level.item_id) = (of_location_id, of_item_id)
+    AND location.kind = 'van'
+    AND (level.qty < 0
+         OR (found.before_t IS NOT NULL
+             AND abs(found.variance) > greatest(1, abs(found.expected) / 10)));
+END;
+COMMENT ON FUNCTION recounts_of IS
+  'What of a pair is to be counted again: less than nothing, or a last count that is off by more than 1'
+  ' and 10 %. A second count that finds the same confirms it.';
 
 CREATE TABLE count_task (
   location_id integer NOT NULL,

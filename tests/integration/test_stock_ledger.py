@@ -37,7 +37,8 @@ TABLES = {
     "count_line": "SELECT * FROM count_line",
     "full_count": "SELECT * FROM full_count",
     "variance": "SELECT * FROM count_variance",
-    "recount": "SELECT * FROM recount",
+    "recount": "SELECT * FROM (SELECT DISTINCT location_id, item_id FROM level) AS pair,"
+    " LATERAL recounts_of(location_id, item_id)",
     "scan_through": "SELECT * FROM scan_through",
     "scan_unusable": "SELECT * FROM scan_unusable",
     "rejected": "SELECT rejected_id, topic, payload, reason, detail, van_code FROM rejected",
