@@ -11,6 +11,7 @@ VanState = Literal["driving", "standing", "at_site", "silent", "off_duty", "neve
 AlertKind = Literal["at_risk", "late", "missed", "overstayed", "silent"]
 AlertState = Literal["open", "cleared", "withdrawn"]
 Cause = Literal["left_late", "slow_road", "long_visit", "detour", "silence"]
+QuestionKind = Literal["visit_without_scan", "scan_without_visit", "load_away_from_depot"]
 OrderState = Literal[
     "proposed", "approved", "sent", "picked", "shipped", "received", "cancelled"
 ]  # fmt: skip
@@ -363,6 +364,91 @@ class Stock:
 
     van: str
     levels: list[StockLevel]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """Something done with parts, in base units, and the visit and job that it is charged to.
+
+    The visit is the last that had begun, if the van had not left for more than 10 minutes; null where
+    there is none.
+    """
+
+    t_ms: int
+    van: str
+    kind: str
+    item: str
+    name: str
+    base_unit: str
+    lot: str
+    qty: int
+    site: str | None
+    site_name: str | None
+    arrived_at_ms: int | None
+    tour: str | None
+    stop: int | None
+    work_order: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """What was done with parts, newest first."""
+
+    charges: list[Charge]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StockQuestion:
+    """Something about parts that a person should ask, in the order of its time.
+
+    `qty` is what the job of a visit without a scan was to need, if the plan says so; else what was
+    scanned.
+    """
+
+    kind: QuestionKind
+    t_ms: int
+    van: str
+    technician: str | None
+    site: str | None
+    site_name: str | None
+    arrived_at_ms: int | None
+    tour: str | None
+    stop: int | None
+    item: str | None
+    name: str | None
+    qty: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class StockQuestions:
+    """What to ask about, newest first."""
+
+    questions: list[StockQuestion]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCode:
+    """A code that vans have scanned and nobody has entered; its scans take effect once it is.
+
+    `code` replaces what is no UTF-8; `code_base64` holds the bytes.
+    """
+
+    code: str
+    code_base64: str
+    scans: int
+    vans: int
+    first_ms: int
+    last_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownCodes:
+    """Unknown codes, those scanned most often first."""
+
+    codes: list[UnknownCode]
     truncated: bool
 
 

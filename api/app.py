@@ -18,6 +18,7 @@ from api.live import LiveHub
 from api.resources import Resources
 from api.routes import (
     alerts,
+    charges,
     edits,
     operations,
     orders,
@@ -103,7 +104,8 @@ def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> 
     problems.install(app)
     app.add_middleware(SecurityHeaders)
     for routes in (
-        operations, vans, tours, visits, ways, alerts, orders, rejected, overview, replan, edits,
+        operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
+        edits,
     ):  # fmt: skip
         app.include_router(routes.router)
     app.frontend("/", directory=WEB, fallback=None)

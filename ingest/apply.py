@@ -4,6 +4,7 @@
 belongs in `geofence/alerts.py`, and reaches the tables and the planners through here.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from geofence.tours import Stop
 from ingest import messages
 from ingest.batch import Batch, StatusEvent, Van
 from stock_tracker import barcodes, ledger
+from stock_tracker.ledger import CountTask
 from stock_tracker.orders import Order
 
 SOURCE: Final = "urn:cordee:ingest"
@@ -85,7 +87,7 @@ def apply(batch: Batch, state: State, reference: Reference, now: int) -> Changes
     made.scans = [
         ledger.read(
             scan,
-            barcodes.look_up(scan.code, state.articles),
+            barcodes.look_up(scan.code, state.articles, scan.aim_id),
             _places(scan, reference.vans),
         )
         for scan in sorted_scans.fresh
@@ -224,6 +226,34 @@ def receipt_messages(through: Iterable[tuple[str, str, int]]) -> list[Outgoing]:
         Outgoing(f"fleet/v1/{device}/receipt", msgspec.json.encode(messages.Receipt(epoch, seq)))
         for device, epoch, seq in through
         if seq > 0
+    ]
+
+
+WHY_COUNT: Final = {
+    "negative": "less than nothing is booked",
+    "unconfirmed": "the last count found something else than was booked",
+}
+
+
+def count_messages(tasks: Iterable[CountTask], now: int) -> list[Outgoing]:
+    """Return what asks tablets to count items again: one message a van and reason."""
+    items: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for task in tasks:
+        items[task.van, task.reason].append(task.ref)
+    return [
+        Outgoing(
+            f"fleet/v1/{van}/inbox",
+            msgspec.json.encode(
+                messages.InboxMessage(
+                    id=f"count-{van}-{reason}-{now}",
+                    t=now,
+                    kind="count_request",
+                    text=f"Please count when you are parked: {WHY_COUNT[reason]}.",
+                    items=refs,
+                )
+            ),
+        )
+        for (van, reason), refs in items.items()
     ]
 
 

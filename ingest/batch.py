@@ -318,7 +318,12 @@ def _real(value: float | None) -> float:
 
 
 def _object_to_scan(scan: Scan, now: int) -> Objection | None:
-    if (scan.code is None) == (scan.code_b64 is None):
+    if scan.intent == "count_all":
+        if scan.code is not None or scan.code_b64 is not None:
+            return "bad_payload", "`count_all` is about the whole van, and has no code"
+        if scan.since is None or scan.since > scan.t:
+            return "bad_payload", "`count_all` needs `since`, when the count began, not after `t`"
+    elif (scan.code is None) == (scan.code_b64 is None):
         return "bad_payload", "give either `code` or `code_b64`"
     return _future(scan.t, now)
 
@@ -341,6 +346,8 @@ def _take_scan(reader: _Reader, van: Van, scan: Scan) -> None:
             counterpart=scan.counterpart if is_ours else None,
             work_order=scan.work_order,
             raw=raw,
+            aim_id=scan.aim_id,
+            since=scan.since,
         )
     )
 

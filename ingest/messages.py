@@ -32,7 +32,7 @@ Seq = Annotated[int, Meta(ge=1, le=2**62)]
 ShortText = Annotated[str, Meta(max_length=200, pattern=NO_NUL)]
 CodeText = Annotated[str, Meta(max_length=200)]
 
-Intent = Literal["issue", "load", "receive", "return", "transfer", "count", "scrap"]
+Intent = Literal["issue", "load", "receive", "return", "transfer", "count", "count_all", "scrap"]
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -56,6 +56,9 @@ class Scan(msgspec.Struct, frozen=True):
     the scan's key. Either `code` (text) or `code_b64` (raw bytes) is given. `qty` counts packs of
     the scanned code, 1 when absent; for a count it may be 0. `counterpart` names the other side:
     the receiving van of a transfer.
+
+    `count_all` ends a count of the whole van that began at `since`, and has no code: what was not
+    counted in between is not there.
     """
 
     epoch: Epoch
@@ -70,6 +73,7 @@ class Scan(msgspec.Struct, frozen=True):
     counterpart: ShortText | None = None
     lot: ShortText | None = None
     user: ShortText | None = None
+    since: TimeMs | None = None
 
 
 class ScanKey(msgspec.Struct, frozen=True):

@@ -147,7 +147,7 @@ async def load_state(conn: Connection, batch: Batch, reference: Reference, now: 
         said,
         known,
         await stock_tracker.store.load_known(conn, [scan.key for scan in batch.scans]),
-        await stock_tracker.store.load_articles(conn, [scan.code for scan in batch.scans]),
+        await stock_tracker.store.load_articles(conn, batch.scans),
     )
 
 
@@ -185,6 +185,8 @@ async def write(
     if touched:
         await stock_tracker.store.refresh_levels(conn, touched)
         await stock_tracker.store.refresh_proposals(conn, {pair[:2] for pair in touched})
+        tasks = await stock_tracker.store.refresh_tasks(conn, touched, now)
+        outgoing += rules.count_messages(tasks, now)
     await settle(conn, [scan.key for scan in batch.scans], batch.rejections, now)
     await _put_statuses(conn, changes.statuses)
     await put_outbox(conn, outgoing, now)

@@ -19,6 +19,7 @@ from ops import demo as demos
 from ops import doctor as doctors
 from ops import embedded, fleet, imports, papers, replays, rule_replay, seeds
 from ops import health as healths
+from ops import stock as stocks
 from ops import verify as verifies
 from storage.settings import Settings
 
@@ -223,6 +224,21 @@ def health(service: str) -> None:
     """Exit with 0 if SERVICE is at work on this machine: the health check of compose."""
     if words := healths.complaint(Settings(), service):
         raise click.ClickException(words)
+
+
+@main.group()
+def stock() -> None:
+    """Look after the stock that is booked."""
+
+
+@stock.command()
+@click.option("--check", is_flag=True, help="Write nothing; fail if anything differs.")
+def rebuild(*, check: bool) -> None:
+    """Compute every level and proposal anew from scans, counts and orders."""
+    drift = asyncio.run(stocks.rebuild(Settings(), check=check))
+    for table, rows in drift.items():
+        click.echo(f"{table}: {rows} rows {'differ' if check else 'differed'}")
+    sys.exit(1 if check and any(drift.values()) else 0)
 
 
 @main.command()

@@ -12,9 +12,10 @@ from geofence import alerts, fences, replan, reread, tours, trips, usable, visit
 from geofence.forecast import eta, outlook, travel, work
 from geofence.rules import USUAL, Rules
 from ingest.messages import BACKLOG_MAX, CONTRACT, EXAMPLES, Topic
+from stock_tracker import barcodes, ledger, orders, replenish
 from storage.settings import Settings
 
-#: The rules from a fix to an alert, each by the module that holds it.
+#: The rules from a fix to an alert and from a code to an order, each by the module that holds it.
 RULES = (
     ("Usable fixes", usable),
     ("Fences", fences),
@@ -28,6 +29,10 @@ RULES = (
     ("What is foreseen", outlook),
     ("Alerts", alerts),
     ("Replanning", replan),
+    ("Barcodes", barcodes),
+    ("The ledger", ledger),
+    ("Resupply", replenish),
+    ("Orders", orders),
 )
 
 NOTICE = "<!-- Written by `make docs`. Change the code instead. -->"
@@ -150,14 +155,15 @@ def _type_words(field: dict[str, Any]) -> str:
 
 
 def rules() -> str:
-    """Return docs/RULES.md: what the rules of `geofence` say of themselves, and their numbers."""
+    """Return docs/RULES.md: what the rules say of themselves, and their numbers."""
     lines = [
         "# Rules",
         "",
         NOTICE,
         "",
-        "What is said of a van, and when: from its fixes to the alerts that planners see. Other",
-        "numbers can be tried on past days: `cordee replay-rules --set dwell_s=240`.",
+        "What is said of a van, and when: from its fixes to the alerts that planners see, from the codes",
+        "that it scans to the orders of the warehouse. Other numbers for visits can be tried on past",
+        "days: `cordee replay-rules --set dwell_s=240`.",
         "",
         "| rule | number |",
         "| --- | --- |",

@@ -14,19 +14,23 @@ which scans arrive plays no part. A scan stands for ever; a mistake is corrected
 | transfer | the van            | the counterpart van  |
 | scrap    | the van            | scrap                |
 | count    | sets the van's own quantity                 |
+| count_all| sets all that was not counted since to 0    |
 
 Two different payloads under one key are both set aside until a person decides. This module knows
-nothing of the database or of what the codes mean.
+nothing of the database or of how codes are read.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from typing import Final, Literal
 
-Intent = Literal["issue", "load", "receive", "return", "transfer", "count", "scrap"]
+from stock_tracker.barcodes import Doubt, Meaning
+
+Intent = Literal["issue", "load", "receive", "return", "transfer", "count", "count_all", "scrap"]
 Place = Literal["van", "customer", "warehouse", "in_transit", "counterpart", "scrap"]
 
-#: Where a movement goes from and to, by intent; a count is none.
+#: Where a movement goes from and to, by intent; counts are none.
 MOVES: Final[Mapping[str, tuple[Place, Place]]] = {
     "issue": ("van", "customer"),
     "load": ("warehouse", "van"),
@@ -63,6 +67,8 @@ class ScanEvent:
     counterpart: str | None
     work_order: str | None
     raw: bytes
+    aim_id: str | None = None
+    since: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,8 @@ class Movement:
     from_location_id: int
     to_location_id: int
     work_order: str | None
+    serial: str = ""
+    expiry: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,50 +106,85 @@ class CountLine:
     item_id: int
     lot: str
     qty: int
+    serial: str = ""
+    expiry: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FullCount:
+    """Everything at a location was counted from `since` to `t`, ms since 1970 UTC."""
+
+    key: ScanKey
+    t: int
+    location_id: int
+    since: int
+
+
+@dataclass(frozen=True, slots=True)
+class CountTask:
+    """An item that a van is asked to count again, and why."""
+
+    van: str
+    ref: str
+    reason: Literal["negative", "unconfirmed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What became of a scan: its status, and its effect where it has one."""
+    """What became of a scan: its status, its effect where it has one, and what is doubtful of it."""
 
     scan: ScanEvent
     status: ScanStatus
-    effect: Movement | CountLine | None = None
+    effect: Movement | CountLine | FullCount | None = None
+    doubt: Doubt | None = None
 
 
-def read(scan: ScanEvent, article: Article | None, places: Mapping[str, int]) -> Reading:
+def read(
+    scan: ScanEvent, found: tuple[Article, Meaning] | None, places: Mapping[str, int]
+) -> Reading:
     """Return what one scan does.
+
+    What the tablet says of the lot goes before what the code says.
 
     Args:
         scan: The scan.
-        article: What its code stands for; None if nobody knows.
+        found: What its code stands for, and what else the code says; None if nobody knows.
         places: Location by place, as seen from the scan's van: `van`, `warehouse`, `customer`,
             `in_transit`, `scrap`, and `counterpart` where the scan names a known van.
     """
-    if article is None:
+    if scan.intent == "count_all":
+        since = scan.t if scan.since is None else scan.since
+        return Reading(scan, "applied", FullCount(scan.key, scan.t, places["van"], since))
+    if found is None:
         return Reading(scan, "unknown_code")
-    packs = 1 if scan.qty is None else scan.qty
-    qty = packs * article.pack_qty
+    article, meaning = found
+    packs = (1 if scan.qty is None else scan.qty) * (1 if meaning.packs is None else meaning.packs)
+    qty, lot = packs * article.pack_qty, scan.lot or meaning.lot
     if scan.intent == "count":
-        line = CountLine(scan.key, scan.t, places["van"], article.item_id, scan.lot, qty)
-        return Reading(scan, "applied", line)
+        counted = CountLine(
+            scan.key, scan.t, places["van"], article.item_id, lot, qty,
+            meaning.serial, meaning.expiry,
+        )  # fmt: skip
+        return Reading(scan, "applied", counted, meaning.doubt)
     origin, destination = MOVES[scan.intent]
     if origin not in places or destination not in places:
-        return Reading(scan, "unknown_counterpart")
+        return Reading(scan, "unknown_counterpart", doubt=meaning.doubt)
     if qty == 0 or places[origin] == places[destination]:
-        return Reading(scan, "applied")
+        return Reading(scan, "applied", doubt=meaning.doubt)
     movement = Movement(
         key=scan.key,
         t=scan.t,
         kind=scan.intent,
         item_id=article.item_id,
-        lot=scan.lot,
+        lot=lot,
         qty=qty,
         from_location_id=places[origin],
         to_location_id=places[destination],
         work_order=scan.work_order,
+        serial=meaning.serial,
+        expiry=meaning.expiry,
     )
-    return Reading(scan, "applied", movement)
+    return Reading(scan, "applied", movement, meaning.doubt)
 
 
 @dataclass(frozen=True, slots=True)

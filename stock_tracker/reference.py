@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from stock_tracker import barcodes
-from stock_tracker.store import lock_ledger, refresh_proposals
+from stock_tracker.store import lock_ledger, refresh_proposals, revive
 from storage.copy import POSTGRES_ORIGIN_MS
 from storage.imports import (
     Importer,
@@ -113,7 +113,10 @@ WHERE (kept.item_id, kept.pack_qty) <> (excluded.item_id, excluded.pack_qty)
 
 
 async def import_barcodes(conn: Connection, data: bytes, *, organisation: str) -> ImportResult:
-    """Import barcodes; a GTIN is stored, and found to be repeated, as its 14 digits."""
+    """Import barcodes; a GTIN is stored, and found to be repeated, as its 14 digits.
+
+    Scans that were waiting for their code take effect.
+    """
     await begin(conn, organisation)
     items = await ids_by_code(conn, ITEMS)
 
@@ -122,7 +125,9 @@ async def import_barcodes(conn: Connection, data: bytes, *, organisation: str) -
 
     sheet = sift(csv_rows(data, BarcodeRow), BarcodeRow, staged_barcode, ["code"])
     await stage(conn, STAGED_BARCODE, sheet.staged)
-    return result("barcodes", sheet, await merge(conn, MERGE_BARCODES))
+    done = result("barcodes", sheet, await merge(conn, MERGE_BARCODES))
+    await revive(conn)
+    return done
 
 
 # --- Van templates -----------------------------------------------------------------------------

@@ -3,14 +3,18 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
+from typing import Final
 
 from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
-from stock_tracker import barcodes, orders, replenish
+from stock_tracker import barcodes, ledger, orders, replenish
 from stock_tracker.ledger import (
     Article,
     CountLine,
+    CountTask,
+    FullCount,
+    Intent,
     Movement,
     Reading,
     ScanEvent,
@@ -31,15 +35,17 @@ JOIN scan USING (device, epoch, seq)
 """
 
 PUT_SCAN = """
-INSERT INTO scan VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+INSERT INTO scan (device, epoch, seq, payload_hash, van_id, t, intent, code, status, raw,
+                  received_time, aim_id, qty, lot, counterpart, work_order, doubt)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (device, epoch, seq, payload_hash) DO NOTHING
 """
 
 PUT_MOVEMENT = """
 WITH put AS (
   INSERT INTO movement (device, epoch, seq, t, kind, item_id, lot, qty, from_location_id,
-                        to_location_id, work_order)
-  VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                        to_location_id, work_order, serial, expiry)
+  VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
   RETURNING *
 )
 INSERT INTO posting
@@ -47,7 +53,37 @@ SELECT device, epoch, seq, line, location_id, item_id, lot, delta, t
 FROM put, LATERAL (VALUES (from_location_id, -qty), (to_location_id, qty)) AS side (location_id, delta)
 """
 
-PUT_COUNT = "INSERT INTO count_line VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+PUT_FULL_COUNT = "INSERT INTO full_count VALUES (%s, %s, %s, %s, %s, %s)"
+
+PUT_COUNT = "INSERT INTO count_line VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+
+# Scans that nobody could read when they came, with where their van's movements can go.
+UNKNOWN = """
+SELECT device, epoch, seq, payload_hash, scan.van_id, (extract(epoch FROM t) * 1000)::bigint AS t,
+       intent, scan.code, scan.qty, lot, counterpart, work_order, raw, aim_id,
+       own.location_id AS van, depot.location_id AS warehouse, other.location_id AS counterpart_van,
+       shared.customer, shared.in_transit, shared.scrap
+FROM scan
+JOIN van USING (van_id)
+JOIN location AS own ON (own.kind, own.van_id) = ('van', van.van_id)
+LEFT JOIN location AS depot ON (depot.kind, depot.warehouse_id) = ('warehouse', van.warehouse_id)
+LEFT JOIN van AS receiver ON receiver.code = scan.counterpart
+LEFT JOIN location AS other ON (other.kind, other.van_id) = ('van', receiver.van_id)
+CROSS JOIN LATERAL (
+  SELECT min(location_id) FILTER (WHERE kind = 'customer') AS customer,
+         min(location_id) FILTER (WHERE kind = 'in_transit') AS in_transit,
+         min(location_id) FILTER (WHERE kind = 'scrap') AS scrap
+  FROM location
+  WHERE location.organisation_id = van.organisation_id
+    AND kind IN ('customer', 'in_transit', 'scrap')
+) AS shared
+WHERE status = 'unknown_code'
+"""
+
+KNOWN_NOW = """
+UPDATE scan SET status = %s, doubt = %s
+WHERE (device, epoch, seq, payload_hash) = (%s, %s, %s, %s)
+"""
 
 # A contested key did nothing: its movement and its count leave the ledger until a person decides.
 UNDO = """
@@ -66,32 +102,41 @@ WITH contested AS (
   WHERE (count_line.device, count_line.epoch, count_line.seq)
       = (contested.device, contested.epoch, contested.seq)
   RETURNING location_id, item_id, lot
+), counted_all AS (
+  DELETE FROM full_count USING contested
+  WHERE (full_count.device, full_count.epoch, full_count.seq)
+      = (contested.device, contested.epoch, contested.seq)
+  RETURNING location_id
 )
 SELECT from_location_id, item_id, lot FROM moved
 UNION SELECT to_location_id, item_id, lot FROM moved
 UNION SELECT location_id, item_id, lot FROM counted
+UNION SELECT location_id, item_id, lot FROM level JOIN counted_all USING (location_id)
 """
 
-# Level = the latest count's quantity + all postings after it, by (t, device, epoch, seq). A pair of
-# which nothing is known, because what was said of it is contested, has no level.
+# Level = the latest count's quantity + all postings after it, by (t, device, epoch, seq); a full count
+# that does not list the pair counts as 0. A pair of which nothing is known, because what was said of it
+# is contested, has no level.
 REFRESH_LEVELS = """
 WITH pair AS (
   SELECT * FROM unnest(%s::int[], %s::int[], %s::text[]) AS pair (location_id, item_id, lot)
 ), computed AS (
   SELECT pair.*, coalesce(counted.qty, 0) + coalesce(moved.delta, 0) AS qty, counted.t,
-         counted.t IS NOT NULL OR moved.delta IS NOT NULL AS is_known
+         EXISTS (SELECT FROM posting AS p
+                 WHERE (p.location_id, p.item_id, p.lot) = (pair.location_id, pair.item_id, pair.lot))
+         OR EXISTS (SELECT FROM count_line AS c
+                    WHERE (c.location_id, c.item_id, c.lot)
+                        = (pair.location_id, pair.item_id, pair.lot)) AS is_known
   FROM pair
-  LEFT JOIN LATERAL (
-    SELECT * FROM count_line AS c
-    WHERE (c.location_id, c.item_id, c.lot) = (pair.location_id, pair.item_id, pair.lot)
-    ORDER BY t DESC, device DESC, epoch DESC, seq DESC
-    LIMIT 1
+  LEFT JOIN LATERAL anchor_before(
+    pair.location_id, pair.item_id, pair.lot, 'infinity', '', '', 0
   ) AS counted ON true
   LEFT JOIN LATERAL (
     SELECT sum(delta) AS delta FROM posting AS p
     WHERE (p.location_id, p.item_id, p.lot) = (pair.location_id, pair.item_id, pair.lot)
       AND (counted.t IS NULL OR (p.t, p.device, p.epoch, p.seq)
-                              > (counted.t, counted.device, counted.epoch, counted.seq))
+                              > (counted.t, counted.device COLLATE "C",
+                                 counted.epoch COLLATE "C", counted.seq))
   ) AS moved ON true
 ), gone AS (
   DELETE FROM level USING computed
@@ -125,6 +170,27 @@ SET_PROPOSAL = """
 INSERT INTO proposal VALUES (%s, %s, %s, %s)
 ON CONFLICT (location_id, item_id) DO UPDATE SET qty = excluded.qty, inputs = excluded.inputs
 WHERE (proposal.qty, proposal.inputs) IS DISTINCT FROM (excluded.qty, excluded.inputs)
+"""
+
+SETTLE_TASKS = """
+DELETE FROM count_task USING unnest(%s::int[], %s::int[]) AS pair (location_id, item_id)
+WHERE (count_task.location_id, count_task.item_id) = (pair.location_id, pair.item_id)
+  AND NOT EXISTS (SELECT FROM recounts_of(pair.location_id, pair.item_id))
+"""
+
+ASK_TASKS = """
+WITH asked AS (
+  INSERT INTO count_task
+  SELECT location_id, item_id, min(reason), %s
+  FROM unnest(%s::int[], %s::int[]) AS pair (location_id, item_id),
+       LATERAL recounts_of(location_id, item_id)
+  GROUP BY location_id, item_id
+  ON CONFLICT (location_id, item_id) DO NOTHING
+  RETURNING location_id, item_id, reason
+)
+SELECT van.code AS van, item.ref, reason
+FROM asked JOIN location USING (location_id) JOIN van USING (van_id) JOIN item USING (item_id)
+ORDER BY van.code, item.ref
 """
 
 # The longest unbroken row of numbers after `through`: the n-th number beyond it must be through + n.
@@ -206,9 +272,9 @@ async def load_known(conn: Connection, keys: Sequence[ScanKey]) -> dict[ScanKey,
     return known
 
 
-async def load_articles(conn: Connection, codes: Iterable[bytes]) -> dict[str, Article]:
-    """Return what every candidate of these codes stands for, by its text."""
-    wanted = sorted({text for code in codes for text in barcodes.candidates(code)})
+async def load_articles(conn: Connection, scans: Iterable[ScanEvent]) -> dict[str, Article]:
+    """Return what every meaning of these scans' codes stands for, by its key."""
+    wanted = sorted({key for scan in scans for key in barcodes.keys(scan.code, scan.aim_id)})
     wanted = [text for text in wanted if "\0" not in text]  # a text column holds no NUL
     rows = await conn.execute(
         "SELECT code, item_id, pack_qty FROM barcode WHERE code = ANY(%s)", (wanted,)
@@ -224,25 +290,114 @@ async def write_scans(
     now: int,
 ) -> set[Pair]:
     """Store scans and their effects, undo what is contested, and return the pairs touched."""
-    touched: set[Pair] = set()
-    stored = [(reading.scan, reading.status) for reading in readings]
-    stored += [(scan, "conflict") for scan in conflicting]
-    movements = [r.effect for r in readings if isinstance(r.effect, Movement)]
-    counts = [r.effect for r in readings if isinstance(r.effect, CountLine)]
+    stored = [*readings, *(Reading(scan, "conflict") for scan in conflicting)]
     async with conn.cursor() as cursor:
-        await cursor.executemany(
-            PUT_SCAN, [_scan_row(scan, status, now) for scan, status in stored]
-        )
-        await cursor.executemany(PUT_MOVEMENT, [_movement_row(m) for m in movements])
-        await cursor.executemany(PUT_COUNT, [_count_row(c) for c in counts])
+        await cursor.executemany(PUT_SCAN, [_scan_row(reading, now) for reading in stored])
+        touched = await _write_effects(conn, readings)
         if contested:
             await cursor.execute(UNDO, _columns(list(contested)))
             touched.update(await cursor.fetchall())
-    for m in movements:
-        touched.add((m.from_location_id, m.item_id, m.lot))
-        touched.add((m.to_location_id, m.item_id, m.lot))
-    touched.update((c.location_id, c.item_id, c.lot) for c in counts)
     return touched
+
+
+async def _write_effects(conn: Connection, readings: Iterable[Reading]) -> set[Pair]:
+    """Write movements and counts, and return the pairs touched: of a full count all that are known."""
+    effects = [reading.effect for reading in readings]
+    movements = [effect for effect in effects if isinstance(effect, Movement)]
+    counts = [effect for effect in effects if isinstance(effect, CountLine)]
+    full = [effect for effect in effects if isinstance(effect, FullCount)]
+    async with conn.cursor() as cursor:
+        await cursor.executemany(PUT_MOVEMENT, [_movement_row(m) for m in movements])
+        await cursor.executemany(PUT_COUNT, [_count_row(c) for c in counts])
+        await cursor.executemany(PUT_FULL_COUNT, [_full_count_row(f) for f in full])
+        await cursor.execute(
+            "SELECT location_id, item_id, lot FROM level WHERE location_id = ANY(%s)",
+            ([f.location_id for f in full],),
+        )
+        known = await cursor.fetchall() if full else []
+    return {
+        *known,
+        *((m.from_location_id, m.item_id, m.lot) for m in movements),
+        *((m.to_location_id, m.item_id, m.lot) for m in movements),
+        *((c.location_id, c.item_id, c.lot) for c in counts),
+    }
+
+
+async def revive(conn: Connection) -> int:
+    """Give their effect, at their own time, to scans whose code has become known; return how many.
+
+    As if it had been known when they came: what a scan does depends on its payload and on what codes
+    mean, not on which came first.
+    """
+    await lock_ledger(conn)
+    async with conn.cursor(row_factory=class_row(_Unknown)) as unknown:
+        await unknown.execute(UNKNOWN)
+        rows = await unknown.fetchall()
+    articles = await load_articles(conn, [row.scan for row in rows])
+    found = [(row, barcodes.look_up(row.code, articles, row.aim_id)) for row in rows]
+    readings = [ledger.read(row.scan, it, row.places) for row, it in found if it is not None]
+    async with conn.cursor() as cursor:
+        await cursor.executemany(
+            KNOWN_NOW,
+            [
+                (r.status, r.doubt, r.scan.key.device, r.scan.key.epoch, r.scan.key.seq,
+                 r.scan.payload_hash)
+                for r in readings
+            ],
+        )  # fmt: skip
+        touched = await _write_effects(conn, readings)
+    if touched:
+        await refresh_levels(conn, touched)
+        await refresh_proposals(conn, {pair[:2] for pair in touched})
+    return len(readings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unknown:
+    """A row of `UNKNOWN`."""
+
+    device: str
+    epoch: str
+    seq: int
+    payload_hash: int
+    van_id: int
+    t: int
+    intent: Intent
+    code: bytes
+    qty: int | None
+    lot: str
+    counterpart: str | None
+    work_order: str | None
+    raw: bytes
+    aim_id: str | None
+    van: int
+    warehouse: int | None
+    counterpart_van: int | None
+    customer: int | None
+    in_transit: int | None
+    scrap: int | None
+
+    @property
+    def scan(self) -> ScanEvent:
+        """The scan as it came."""
+        return ScanEvent(
+            ScanKey(self.device, self.epoch, self.seq), self.payload_hash, self.van_id, self.t,
+            self.intent, self.code, self.qty, self.lot, self.counterpart, self.work_order,
+            self.raw, self.aim_id,
+        )  # fmt: skip
+
+    @property
+    def places(self) -> dict[str, int]:
+        """Where its movement can go from and to."""
+        places = {
+            "van": self.van,
+            "warehouse": self.warehouse,
+            "counterpart": self.counterpart_van,
+            "customer": self.customer,
+            "in_transit": self.in_transit,
+            "scrap": self.scrap,
+        }
+        return {name: place for name, place in places.items() if place is not None}
 
 
 async def refresh_levels(conn: Connection, pairs: Iterable[Pair]) -> None:
@@ -276,6 +431,46 @@ async def refresh_proposals(conn: Connection, pairs: Iterable[tuple[int, int]]) 
                 if (qty := wanted[p.location_id, p.item_id]) > 0
             ],
         )
+
+
+async def refresh_tasks(conn: Connection, pairs: Iterable[Pair], now: int) -> list[CountTask]:
+    """Bring up to date what of these pairs is to be counted again; return what is asked for anew."""
+    asked = sorted({pair[:2] for pair in pairs})
+    columns = [p[0] for p in asked], [p[1] for p in asked]
+    await conn.execute(SETTLE_TASKS, columns)
+    async with conn.cursor(row_factory=class_row(CountTask)) as cursor:
+        await cursor.execute(ASK_TASKS, (as_datetime(now), *columns))
+        return await cursor.fetchall()
+
+
+PAIRS = """
+SELECT location_id, item_id, lot FROM posting
+UNION SELECT location_id, item_id, lot FROM count_line
+"""
+
+#: What is kept beside scans and orders, and can be computed again from them.
+CACHES: Final = ("level", "proposal")
+
+DRIFT = """
+SELECT count(*) FROM (
+  (TABLE {0} EXCEPT TABLE {0}_kept) UNION ALL (TABLE {0}_kept EXCEPT TABLE {0})
+) AS differing
+"""
+
+
+async def rebuild(conn: Connection) -> dict[str, int]:
+    """Compute every level and proposal anew; return how many rows of each were not as they are now."""
+    await lock_ledger(conn)
+    for table in CACHES:
+        await conn.execute(f"CREATE TEMP TABLE {table}_kept ON COMMIT DROP AS TABLE {table}")
+        await conn.execute(f"DELETE FROM {table}")
+    pairs: list[Pair] = await (await conn.execute(PAIRS)).fetchall()
+    await refresh_levels(conn, pairs)
+    await refresh_proposals(conn, {pair[:2] for pair in pairs})
+    drift = {}
+    for table in CACHES:
+        [drift[table]] = await (await conn.execute(DRIFT.format(table))).fetchone() or (0,)
+    return drift
 
 
 async def put_unusable(conn: Connection, keys: Sequence[ScanKey]) -> None:
@@ -365,23 +560,31 @@ def _columns(keys: Sequence[ScanKey]) -> tuple[list[str], list[str], list[int]]:
     return [k.device for k in keys], [k.epoch for k in keys], [k.seq for k in keys]
 
 
-def _scan_row(scan: ScanEvent, status: str, now: int) -> tuple[object, ...]:
-    key = scan.key
+def _scan_row(reading: Reading, now: int) -> tuple[object, ...]:
+    scan, key = reading.scan, reading.scan.key
     return (
         key.device, key.epoch, key.seq, scan.payload_hash, scan.van_id, as_datetime(scan.t),
-        scan.intent, scan.code, status, scan.raw, as_datetime(now),
+        scan.intent, scan.code, reading.status, scan.raw, as_datetime(now), scan.aim_id, scan.qty,
+        scan.lot, scan.counterpart, scan.work_order, reading.doubt,
     )  # fmt: skip
 
 
 def _movement_row(m: Movement) -> tuple[object, ...]:
     return (
         m.key.device, m.key.epoch, m.key.seq, as_datetime(m.t), m.kind, m.item_id, m.lot, m.qty,
-        m.from_location_id, m.to_location_id, m.work_order,
+        m.from_location_id, m.to_location_id, m.work_order, m.serial, m.expiry,
+    )  # fmt: skip
+
+
+def _full_count_row(f: FullCount) -> tuple[object, ...]:
+    key = f.key
+    return (
+        key.device, key.epoch, key.seq, f.location_id, as_datetime(f.since), as_datetime(f.t),
     )  # fmt: skip
 
 
 def _count_row(c: CountLine) -> tuple[object, ...]:
     return (
         c.key.device, c.key.epoch, c.key.seq, c.location_id, c.item_id, c.lot, c.qty,
-        as_datetime(c.t),
+        as_datetime(c.t), c.serial, c.expiry,
     )  # fmt: skip

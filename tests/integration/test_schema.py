@@ -121,6 +121,10 @@ REFUSED = {
     "UPDATE stop SET judged = 'night'": "stop_judged_check",
     "UPDATE stop_part SET qty = 0": "stop_part_qty_positive",
     "INSERT INTO stop_part VALUES (1, 1, 3)": "stop_part_pkey",
+    "INSERT INTO full_count VALUES ('d', 'e', 9, 6, '2026-06-02Z', '2026-06-01Z')": (
+        "full_count_ordered"
+    ),
+    "INSERT INTO count_task VALUES (6, 1, 'mood', '2026-06-01Z')": "count_task_reason_check",
     "UPDATE unusable_fix SET reason = 'ugly'": "unusable_fix_reason_check",
     "INSERT INTO unusable_fix VALUES (1, '2026-06-01Z', 'frozen')": "unusable_fix_pkey",
     "UPDATE leg SET kind = 'flight'": "leg_kind_check",
@@ -176,6 +180,10 @@ REFUSED = {
        ('d', 'e', 1, 1, 1, '2026-06-01Z', 'issue', 'x', 'lost', 'x', '2026-06-01Z')""": (
         "scan_status_check"
     ),
+    """INSERT INTO scan (device, epoch, seq, payload_hash, van_id, t, intent, code, status, raw,
+                         received_time, doubt)
+       VALUES ('d', 'e', 1, 1, 1, '2026-06-01Z', 'issue', 'x', 'applied', 'x', '2026-06-01Z', 'odd')
+    """: "scan_doubt_check",
 }
 
 

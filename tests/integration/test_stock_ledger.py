@@ -6,6 +6,7 @@ import random
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import psycopg
@@ -16,26 +17,35 @@ from geofence import tracks
 from ingest import service
 from ingest.apply import Reference
 from ingest.batch import Delivery
-from ingest.messages import Receipt
+from ingest.messages import InboxMessage, Receipt
+from ops import stock
+from stock_tracker.reference import import_barcodes
 from storage.pool import Pool, connect
+from storage.settings import Settings
 
 NOW = 1_790_000_000_000
 MINUTE = 60_000
 VANS = ("van-001", "van-002")
 SCAN = "fleet/v1/{}/scan"
 
+#: Derived: nothing is stored of them.
+VIEWS = {"variance", "recount"}
 TABLES = {
     "scan": "SELECT device, epoch, seq, payload_hash, van_id, t, intent, code, status, raw FROM scan",
     "movement": "SELECT * FROM movement",
     "posting": "SELECT * FROM posting",
     "count_line": "SELECT * FROM count_line",
+    "full_count": "SELECT * FROM full_count",
+    "variance": "SELECT * FROM count_variance",
+    "recount": "SELECT * FROM (SELECT DISTINCT location_id, item_id FROM level) AS pair,"
+    " LATERAL recounts_of(location_id, item_id)",
     "scan_through": "SELECT * FROM scan_through",
     "scan_unusable": "SELECT * FROM scan_unusable",
     "rejected": "SELECT rejected_id, topic, payload, reason, detail, van_code FROM rejected",
     "level": "SELECT * FROM level",
     "proposal": "SELECT * FROM proposal",
 }
-EMPTY = f"TRUNCATE {', '.join(TABLES)}, outbox"
+EMPTY = f"TRUNCATE {', '.join(TABLES.keys() - VIEWS)}, count_task, outbox"
 
 Rows = dict[str, list[TupleRow]]
 Scan = dict[str, object]
@@ -118,7 +128,11 @@ def _said(rng: random.Random, van: str, epoch: str, seq: int) -> Scan:
     if said["intent"] == "transfer":
         other = VANS[1 - VANS.index(van)]
         said["counterpart"] = rng.choice([other, other, other, van, "van-999"])
-    if rng.random() < 0.06:
+    if rng.random() < 0.05:
+        said |= {"intent": "count_all", "since": NOW - rng.randrange(2, 9) * MINUTE}
+        said["t"] = max(said["t"], said["since"])  # type: ignore[type-var]
+        del said["code"]
+    elif rng.random() < 0.06:
         said["intent"] = "steal"  # rejected, with a key that can be read
     return said
 
@@ -153,8 +167,24 @@ def expected(said: Iterable[tuple[str, Scan]]) -> Expected:
             (payload,) = payloads.values()
             alone.append(((payload["t"], *key), payload))
     for (_, van, _, _), payload in sorted(alone, key=lambda pair: pair[0]):
-        _fold(result, van, payload)
+        if payload["intent"] == "count_all":
+            _zero(result, van, payload, alone)
+        else:
+            _fold(result, van, payload)
     return result
+
+
+def _zero(result: Expected, van: str, payload: Scan, alone: Sequence[tuple[Any, Scan]]) -> None:
+    """What is there is what was counted in that time."""
+    counted = {
+        (MEANING[str(other["code"])][0], str(other.get("lot", "")))
+        for (t, device, _, _), other in alone
+        if other["intent"] == "count" and device == van and other["code"] in MEANING
+        and int(str(payload["since"])) <= t <= int(str(payload["t"]))
+    }  # fmt: skip
+    for place, item, lot in result.levels:
+        if place == van and (item, lot) not in counted:
+            result.levels[place, item, lot] = 0
 
 
 def _fold(result: Expected, van: str, payload: Scan) -> None:
@@ -246,7 +276,10 @@ def assert_is(database_url: str, want: Expected) -> None:
 
 
 def last_receipts(database_url: str) -> dict[tuple[str, str], int]:
-    sent = rows(database_url, "SELECT topic, payload FROM outbox ORDER BY outbox_id")
+    sent = rows(
+        database_url,
+        "SELECT topic, payload FROM outbox WHERE topic LIKE '%/receipt' ORDER BY outbox_id",
+    )
     found: dict[tuple[str, str], int] = {}
     for topic, payload in sent:
         _, _, device, kind = topic.split("/")
@@ -279,6 +312,58 @@ async def test_any_order_repetition_and_batching_gives_the_same_rows(
         found = tables(company_url)
         first = first or found
         assert differences(first, found) == {}
+
+
+NEWCOMER = b"code,item,pack_qty\nNOBODY-KNOWS,P-2,3\n"
+
+
+@pytest.mark.parametrize("seed", range(30, 34))
+async def test_a_code_that_is_entered_late_counts_as_if_it_had_been_known_all_along(
+    company_url: str, pool: Pool, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = random.Random(seed)
+    said = history(rng, conflicts=True)
+    monkeypatch.setitem(MEANING, "NOBODY-KNOWS", (2, 3))
+    want = expected(said)
+    first: Rows | None = None
+    for turn in range(5):
+        with psycopg.connect(company_url) as conn:
+            conn.execute(f"{EMPTY}; DELETE FROM barcode WHERE code = 'NOBODY-KNOWS'")
+        batches = deliveries(rng, said)
+        entered = 0 if turn == 0 else rng.randrange(1, len(batches) + 1)
+        for i, batch in enumerate([*batches, None]):
+            if i == entered:
+                async with pool.connection() as own:
+                    await import_barcodes(own, NEWCOMER, organisation="default")
+            if batch is not None:
+                await commit(pool, *batch)
+        assert_is(company_url, want)
+        found = tables(company_url)
+        first = first or found
+        assert differences(first, found) == {}
+
+
+async def test_a_lot_a_serial_and_an_expiry_of_the_code_stand_in_the_ledger(
+    company_url: str, pool: Pool
+) -> None:
+    code = "]C1010400638133393110L7\x1d21S9\x1d17270131"
+    await commit(pool, scan("van-001", 1, "load", code, aim_id="]C1", qty=2))
+    assert rows(company_url, "SELECT item_id, lot, serial, expiry::text, qty FROM movement") == [
+        (2, "L7", "S9", "2027-01-31", 2)
+    ]
+    await commit(
+        pool, scan("van-001", 2, "issue", code), scan("van-001", 3, "issue", "4006381333931")
+    )
+    assert rows(company_url, "SELECT seq, flag FROM scan_flag") == []
+    await commit(pool, scan("van-001", 4, "issue", code))
+    assert sorted(rows(company_url, "SELECT seq, flag FROM scan_flag")) == [
+        (4, "scanned_twice"),
+        (4, "serial_moved_twice"),
+    ]
+    await commit(pool, scan("van-001", 5, "issue", "010400638133393110032915210525"))
+    assert rows(company_url, "SELECT seq, doubt FROM scan WHERE doubt IS NOT NULL") == [
+        (5, "lot_ends_like_a_date")
+    ]
 
 
 @pytest.mark.parametrize("seed", [10, 11, 12])
@@ -390,7 +475,8 @@ async def test_the_receipt_tells_the_longest_unbroken_row_of_numbers(
     company_url: str, pool: Pool
 ) -> None:
     assert await through(company_url, pool, 2, 3) == 0
-    assert rows(company_url, "SELECT count(*) FROM outbox") == [(0,)]
+    receipts = "SELECT count(*) FROM outbox WHERE topic LIKE '%/receipt'"
+    assert rows(company_url, receipts) == [(0,)]
     assert await through(company_url, pool, 5) == 0
     assert await through(company_url, pool, 1) == 3
     assert await through(company_url, pool, 7, 6) == 3
@@ -498,3 +584,131 @@ async def test_no_sum_of_sound_scans_is_too_large_for_a_level(company_url: str, 
     assert rows(company_url, f"{LEVELS} WHERE van.code = 'van-001'") == [
         ("van-001", 1, "", 3_000_000_000)
     ]
+
+
+# --- Counts ------------------------------------------------------------------------------------
+
+LEFT = (
+    "SELECT item_id, qty FROM level JOIN location USING (location_id) WHERE van_id = 1 ORDER BY 1"
+)
+TASKS = "SELECT item_id, reason FROM count_task"
+ASKED = "SELECT topic, payload FROM outbox WHERE topic LIKE '%/inbox'"
+
+
+def full_count(seq: int, since: int, t: int) -> Delivery:
+    said = {"epoch": "e", "seq": seq, "t": t, "intent": "count_all", "since": since}
+    return Delivery(SCAN.format("van-001"), json.dumps(said).encode())
+
+
+async def test_what_a_full_count_does_not_list_is_not_there(company_url: str, pool: Pool) -> None:
+    await commit(
+        pool,
+        scan("van-001", 1, "load", "FUSE", qty=9, t=NOW),
+        scan("van-001", 2, "load", "4006381333931", qty=4, t=NOW),
+        scan("van-001", 3, "count", "FUSE", qty=7, t=NOW + 2_000),
+        full_count(4, NOW + 1_000, NOW + 3_000),
+        scan("van-001", 5, "load", "4006381333931", qty=2, t=NOW + 4_000),
+    )
+    assert rows(company_url, LEFT) == [(1, 7), (2, 2)]
+    # What was loaded before is older than the count, whenever it is heard of.
+    await commit(pool, scan("van-001", 6, "load", "4006381333931", qty=50, t=NOW + 500))
+    assert rows(company_url, LEFT) == [(1, 7), (2, 2)]
+    # A line that comes late is listed after all.
+    await commit(pool, scan("van-001", 7, "count", "4006381333931", qty=5, t=NOW + 2_500))
+    assert rows(company_url, LEFT) == [(1, 7), (2, 7)]
+
+
+async def test_a_full_count_that_says_nothing_of_its_time_is_refused(
+    company_url: str, pool: Pool
+) -> None:
+    await commit(pool, full_count(1, NOW + 2_000, NOW + 1_000), scan("van-001", 2, "count_all"))
+    details = rows(company_url, "SELECT detail FROM rejected ORDER BY 1")
+    assert len(details) == 2
+    assert "has no code" in details[0][0]
+    assert "when the count began" in details[1][0]
+
+
+VARIANCES = "SELECT seq, expected, variance FROM count_variance ORDER BY seq"
+
+
+async def test_a_late_scan_explains_what_a_count_found_missing(
+    company_url: str, pool: Pool
+) -> None:
+    await commit(
+        pool,
+        scan("van-001", 1, "count", qty=10, t=NOW),
+        scan("van-001", 3, "count", qty=6, t=NOW + 2_000),
+    )
+    assert rows(company_url, VARIANCES) == [(1, 0, 10), (3, 10, -4)]
+    assert rows(company_url, TASKS) == [(1, "unconfirmed")]
+    await commit(pool, scan("van-001", 2, "issue", qty=4, t=NOW + 1_000))
+    assert rows(company_url, VARIANCES) == [(1, 0, 10), (3, 6, 0)]
+    assert rows(company_url, LEFT) == [(1, 6)]
+    assert rows(company_url, TASKS) == []
+
+
+@pytest.mark.parametrize(
+    ("counted", "is_asked"), [(100, False), (90, False), (89, True), (110, False), (111, True)]
+)
+async def test_a_count_that_is_off_by_more_than_a_tenth_is_to_be_repeated_and_then_stands(
+    company_url: str, pool: Pool, counted: int, *, is_asked: bool
+) -> None:
+    await commit(
+        pool,
+        scan("van-001", 1, "count", qty=100, t=NOW),
+        scan("van-001", 2, "count", qty=counted, t=NOW + 1_000),
+    )
+    assert rows(company_url, TASKS) == [(1, "unconfirmed")] * is_asked
+    assert rows(company_url, LEFT) == [(1, counted)]
+    await commit(pool, scan("van-001", 3, "count", qty=counted, t=NOW + 2_000))
+    assert rows(company_url, TASKS) == []
+
+
+async def test_less_than_nothing_is_asked_about_once_until_it_is_counted(
+    company_url: str, pool: Pool
+) -> None:
+    await commit(pool, scan("van-001", 1, "issue", qty=3))
+    await commit(pool, scan("van-001", 2, "issue", qty=1))
+    assert rows(company_url, TASKS) == [(1, "negative")]
+    [(topic, payload)] = rows(company_url, ASKED)
+    asked = msgspec.json.decode(payload, type=InboxMessage)
+    assert topic == "fleet/v1/van-001/inbox"
+    assert (asked.kind, asked.items) == ("count_request", ["P-1"])
+    await commit(pool, scan("van-001", 3, "count", qty=0))
+    assert rows(company_url, TASKS) == []
+    await commit(pool, scan("van-001", 4, "issue", qty=1))
+    assert len(rows(company_url, ASKED)) == 2
+
+
+# --- Rebuilding --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [40, 41])
+async def test_rebuilding_finds_what_is_kept_as_it_is(
+    company_url: str, pool: Pool, seed: int
+) -> None:
+    rng = random.Random(seed)
+    for batch in deliveries(rng, history(rng, conflicts=True)):
+        await commit(pool, *batch)
+    before = tables(company_url)
+    settings = Settings(database_url=company_url)
+    assert await stock.rebuild(settings, check=True) == {"level": 0, "proposal": 0}
+    assert await stock.rebuild(settings, check=False) == {"level": 0, "proposal": 0}
+    assert differences(before, tables(company_url)) == {}
+
+
+async def test_rebuilding_tells_what_has_drifted_and_mends_it_unless_it_only_checks(
+    company_url: str, pool: Pool
+) -> None:
+    await commit(pool, scan("van-001", 1, "count", qty=1), scan("van-001", 2, "load", qty=2))
+    before = tables(company_url)
+    with psycopg.connect(company_url) as conn:
+        conn.execute("UPDATE level SET qty = qty + 1 WHERE qty > 0; DELETE FROM proposal")
+    drifted = tables(company_url)
+    settings = Settings(database_url=company_url)
+    drift = await stock.rebuild(settings, check=True)
+    assert drift["level"] == 2  # one row, as it was and as it is
+    assert drift["proposal"] == 1
+    assert differences(drifted, tables(company_url)) == {}
+    assert await stock.rebuild(settings, check=False) == drift
+    assert differences(before, tables(company_url)) == {}

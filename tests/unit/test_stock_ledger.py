@@ -1,12 +1,15 @@
 """What a scan does, cell by cell of the table, and how repeats and conflicts are told apart."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date
 from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stock_tracker.barcodes import Meaning
 from stock_tracker.ledger import (
     MOVES,
     Article,
@@ -21,8 +24,8 @@ from stock_tracker.ledger import (
 
 PLACES = {"van": 10, "warehouse": 20, "customer": 30, "in_transit": 40, "scrap": 50}
 WITH_COUNTERPART = {**PLACES, "counterpart": 11}
-FUSE = Article(item_id=7, pack_qty=1)
-BOX = Article(item_id=7, pack_qty=12)
+FUSE = (Article(item_id=7, pack_qty=1), Meaning("FUSE"))
+BOX = (Article(item_id=7, pack_qty=12), Meaning("FUSE"))
 
 
 def scan(
@@ -72,9 +75,9 @@ def test_a_movement_goes_where_its_intent_says(
     )
 
 
-def test_every_intent_but_the_count_moves_something() -> None:
+def test_every_intent_but_the_counts_moves_something() -> None:
     intents = set(Intent.__args__)  # type: ignore[attr-defined]
-    assert set(MOVES) == intents - {"count"}
+    assert set(MOVES) == intents - {"count", "count_all"}
 
 
 @pytest.mark.parametrize(("qty", "counted"), [(None, 12), (0, 0), (1, 12), (5, 60)])
@@ -212,3 +215,35 @@ def test_what_stands_depends_on_the_set_of_scans_alone(data: st.DataObject) -> N
     for it in scans:
         hashes.setdefault(it.key, set()).add(it.payload_hash)
     assert judged(scans, []) == {k: (found, len(found) == 1) for k, found in hashes.items()}
+
+
+# ---- what else a code says
+
+
+SAYS = Meaning("04006381333931", packs=3, lot="L9", serial="S7", expiry=date(2027, 1, 31))
+
+
+def test_what_the_code_says_of_the_part_goes_into_the_ledger() -> None:
+    it = replace(scan(qty=2), lot="")
+    effect = read(it, (BOX[0], SAYS), PLACES).effect
+    assert isinstance(effect, Movement)
+    assert (effect.qty, effect.lot) == (2 * 3 * 12, "L9")
+    assert (effect.serial, effect.expiry) == ("S7", date(2027, 1, 31))
+    counted = read(replace(it, intent="count"), (BOX[0], SAYS), PLACES).effect
+    assert isinstance(counted, CountLine)
+    assert (counted.qty, counted.lot, counted.serial, counted.expiry) == (
+        72, "L9", "S7", date(2027, 1, 31),
+    )  # fmt: skip
+
+
+def test_the_lot_that_the_tablet_says_goes_before_that_of_the_code() -> None:
+    effect = read(scan(), (BOX[0], SAYS), PLACES).effect
+    assert effect is not None
+    assert effect.lot == "L1"
+
+
+@pytest.mark.parametrize("intent", ["issue", "count", "transfer"])
+def test_a_doubt_is_kept_whatever_becomes_of_the_scan(intent: Intent) -> None:
+    doubtful = replace(SAYS, doubt="lot_ends_like_a_date")
+    for qty in (0, 1):
+        assert read(scan(intent, qty=qty), (BOX[0], doubtful), PLACES).doubt == doubtful.doubt

@@ -1,0 +1,95 @@
+"""Where scans meet visits: parts used, and what to ask somebody about."""
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query
+
+from api.answers import Charges, QuestionKind, StockQuestions, UnknownCodes
+from api.auth import Organisation, OrganisationId
+from api.problems import Problem
+from api.queries import charges, sites, vans
+from api.resources import Conn, Now
+from api.routes.parameters import Code, TimeMs, checked_span, today, working_day
+from storage.pool import Connection
+
+ROWS_MAX: Final = 5_000
+
+Limit = Annotated[int, Query(ge=1, le=ROWS_MAX)]
+WorkOrder = Annotated[
+    str | None, Query(max_length=200, description="Of the scan, else of the stop.")
+]
+
+router = APIRouter(prefix="/v1/parts", tags=["stock"])
+
+
+@router.get("")
+async def list_charges(
+    conn: Conn,
+    organisation: Organisation,
+    now_ms: Now,
+    *,
+    van: Code = None,
+    site: Code = None,
+    work_order: WorkOrder = None,
+    from_ms: TimeMs = None,
+    to_ms: TimeMs = None,
+    limit: Limit = 500,
+) -> Charges:
+    """Return what was done with parts, and at which visit and for which job; today's by default.
+
+    A van or site that does not exist is a 404.
+    """
+    which = await _which(conn, organisation, now_ms, van, site, from_ms, to_ms)
+    found = await charges.of_organisation(
+        conn, organisation, which, limit + 1, work_order=work_order
+    )
+    return Charges(found[:limit], truncated=len(found) > limit)
+
+
+@router.get("/questions")
+async def list_questions(
+    conn: Conn,
+    organisation: Organisation,
+    now_ms: Now,
+    *,
+    van: Code = None,
+    site: Code = None,
+    kind: QuestionKind | None = None,
+    from_ms: TimeMs = None,
+    to_ms: TimeMs = None,
+    limit: Limit = 500,
+) -> StockQuestions:
+    """Return what does not fit together and a person should ask about; today's by default.
+
+    A planned visit that is over and used nothing, a part used where no visit is, a load far from
+    every depot. Nobody is accused: scans are forgotten, and late ones still come.
+    """
+    which = await _which(conn, organisation, now_ms, van, site, from_ms, to_ms)
+    found = await charges.questions(conn, organisation, which, limit + 1, kind=kind)
+    return StockQuestions(found[:limit], truncated=len(found) > limit)
+
+
+@router.get("/unknown-codes")
+async def list_unknown_codes(
+    conn: Conn, organisation: Organisation, limit: Limit = 500
+) -> UnknownCodes:
+    """Return the codes that vans have scanned and nobody has entered, most frequent first."""
+    found = await charges.unknown_codes(conn, organisation, limit + 1)
+    return UnknownCodes(found[:limit], truncated=len(found) > limit)
+
+
+async def _which(
+    conn: Connection,
+    organisation: OrganisationId,
+    now_ms: int,
+    van: str | None,
+    site: str | None,
+    from_ms: int | None,
+    to_ms: int | None,
+) -> charges.Which:
+    if van is not None and await vans.van_id(conn, organisation, van) is None:
+        raise Problem(404, "van_not_found", f"There is no van {van!r}.")
+    if site is not None and not await sites.is_known(conn, organisation, site):
+        raise Problem(404, "site_not_found", f"There is no site {site!r}.")
+    since, until = checked_span(from_ms, to_ms, working_day(today(now_ms)))
+    return charges.Which(since, until, van, site)
