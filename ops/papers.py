@@ -12,9 +12,10 @@ from geofence import alerts, fences, replan, reread, tours, trips, usable, visit
 from geofence.forecast import eta, outlook, travel, work
 from geofence.rules import USUAL, Rules
 from ingest.messages import BACKLOG_MAX, CONTRACT, EXAMPLES, Topic
+from ingest.webhooks import rules as webhooks
 from storage.settings import Settings
 
-#: The rules from a fix to an alert, each by the module that holds it.
+#: The rules from a fix to whoever is told of it, each by the module that holds it.
 RULES = (
     ("Usable fixes", usable),
     ("Fences", fences),
@@ -28,6 +29,7 @@ RULES = (
     ("What is foreseen", outlook),
     ("Alerts", alerts),
     ("Replanning", replan),
+    ("Webhooks", webhooks),
 )
 
 NOTICE = "<!-- Written by `make docs`. Change the code instead. -->"
@@ -88,6 +90,8 @@ def wire() -> str:
         "different payloads under one key are both set aside. What claims to be more than 2 minutes",
         "ahead of the clock is rejected as `future`, a position more than 62 days back as",
         "`ancient`.",
+        "",
+        "Orders and alerts also go to webhooks, in the same bytes: [RULES.md](RULES.md#webhooks).",
         "",
     ]
     for topic in CONTRACT:
@@ -150,14 +154,15 @@ def _type_words(field: dict[str, Any]) -> str:
 
 
 def rules() -> str:
-    """Return docs/RULES.md: what the rules of `geofence` say of themselves, and their numbers."""
+    """Return docs/RULES.md: what the rules say of themselves, and their numbers."""
     lines = [
         "# Rules",
         "",
         NOTICE,
         "",
-        "What is said of a van, and when: from its fixes to the alerts that planners see. Other",
-        "numbers can be tried on past days: `cordee replay-rules --set dwell_s=240`.",
+        "What is said of a van, and when: from its fixes to the alerts that planners see, and how",
+        "webhooks hear of them. Other numbers can be tried on past days:",
+        "`cordee replay-rules --set dwell_s=240`.",
         "",
         "| rule | number |",
         "| --- | --- |",
