@@ -35,7 +35,7 @@ TABLES = {
     "level": "SELECT * FROM level",
     "proposal": "SELECT * FROM proposal",
 }
-EMPTY = f"TRUNCATE {', '.join(TABLES)}, outbox"
+EMPTY = f"TRUNCATE {', '.join(TABLES)}, outbox, webhook_delivery"
 
 Rows = dict[str, list[TupleRow]]
 Scan = dict[str, object]
