@@ -114,6 +114,12 @@ def states_before(event: Event) -> list[State]:
     return [state for state in get_args(State) if (state, event) in NEXT]
 
 
+def state_after(event: Event) -> State:
+    """Return the state that an event leads to wherever it changes something."""
+    (state,) = {after for (_, what), after in NEXT.items() if what == event}
+    return state
+
+
 def judge(answer: Answer, attempts: int, now: int, chance: float) -> Outcome:
     """Return what an answer means.
 
