@@ -20,6 +20,7 @@ from ops import doctor as doctors
 from ops import embedded, fleet, imports, papers, replays, rule_replay, seeds
 from ops import health as healths
 from ops import verify as verifies
+from ops.webhook_commands import webhook
 from storage.settings import Settings
 
 FOLDER = ".cordee"
@@ -83,7 +84,7 @@ def ingest_() -> None:
 
 @main.command()
 def relay() -> None:
-    """Send what the outbox holds: receipts, alerts, resupply orders."""
+    """Send what the outbox holds, to the broker and to webhooks."""
     _until_stopped(ingest.relay.run)
 
 
@@ -223,6 +224,9 @@ def health(service: str) -> None:
     """Exit with 0 if SERVICE is at work on this machine: the health check of compose."""
     if words := healths.complaint(Settings(), service):
         raise click.ClickException(words)
+
+
+main.add_command(webhook)
 
 
 @main.command()
