@@ -18,6 +18,7 @@ OrderState = Literal[
 Verdict = Literal["visit", "pass", "undecided"]
 Punctuality = Literal["early", "on_time", "late", "unplanned", "repeated"]
 Outcome = Literal["planned", "on_site", "done", "skipped"]
+DeliveryState = Literal["pending", "retrying", "delivered", "dead"]
 UnusableReason = Literal["null_island", "poor_accuracy", "frozen", "jump", "future", "ancient"]
 
 
@@ -526,6 +527,55 @@ class Rejected:
 
     reasons: list[RejectedReason]
     messages: list[RejectedMessage]
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """An address that is told by HTTP. Of its URL only the part that is no secret."""
+
+    webhook_id: int
+    receiver: str
+    topics: list[str]
+    active: bool
+    off_reason: str | None
+    waiting: int
+    dead: int
+
+
+@dataclass(frozen=True, slots=True)
+class Webhooks:
+    """All webhooks of the organisation, by id."""
+
+    webhooks: list[Webhook]
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDelivery:
+    """A message for a webhook, and what became of it; times are those of the server's machine.
+
+    `message_id` is the `webhook-id` that the receiver sees. `next_try_ms` is null unless it is being
+    retried, `changed_ms` while nothing has happened yet.
+    """
+
+    delivery_id: int
+    message_id: str
+    webhook_id: int
+    receiver: str
+    topic: str
+    state: DeliveryState
+    attempts: int
+    next_try_ms: int | None
+    last_status: int | None
+    last_error: str | None
+    changed_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookDeliveries:
+    """Deliveries, the ones last changed first; `counts` are of all, by state."""
+
+    counts: dict[DeliveryState, int]
+    deliveries: list[WebhookDelivery]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """The API process: routes, live stream and the page, over one database.
 
-It reads; all that it writes are plans and sites (`api/commands.py`). It must not know how messages
+It reads; what little it writes is in `api/commands.py`. It must not know how messages
 come in: only the tables and the channel `cordee` connect it with ingest.
 """
 
@@ -29,6 +29,7 @@ from api.routes import (
     vans,
     visits,
     ways,
+    webhooks,
 )
 from api.totals import IngestTotals
 from storage import pool, settings
@@ -105,7 +106,7 @@ def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> 
     app.add_middleware(SecurityHeaders)
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
-        edits,
+        edits, webhooks,
     ):  # fmt: skip
         app.include_router(routes.router)
     app.frontend("/", directory=WEB, fallback=None)

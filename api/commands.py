@@ -1,4 +1,4 @@
-"""What the API writes: a tour or a site, as the imports would.
+"""What the API writes: a tour or a site, as the imports would; and what shall be sent again.
 
 Whatever an import would refuse is refused here, in the same words, and then nothing is kept: a file
 keeps its good rows, an edit is whole or not at all. As an import does, an edit makes the version of
@@ -24,6 +24,16 @@ from storage.sheets import BadRow, Cells
 LOCK_WITHIN: Final = "SET LOCAL lock_timeout = '5s'"
 #: Pages look again: the plan may change what they show before ingest has matched anything.
 TELL_PAGES: Final = "NOTIFY cordee"
+TELL_RELAY: Final = "NOTIFY cordee_outbox"
+#: The last column of the table of states in ingest/webhooks/rules.py.
+RESEND: Final = """
+UPDATE webhook_delivery AS it SET state = 'pending', attempts = 0, changed_time = clock_timestamp()
+FROM webhook
+WHERE webhook.webhook_id = it.webhook_id AND active AND state = 'dead'
+  AND (%(organisation)s::integer IS NULL OR organisation_id = %(organisation)s)
+  AND (%(delivery)s::bigint IS NULL OR delivery_id = %(delivery)s)
+  AND (%(webhook)s::integer IS NULL OR webhook.webhook_id = %(webhook)s)
+"""
 #: An edit says all of a stop: what stood at its position before may have been another one.
 _ALL: Final = frozenset(tours.MAY_LACK)
 
@@ -78,6 +88,30 @@ async def put_site(
             return await _told(conn, done)
     except psycopg.errors.LockNotAvailable as error:
         raise BusyError from error
+
+
+async def resend(
+    conn: Connection,
+    *,
+    organisation: OrganisationId | None = None,
+    delivery_id: int | None = None,
+    webhook_id: int | None = None,
+) -> int:
+    """Let dead deliveries of webhooks that are on be sent again; return how many.
+
+    Args:
+        conn: A connection.
+        organisation: Whose; None for anybody's.
+        delivery_id: Which one; None for all.
+        webhook_id: Of which webhook; None for all.
+    """
+    async with conn.transaction():
+        again = await conn.execute(
+            RESEND,
+            {"organisation": organisation, "delivery": delivery_id, "webhook": webhook_id},
+        )
+        await conn.execute(TELL_RELAY)
+    return again.rowcount
 
 
 async def _told(conn: Connection, done: ImportResult) -> ImportResult:

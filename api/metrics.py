@@ -79,7 +79,23 @@ async def of_database(conn: Connection, now_ms: int) -> list[Metric]:
         "Messages that wait to be published.",
         await installation.outbox_pending(conn),
     )
-    return [fleet, rejected, alerts, pending]
+    return [fleet, rejected, alerts, pending, *await _of_webhooks(conn)]
+
+
+async def _of_webhooks(conn: Connection) -> list[Metric]:
+    webhooks = GaugeMetricFamily(
+        "fleet_webhooks", "Webhooks, on and switched off.", labels=["state"]
+    )
+    for state, count in (await installation.webhooks_by_state(conn)).items():
+        webhooks.add_metric([state], count)
+    deliveries = GaugeMetricFamily(
+        "fleet_webhook_deliveries",
+        "Messages for webhooks, as the table holds them; the dead need somebody.",
+        labels=["state"],
+    )
+    for state, count in (await installation.deliveries_by_state(conn)).items():
+        deliveries.add_metric([state], count)
+    return [webhooks, deliveries]
 
 
 def of_ingest(totals: IngestTotals) -> list[Metric]:

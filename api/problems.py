@@ -12,6 +12,9 @@ import say of an edit names it, so that it can be found.
 | order_not_found        | 404    | no such order, or another organisation's                   |
 | tour_not_found         | 404    | the van has no tour on that day                            |
 | stop_not_found         | 404    | no such stop, or another organisation's                    |
+| delivery_not_found     | 404    | no such delivery, or another organisation's                |
+| delivery_not_dead      | 409    | it waits, or was delivered: there is nothing to send again |
+| webhook_off            | 409    | the webhook is off: `cordee webhook switch ID on`          |
 | stop_visited           | 409    | the stop has been visited, so nobody can take it           |
 | stop_over              | 409    | the stop's day is over                                     |
 | route_not_found        | 404    | nothing lives at this path                                 |
@@ -49,6 +52,9 @@ TITLES: Final = {
     "order_not_found": "No such order",
     "tour_not_found": "No such tour",
     "stop_not_found": "No such stop",
+    "delivery_not_found": "No such delivery",
+    "delivery_not_dead": "The delivery is not dead",
+    "webhook_off": "The webhook is off",
     "stop_visited": "The stop has been visited",
     "stop_over": "The stop's day is over",
     "route_not_found": "Nothing lives here",

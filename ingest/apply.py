@@ -50,10 +50,11 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message for the outbox."""
+    """A message for the outbox; webhooks of its organisation may have it too."""
 
     topic: str
     payload: bytes
+    organisation_id: int | None
 
 
 @dataclass(slots=True)
@@ -146,15 +147,22 @@ def _places(scan: ledger.ScanEvent, vans: Mapping[str, Van]) -> Mapping[str, int
 
 
 def alert_messages(
-    made: Iterable[AlertChange], van_code: Mapping[int, str], now: int
+    made: Iterable[AlertChange], vans: Mapping[int, Van], now: int
 ) -> list[Outgoing]:
-    """Return the planner's messages for the changes that are news, as CloudEvents."""
+    """Return the planner's messages for the changes that are news, as CloudEvents.
+
+    Args:
+        made: What has become of alerts.
+        vans: Their vans, by their ids.
+        now: The present, ms since 1970 UTC.
+    """
     return [
         Outgoing(
-            f"planner/v1/alerts/{van_code[change.subject.van_id]}",
-            msgspec.json.encode(_alert_event(change, van_code[change.subject.van_id], now)),
+            f"planner/v1/alerts/{van.code}",
+            msgspec.json.encode(_alert_event(change, van.code, now)),
+            van.organisation_id,
         )
-        for change in made
+        for change, van in ((change, vans[change.subject.van_id]) for change in made)
         if change.news is not None
     ]
 
@@ -215,6 +223,7 @@ def order_messages(orders: Iterable[Order], now: int) -> list[Outgoing]:
                     ),
                 )
             ),
+            order.organisation_id,
         )
         for order in orders
     ]
@@ -223,7 +232,9 @@ def order_messages(orders: Iterable[Order], now: int) -> list[Outgoing]:
 def receipt_messages(through: Iterable[tuple[str, str, int]]) -> list[Outgoing]:
     """Return the tablets' receipts for (device, epoch, through); nothing to say before seq 1."""
     return [
-        Outgoing(f"fleet/v1/{device}/receipt", msgspec.json.encode(messages.Receipt(epoch, seq)))
+        Outgoing(
+            f"fleet/v1/{device}/receipt", msgspec.json.encode(messages.Receipt(epoch, seq)), None
+        )
         for device, epoch, seq in through
         if seq > 0
     ]
@@ -252,6 +263,7 @@ def count_messages(tasks: Iterable[CountTask], now: int) -> list[Outgoing]:
                     items=refs,
                 )
             ),
+            None,
         )
         for (van, reason), refs in items.items()
     ]

@@ -1,6 +1,6 @@
-"""From the outbox to the broker: at least once, in order, QoS 1.
+"""The ways out of the outbox: to the broker here, to webhooks in `webhooks/sender.py`, side by side.
 
-A message was written to the outbox in the transaction that caused it. The relay publishes what is
+To the broker: at least once, in order, QoS 1. A message was written to the outbox in the transaction that caused it. The relay publishes what is
 unsent, oldest first, waits for the broker's acknowledgements, and marks it sent; a crash between
 the two sends it again, under the same id. Rows are taken with SKIP LOCKED, so a second relay helps
 and does not repeat.
@@ -10,18 +10,17 @@ import asyncio
 import contextlib
 
 import aiomqtt
-import psycopg
-import psycopg_pool
 import structlog
 
+from ingest import outbox
 from ingest.messages import QOS
-from storage.pool import Connection, Pool, connect
+from ingest.webhooks import sender
+from storage.pool import Pool, connect
 from storage.settings import Clock, Settings, as_datetime, clock
 
 BATCH_MAX = 500
-LOOK_S = 5.0
-RECONNECT_S = 2.0
-CHANNEL = "cordee_outbox"
+LOOK_S = outbox.LOOK_S
+RECONNECT_S = outbox.RECONNECT_S
 
 TAKE = """
 SELECT outbox_id, topic, payload, retain FROM outbox
@@ -29,18 +28,20 @@ WHERE sent_time IS NULL ORDER BY outbox_id LIMIT %s FOR UPDATE SKIP LOCKED
 """
 
 #: What passes by itself, or by somebody starting a server again.
-PASSING = (
-    aiomqtt.MqttError,
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-    psycopg_pool.PoolTimeout,
-)
+PASSING = (aiomqtt.MqttError, *outbox.DATABASE_PASSING)
 
 log = structlog.get_logger()
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Relay until `stop` is set; a broker or database that is away is tried again."""
+    """Relay both ways until `stop` is set; neither waits for the other."""
+    async with asyncio.TaskGroup() as group:
+        group.create_task(to_broker(settings, stop), name="outbox to broker")
+        group.create_task(sender.run(settings, stop), name="outbox to webhooks")
+
+
+async def to_broker(settings: Settings, stop: asyncio.Event) -> None:
+    """Publish until `stop` is set; a broker or database that is away is tried again."""
     async with connect(settings.database_url, "cordee-relay") as pool:
         while not stop.is_set():
             try:
@@ -59,12 +60,11 @@ async def _relay(settings: Settings, pool: Pool, stop: asyncio.Event) -> None:
         password=settings.broker_password or None,
     )
     async with client, pool.connection() as listening:
-        await listening.set_autocommit(True)
-        await listening.execute(f"LISTEN {CHANNEL}")
+        await outbox.listen(listening)
         while not stop.is_set():
             while await send_waiting(pool, client, clock(settings)):
                 pass
-            await _heard(listening, stop)
+            await outbox.heard(listening, LOOK_S, stop)
         await listening.set_autocommit(False)
 
 
@@ -86,19 +86,3 @@ async def send_waiting(pool: Pool, client: aiomqtt.Client, now: Clock) -> int:
     if rows:
         log.info("sent", messages=len(rows))
     return len(rows)
-
-
-async def _heard(listening: Connection, stop: asyncio.Event) -> None:
-    """Wait until the outbox has grown, 5 s have passed, or the process is to stop."""
-
-    async def notified() -> None:
-        async for _ in listening.notifies(timeout=LOOK_S, stop_after=1):
-            pass
-
-    tasks = {asyncio.ensure_future(notified()), asyncio.ensure_future(stop.wait())}
-    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    await asyncio.gather(*pending, return_exceptions=True)
-    for task in done:
-        task.result()

@@ -60,6 +60,12 @@ ON CONFLICT (second) DO UPDATE SET
                 unnest(known.lag_counts, excluded.lag_counts) WITH ORDINALITY AS sums (a, b, i))
 """
 
+#: A message outlives its deliveries, whose tables hold no copy of it.
+FORGET_SENT = """
+DELETE FROM outbox WHERE sent_time < %s - INTERVAL '7 days'
+  AND NOT EXISTS (SELECT FROM webhook_delivery WHERE webhook_delivery.outbox_id = outbox.outbox_id)
+"""
+
 
 async def load_reference(conn: Connection, known: Reference | None, now: int) -> Reference:
     """Return vans and sites; what is `known` already, unless an import has changed them since.
@@ -178,7 +184,7 @@ async def write(
     foreseen = await forecast.foresee_vans(conn, sorted(state.said), router, now)
     foreseen += await forecast.heard(conn, _spans(batch.fixes))
     await geofence.store.write_alerts(conn, foreseen, now)
-    outgoing = rules.alert_messages([*changes.alerts, *foreseen], _codes(reference), now)
+    outgoing = rules.alert_messages([*changes.alerts, *foreseen], _vans(reference), now)
     touched = await stock_tracker.store.write_scans(
         conn, changes.scans, changes.conflicting, changes.contested, now
     )
@@ -248,13 +254,20 @@ async def _put_statuses(conn: Connection, statuses: Sequence[StatusEvent]) -> No
 
 
 async def put_outbox(conn: Connection, outgoing: Sequence[Outgoing], now: int) -> None:
-    """Leave messages for the relay, which hears of them when the transaction commits."""
+    """Leave messages for the relay, which hears of them when the transaction commits.
+
+    A trigger of the table leaves them for webhooks too.
+    """
     if not outgoing:
         return
     async with conn.cursor() as cursor:
         await cursor.executemany(
-            "INSERT INTO outbox (topic, payload, created_time) VALUES (%s, %s, %s)",
-            [(message.topic, message.payload, as_datetime(now)) for message in outgoing],
+            "INSERT INTO outbox (topic, payload, organisation_id, created_time)"
+            " VALUES (%s, %s, %s, %s)",
+            [
+                (message.topic, message.payload, message.organisation_id, as_datetime(now))
+                for message in outgoing
+            ],
         )
     await conn.execute("NOTIFY cordee_outbox")
 
@@ -303,16 +316,14 @@ async def tick(
     await put_outbox(
         conn,
         [
-            *rules.alert_messages(raised, _codes(reference), now),
+            *rules.alert_messages(raised, _vans(reference), now),
             *rules.order_messages(orders, now),
         ],
         now,
     )
     await tracks.forget(conn, now)
     await conn.execute("DELETE FROM ingest_activity WHERE second < now() - INTERVAL '1 hour'")
-    await conn.execute(
-        "DELETE FROM outbox WHERE sent_time < %s - INTERVAL '7 days'", (as_datetime(now),)
-    )
+    await conn.execute(FORGET_SENT, (as_datetime(now),))
     if raised or orders:
         await conn.execute("NOTIFY cordee")
     return len(raised) + len(orders)
@@ -327,5 +338,5 @@ async def _foresee(conn: Connection, router: Router | None, now: int) -> list[Al
     return changes + await forecast.silences(conn, now)
 
 
-def _codes(reference: Reference) -> Mapping[int, str]:
-    return {van.van_id: van.code for van in reference.vans.values()}
+def _vans(reference: Reference) -> Mapping[int, Van]:
+    return {van.van_id: van for van in reference.vans.values()}

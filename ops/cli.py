@@ -21,6 +21,7 @@ from ops import embedded, fleet, imports, papers, replays, rule_replay, seeds
 from ops import health as healths
 from ops import stock as stocks
 from ops import verify as verifies
+from ops.webhook_commands import webhook
 from storage.settings import Settings
 
 FOLDER = ".cordee"
@@ -84,7 +85,7 @@ def ingest_() -> None:
 
 @main.command()
 def relay() -> None:
-    """Send what the outbox holds: receipts, alerts, resupply orders."""
+    """Send what the outbox holds, to the broker and to webhooks."""
     _until_stopped(ingest.relay.run)
 
 
@@ -239,6 +240,9 @@ def rebuild(*, check: bool) -> None:
     for table, rows in drift.items():
         click.echo(f"{table}: {rows} rows {'differ' if check else 'differed'}")
     sys.exit(1 if check and any(drift.values()) else 0)
+
+
+main.add_command(webhook)
 
 
 @main.command()

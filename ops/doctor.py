@@ -9,10 +9,19 @@ import aiomqtt
 import psycopg
 import yoyo
 
+from ops import webhooks
 from storage.pool import SCHEMA
 from storage.settings import Settings
 
 PYTHON_MIN = (3, 11)
+
+WEBHOOKS = """
+SELECT webhook.webhook_id, off_reason, count(delivery_id),
+       (array_agg(last_error ORDER BY changed_time DESC))[1]
+FROM webhook LEFT JOIN webhook_delivery AS it
+  ON it.webhook_id = webhook.webhook_id AND state = 'dead'
+GROUP BY webhook.webhook_id ORDER BY webhook.webhook_id
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +60,7 @@ def _database(url: str) -> Iterator[Finding]:
                 is_bad=False, text=f"PostgreSQL {conn.info.server_version // 10_000} answers"
             )
             yield from _schema(conn)
+            yield from _webhooks(conn)
             yield _timescale(conn)
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[-1]
@@ -76,6 +86,27 @@ def _schema(conn: psycopg.Connection) -> Iterator[Finding]:
     if vans == (0,):
         text = "no van is known: `cordee import vans FILE`, or every message will be rejected"
         yield Finding(is_bad=True, text=text)
+
+
+def _webhooks(conn: psycopg.Connection) -> Iterator[Finding]:
+    """Yield what is wrong with webhooks; nothing if there are none, or no such table yet."""
+    try:
+        with conn.transaction():
+            rows = conn.execute(WEBHOOKS).fetchall()
+    except psycopg.errors.UndefinedTable:
+        return
+    for webhook_id, off_reason, dead, last_error in rows:
+        if dead:
+            text = (
+                f"messages given up for webhook {webhook_id}: {dead}, the last for {last_error}."
+                f" Mend that, then `cordee webhook resend --webhook {webhook_id}`"
+            )
+            yield Finding(is_bad=True, text=text)
+        if off_reason is not None:
+            text = f"webhook {webhook_id} is off: {off_reason}"
+            yield Finding(is_bad=off_reason != webhooks.BY_HAND, text=text)
+    if rows and not any(off_reason is not None or dead for _, off_reason, dead, _ in rows):
+        yield Finding(is_bad=False, text=f"webhooks have missed nothing ({len(rows)} on)")
 
 
 def _timescale(conn: psycopg.Connection) -> Finding:

@@ -1,8 +1,8 @@
 """Is this container's service at work? The health check of `ingest` and `relay` in compose.
 
 A process that lives may still hang, so two things are looked at. In the database: has the service's
-main loop used one of its connections lately? Ingest ticks every second, the relay looks at the
-outbox every 5 s. At the broker: is a connection to it open in this container? Neither asks the
+main loop used one of its connections lately? Ingest ticks every second, each of the relay's two
+looks at the outbox every 5 s. At the broker: is a connection to it open in this container? Neither asks the
 service anything, so a busy service is not called sick for answering late.
 """
 
@@ -15,11 +15,13 @@ from storage.settings import Settings
 
 LOOKED_WITHIN_S = 30
 ESTABLISHED = "01"
+#: What each service calls its connections: one name for each of its loops.
+LOOPS = {"ingest": ("cordee-ingest",), "relay": ("cordee-relay", "cordee-webhooks")}
 
 #: Of this container alone: its connections come from the address that this one comes from.
 USED_LATELY = """
-SELECT count(*) FROM pg_stat_activity
-WHERE datname = current_database() AND application_name = %s
+SELECT count(DISTINCT application_name) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = ANY(%s)
   AND client_addr IS NOT DISTINCT FROM inet_client_addr()
   AND greatest(query_start, state_change) > now() - make_interval(secs => %s)
 """
@@ -33,10 +35,10 @@ def is_connected(port: int) -> bool:
 
 
 def uses_database(settings: Settings, name: str) -> bool:
-    """Return whether the service has used a connection within 30 s. Raises psycopg.Error."""
+    """Return whether all its loops have used a connection within 30 s. Raises psycopg.Error."""
     with psycopg.connect(settings.database_url, connect_timeout=5) as conn:
-        row = conn.execute(USED_LATELY, (f"cordee-{name}", LOOKED_WITHIN_S)).fetchone()
-    return row is not None and row[0] > 0
+        row = conn.execute(USED_LATELY, (list(LOOPS[name]), LOOKED_WITHIN_S)).fetchone()
+    return row == (len(LOOPS[name]),)
 
 
 def complaint(settings: Settings, name: str) -> str | None:

@@ -12,10 +12,12 @@ from geofence import alerts, fences, replan, reread, tours, trips, usable, visit
 from geofence.forecast import eta, outlook, travel, work
 from geofence.rules import USUAL, Rules
 from ingest.messages import BACKLOG_MAX, CONTRACT, EXAMPLES, Topic
+from ingest.webhooks import rules as webhooks
 from stock_tracker import barcodes, ledger, orders, replenish
 from storage.settings import Settings
 
-#: The rules from a fix to an alert and from a code to an order, each by the module that holds it.
+#: The rules from a fix to an alert, from a code to an order, and how others hear of both, each by the
+#: module that holds it.
 RULES = (
     ("Usable fixes", usable),
     ("Fences", fences),
@@ -33,6 +35,7 @@ RULES = (
     ("The ledger", ledger),
     ("Resupply", replenish),
     ("Orders", orders),
+    ("Webhooks", webhooks),
 )
 
 NOTICE = "<!-- Written by `make docs`. Change the code instead. -->"
@@ -93,6 +96,8 @@ def wire() -> str:
         "different payloads under one key are both set aside. What claims to be more than 2 minutes",
         "ahead of the clock is rejected as `future`, a position more than 62 days back as",
         "`ancient`.",
+        "",
+        "Orders and alerts also go to webhooks, in the same bytes: [RULES.md](RULES.md#webhooks).",
         "",
     ]
     for topic in CONTRACT:
@@ -162,8 +167,8 @@ def rules() -> str:
         NOTICE,
         "",
         "What is said of a van, and when: from its fixes to the alerts that planners see, from the codes",
-        "that it scans to the orders of the warehouse. Other numbers for visits can be tried on past",
-        "days: `cordee replay-rules --set dwell_s=240`.",
+        "that it scans to the orders of the warehouse, and how webhooks hear of both. Other numbers for",
+        "visits can be tried on past days: `cordee replay-rules --set dwell_s=240`.",
         "",
         "| rule | number |",
         "| --- | --- |",

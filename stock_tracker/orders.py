@@ -35,6 +35,7 @@ class Order:
     """An order that a cut-off has just made."""
 
     code: str
+    organisation_id: int
     warehouse_code: str
     van_code: str
     mode: Mode

@@ -552,7 +552,17 @@ async def _order_proposed(
                 "DELETE FROM proposal WHERE location_id = %s AND item_id = %s",
                 [(line.location_id, line.item_id) for line in lines],
             )
-        made.append(Order(code, warehouse.code, van_code, first.mode, cutoff, lines))
+        made.append(
+            Order(
+                code,
+                warehouse.organisation_id,
+                warehouse.code,
+                van_code,
+                first.mode,
+                cutoff,
+                lines,
+            )
+        )
     return made
 
 

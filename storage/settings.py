@@ -45,6 +45,12 @@ class Settings(BaseSettings):
         description="OSRM-compatible router that is asked for travel times, like"
         " http://127.0.0.1:5000; empty for the fleet's own. It sees where vans are.",
     )
+    webhook_allow_private: bool = Field(
+        default=False,
+        description="Let webhooks go to private and loopback addresses, as a receiver inside your"
+        " own network needs. Whoever may add a webhook can then make this server ask what only it"
+        " reaches (SSRF).",
+    )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(default=8000, description="Port the API listens on.")
     api_allow_remote: bool = Field(

@@ -5,9 +5,11 @@ One function a question, whatever the organisation; reads, never commits.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import get_args
 
 from psycopg.rows import class_row, scalar_row
 
+from api.answers import DeliveryState
 from api.auth import OrganisationId
 from storage.pool import SCHEMA, Connection
 
@@ -61,6 +63,20 @@ async def outbox_pending(conn: Connection) -> int:
         await cursor.execute("SELECT count(*) FROM outbox WHERE sent_time IS NULL")
         pending: int | None = await cursor.fetchone()
         return pending or 0
+
+
+async def webhooks_by_state(conn: Connection) -> dict[str, int]:
+    """Return how many webhooks are on and off."""
+    query = "SELECT count(*) FILTER (WHERE active), count(*) FILTER (WHERE NOT active) FROM webhook"
+    on, off = await (await conn.execute(query)).fetchone() or (0, 0)
+    return {"on": on, "off": off}
+
+
+async def deliveries_by_state(conn: Connection) -> dict[str, int]:
+    """Return how many webhook deliveries are kept in each state, 0 where there is none."""
+    query = "SELECT state, count(*) FROM webhook_delivery GROUP BY state"
+    found: dict[str, int] = dict(await (await conn.execute(query)).fetchall())
+    return {state: found.get(state, 0) for state in get_args(DeliveryState)}
 
 
 async def missing_migrations(conn: Connection) -> list[str]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Body, Depends, Path, Request
+from fastapi import APIRouter, Body, Depends, Path
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
 from api import commands
 from api.answers import SiteEdited, TourEdited
-from api.auth import Organisation
+from api.auth import Organisation, only_from_here
 from api.commands import BusyError, RefusedError
 from api.problems import Problem
 from api.queries import sites
@@ -24,23 +24,7 @@ from storage.sheets import BadRow, Cells
 STOPS_MAX: Final = 1_000
 
 
-def _only_from_here(request: Request) -> None:
-    """Refuse an edit that anybody could make.
-
-    Raises:
-        Problem: Other machines may reach the API.
-    """
-    if not request.app.state.allow_edits:
-        raise Problem(
-            403,
-            "no_sign_in",
-            "Other machines can reach this API (CORDEE_API_ALLOW_REMOTE) and there is no sign-in "
-            "yet, so anybody could change plans and sites. Edit with `cordee import` on the server,"
-            " or unset CORDEE_API_ALLOW_REMOTE, so that the API listens on this machine only.",
-        )
-
-
-router = APIRouter(prefix="/v1", tags=["edits"], dependencies=[Depends(_only_from_here)])
+router = APIRouter(prefix="/v1", tags=["edits"], dependencies=[Depends(only_from_here)])
 EditedCode = Annotated[str, Path(max_length=64, description="As in the files that are imported.")]
 
 

@@ -160,6 +160,20 @@ async def test_an_ingest_without_its_broker_is_unhealthy(settings: Settings) -> 
     assert (code, words) == (1, "Error: ingest has no connection to the broker")
 
 
+async def test_a_relay_is_healthy_only_if_both_its_ways_out_are_at_work(settings: Settings) -> None:
+    idle = (1, "Error: relay has not used the database for 30 s")
+    alone = settings.model_copy(update={"broker_port": embedded.free_port()})
+    async with connect(settings.database_url, "cordee-relay") as to_broker:
+        await to_broker.check()
+        assert await health("relay", alone) == idle
+        async with connect(settings.database_url, "cordee-webhooks") as to_webhooks:
+            await to_webhooks.check()
+            assert await health("relay", alone) == (
+                1,
+                "Error: relay has no connection to the broker",
+            )
+
+
 async def test_without_a_database_the_health_check_says_so(settings: Settings) -> None:
     url = f"postgresql://cordee@127.0.0.1:{embedded.free_port()}/cordee"
     code, words = await health("relay", settings.model_copy(update={"database_url": url}))

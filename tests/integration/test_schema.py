@@ -58,6 +58,10 @@ VALUES ('O-1', 1, 1, 6, 'van', '2026-06-01Z', 'sent', '2026-06-01Z');
 INSERT INTO resupply_line VALUES (1, 1, 5, 3, 2, '{}');
 INSERT INTO fix (van_id, fix_time, latitude_deg, longitude_deg, payload_hash, received_time)
 VALUES (1, '2026-06-01Z', 48, 2, 1, '2026-06-01Z');
+INSERT INTO webhook (organisation_id, url, topics, secret)
+VALUES (1, 'https://hooks.example/', '{warehouse/v1/orders}', 's');
+INSERT INTO outbox (topic, payload, organisation_id, created_time)
+VALUES ('warehouse/v1/orders/O-1', '{}', 1, '2026-06-01Z');
 """
 
 STOP = "INSERT INTO stop (tour_id, position, site_id, window_start, window_end, planned_duration_s)"
@@ -176,6 +180,20 @@ REFUSED = {
     "INSERT INTO app_user (organisation_id, login, name) VALUES (1, 'a', 'A'), (1, 'a', 'B')": (
         "app_user_login_once"
     ),
+    """INSERT INTO webhook (organisation_id, url, topics, secret)
+       VALUES (1, 'https://hooks.example/', '{x}', 's')""": "webhook_url_once",
+    "UPDATE webhook SET topics = '{}'": "webhook_wants_something",
+    "UPDATE webhook SET old_secret = 's'": "webhook_old_secret_ends",
+    "UPDATE webhook SET active = false": "webhook_off_for_a_reason",
+    "UPDATE webhook SET off_reason = 'r'": "webhook_off_for_a_reason",
+    """INSERT INTO webhook_delivery (webhook_id, outbox_id, message_id)
+       VALUES (1, 1, gen_random_uuid())""": "webhook_delivery_once",
+    "DELETE FROM outbox": "webhook_delivery_outbox_id_fkey",
+    "UPDATE webhook_delivery SET state = 'lost'": "webhook_delivery_state_check",
+    "UPDATE webhook_delivery SET state = 'retrying'": "webhook_delivery_retry_timed",
+    "UPDATE webhook_delivery SET next_try_at = now()": "webhook_delivery_retry_timed",
+    "UPDATE webhook_delivery SET state = 'delivered'": "webhook_delivery_end_timed",
+    "UPDATE webhook_delivery SET delivered_time = now()": "webhook_delivery_end_timed",
     """INSERT INTO scan VALUES
        ('d', 'e', 1, 1, 1, '2026-06-01Z', 'issue', 'x', 'lost', 'x', '2026-06-01Z')""": (
         "scan_status_check"
@@ -421,3 +439,67 @@ def test_dropping_a_tour_keeps_its_visits_and_drops_its_alerts(company: Conn) ->
     company.execute("DELETE FROM tour")
     assert company.execute("SELECT stop_id FROM visit").fetchall() == [(None,)]
     assert company.execute("SELECT kind FROM alert").fetchall() == [("silent",)]
+
+
+OUTBOX = "INSERT INTO outbox (topic, payload, organisation_id, created_time)"
+DELIVERIES = """
+SELECT url, topic FROM webhook_delivery JOIN webhook USING (webhook_id)
+JOIN outbox USING (outbox_id) ORDER BY delivery_id
+"""
+
+
+@pytest.fixture
+def webhooks(company: Conn) -> Conn:
+    """Webhooks of two organisations, one of which is off, and no delivery."""
+    company.execute("""
+        DELETE FROM webhook;
+        INSERT INTO organisation (organisation_id, name) VALUES (2, 'other');
+        INSERT INTO webhook (organisation_id, url, topics, secret, active, off_reason) VALUES
+          (1, 'orders', '{warehouse/v1/orders}', 's', true, NULL),
+          (1, 'both', '{warehouse/v1/orders,planner/v1/alerts}', 's', true, NULL),
+          (1, 'off', '{warehouse/v1/orders}', 's', false, 'r'),
+          (2, 'theirs', '{warehouse/v1/orders}', 's', true, NULL);
+    """)
+    return company
+
+
+@pytest.mark.parametrize(
+    ("topic", "organisation", "urls"),
+    [
+        ("warehouse/v1/orders/O-2", 1, ["orders", "both"]),
+        ("warehouse/v1/orders/O-2", 2, ["theirs"]),
+        ("warehouse/v1/orders/O-2", None, []),
+        ("planner/v1/alerts/van-001", 1, ["both"]),
+        ("warehouse/v1/orders", 1, []),
+        ("warehouse/v1/orders2/O-2", 1, []),
+        ("fleet/v1/van-001/receipt", 1, []),
+    ],
+)
+def test_a_message_makes_a_delivery_for_each_webhook_of_its_organisation_that_wants_it(
+    webhooks: Conn, topic: str, organisation: int | None, urls: list[str]
+) -> None:
+    webhooks.execute(f"{OUTBOX} VALUES (%s, '{{}}', %s, now())", (topic, organisation))
+    assert webhooks.execute(DELIVERIES).fetchall() == [(url, topic) for url in urls]
+
+
+def test_the_deliveries_of_a_message_share_its_id_and_two_messages_do_not(webhooks: Conn) -> None:
+    for _ in range(2):
+        webhooks.execute(f"{OUTBOX} VALUES ('warehouse/v1/orders/O-2', '{{}}', 1, now())")
+    ids = webhooks.execute(
+        "SELECT message_id FROM webhook_delivery ORDER BY delivery_id"
+    ).fetchall()
+    assert (len(ids), len(set(ids))) == (4, 2)
+    assert ids[0] == ids[1]
+
+
+def test_what_is_undone_with_its_cause_is_delivered_to_nobody(webhooks: Conn) -> None:
+    webhooks.execute("SAVEPOINT before")
+    webhooks.execute(f"{OUTBOX} VALUES ('warehouse/v1/orders/O-2', '{{}}', 1, now())")
+    webhooks.execute("ROLLBACK TO before")
+    assert webhooks.execute(DELIVERIES).fetchall() == []
+
+
+def test_removing_a_webhook_removes_its_deliveries_and_no_message(company: Conn) -> None:
+    company.execute("DELETE FROM webhook")
+    assert company.execute("SELECT count(*) FROM webhook_delivery").fetchone() == (0,)
+    assert company.execute("SELECT count(*) FROM outbox").fetchone() == (1,)

@@ -45,7 +45,7 @@ TABLES = {
     "level": "SELECT * FROM level",
     "proposal": "SELECT * FROM proposal",
 }
-EMPTY = f"TRUNCATE {', '.join(TABLES.keys() - VIEWS)}, count_task, outbox"
+EMPTY = f"TRUNCATE {', '.join(TABLES.keys() - VIEWS)}, count_task, outbox, webhook_delivery"
 
 Rows = dict[str, list[TupleRow]]
 Scan = dict[str, object]

@@ -34,7 +34,7 @@ Result = TypeVar("Result")
 
 CLEAR = """
 TRUNCATE fix, visit, leg, unusable_fix, van_position, van_progress, van_checkpoint, van_status,
-         alert, outbox, rejected, ingest_activity RESTART IDENTITY;
+         alert, outbox, webhook_delivery, rejected, ingest_activity RESTART IDENTITY;
 UPDATE stop SET judged = NULL
 """
 
