@@ -671,7 +671,8 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/vans/{van}/visits", "/v1/vans/{van}/stock", "/v1/vans/{van}/tour", "/v1/tours",
         "/v1/vans/{van}/legs", "/v1/fixes/unusable", "/v1/tours/{code}", "/v1/sites/{code}",
         "/v1/visits", "/v1/alerts", "/v1/orders", "/v1/orders/{code}", "/v1/rejected",
-        "/v1/overview", "/v1/live", "/v1/stops/{stop_id}/proposals",
+        "/v1/overview", "/v1/live", "/v1/stops/{stop_id}/proposals", "/v1/parts",
+        "/v1/parts/questions", "/v1/parts/unknown-codes",
     }  # fmt: skip
 
 
