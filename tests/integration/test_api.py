@@ -673,8 +673,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/visits", "/v1/alerts", "/v1/orders", "/v1/orders/{code}", "/v1/rejected",
         "/v1/overview", "/v1/live", "/v1/stops/{stop_id}/proposals",
         "/v1/webhooks", "/v1/webhooks/deliveries", "/v1/webhooks/deliveries/{delivery_id}/resend",
-        "/v1/overview", "/v1/live", "/v1/stops/{stop_id}/proposals", "/v1/parts",
-        "/v1/parts/questions", "/v1/parts/unknown-codes",
+        "/v1/parts", "/v1/parts/questions", "/v1/parts/unknown-codes",
     }  # fmt: skip
 
 
