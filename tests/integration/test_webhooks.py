@@ -18,6 +18,7 @@ import psycopg
 import pytest
 from structlog.testing import capture_logs
 
+from api.commands import resend
 from ingest import relay, service
 from ingest.batch import Delivery as Delivered
 from ingest.webhooks import rules, sender, signing, store
@@ -430,6 +431,27 @@ async def test_a_receiver_that_fails_is_asked_after_growing_pauses_then_the_deli
     time.now += 10 * DAY
     await send_all(pool, outside)
     assert len(receiver.got) == ATTEMPTS_MAX
+
+
+async def test_a_dead_delivery_that_is_sent_again_arrives_under_its_old_id(
+    database_url: str, pool: Pool, outside: Outside, receiver: Receiver
+) -> None:
+    add(database_url, receiver.url)
+    leave(database_url, 1)
+    execute(database_url, "UPDATE webhook_delivery SET attempts = %s", ATTEMPTS_MAX - 1)
+    receiver.answer = status(500)
+    await send_all(pool, outside)
+    assert rows(database_url, STATES) == [("dead", ATTEMPTS_MAX, 500, "HTTP 500")]
+    async with pool.connection() as conn:
+        assert await resend(conn, delivery_id=1) == 1
+    await send_all(pool, outside)
+    assert [row[:2] for row in rows(database_url, STATES)] == [("retrying", 1)]
+    execute(database_url, "UPDATE webhook_delivery SET next_try_at = %s", as_datetime(NOW))
+    receiver.answer = status(200)
+    await send_all(pool, outside)
+    assert rows(database_url, STATES) == [("delivered", 2, 200, None)]
+    assert len(receiver.got) == 3
+    assert len({(request.id, request.body) for request in receiver.got}) == 1
 
 
 async def test_a_receiver_that_is_not_there_is_asked_again_and_the_reason_is_kept(
