@@ -189,8 +189,7 @@ async def write(
         conn, changes.scans, changes.conflicting, changes.contested, now
     )
     if touched:
-        await stock_tracker.store.refresh_levels(conn, touched)
-        await stock_tracker.store.refresh_proposals(conn, {pair[:2] for pair in touched})
+        await stock_tracker.store.refresh(conn, touched)
         tasks = await stock_tracker.store.refresh_tasks(conn, touched, now)
         outgoing += rules.count_messages(tasks, now)
     await settle(conn, [scan.key for scan in batch.scans], batch.rejections, now)

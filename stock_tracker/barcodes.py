@@ -30,6 +30,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Final, Literal, TypeVar
 
 from biip import ParseConfig, ParseError
@@ -85,6 +86,7 @@ class Meaning:
     doubt: Doubt | None = None
 
 
+@lru_cache(maxsize=10_000)  # a batch asks twice, and vans scan the same codes again
 def meanings(code: bytes, aim_id: str | None = None) -> tuple[Meaning, ...]:
     """Return what a code may stand for, in order of preference, each key once.
 

@@ -14,7 +14,6 @@ from stock_tracker.ledger import (
     CountLine,
     CountTask,
     FullCount,
-    Intent,
     Movement,
     Reading,
     ScanEvent,
@@ -55,14 +54,15 @@ FROM put, LATERAL (VALUES (from_location_id, -qty), (to_location_id, qty)) AS si
 
 PUT_FULL_COUNT = "INSERT INTO full_count VALUES (%s, %s, %s, %s, %s, %s)"
 
+KNOWN_AT = "SELECT location_id, item_id, lot FROM level WHERE location_id = ANY(%s)"
+
 PUT_COUNT = "INSERT INTO count_line VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 # Scans that nobody could read when they came, with where their van's movements can go.
 UNKNOWN = """
-SELECT device, epoch, seq, payload_hash, scan.van_id, (extract(epoch FROM t) * 1000)::bigint AS t,
-       intent, scan.code, scan.qty, lot, counterpart, work_order, raw, aim_id,
-       own.location_id AS van, depot.location_id AS warehouse, other.location_id AS counterpart_van,
-       shared.customer, shared.in_transit, shared.scrap
+SELECT own.location_id, depot.location_id, other.location_id, customer, in_transit, scrap,
+       device, epoch, seq, payload_hash, scan.van_id, (extract(epoch FROM t) * 1000)::bigint,
+       intent, scan.code, scan.qty, lot, counterpart, work_order, raw, aim_id
 FROM scan
 JOIN van USING (van_id)
 JOIN location AS own ON (own.kind, own.van_id) = ('van', van.van_id)
@@ -79,6 +79,9 @@ CROSS JOIN LATERAL (
 ) AS shared
 WHERE status = 'unknown_code'
 """
+
+#: What the first columns of `UNKNOWN` are.
+PLACES: Final = ("van", "warehouse", "counterpart", "customer", "in_transit", "scrap")
 
 KNOWN_NOW = """
 UPDATE scan SET status = %s, doubt = %s
@@ -310,11 +313,10 @@ async def _write_effects(conn: Connection, readings: Iterable[Reading]) -> set[P
         await cursor.executemany(PUT_MOVEMENT, [_movement_row(m) for m in movements])
         await cursor.executemany(PUT_COUNT, [_count_row(c) for c in counts])
         await cursor.executemany(PUT_FULL_COUNT, [_full_count_row(f) for f in full])
-        await cursor.execute(
-            "SELECT location_id, item_id, lot FROM level WHERE location_id = ANY(%s)",
-            ([f.location_id for f in full],),
-        )
-        known = await cursor.fetchall() if full else []
+    known: list[Pair] = []
+    if full:
+        found = await conn.execute(KNOWN_AT, ([f.location_id for f in full],))
+        known = await found.fetchall()
     return {
         *known,
         *((m.from_location_id, m.item_id, m.lot) for m in movements),
@@ -330,12 +332,22 @@ async def revive(conn: Connection) -> int:
     mean, not on which came first.
     """
     await lock_ledger(conn)
-    async with conn.cursor(row_factory=class_row(_Unknown)) as unknown:
-        await unknown.execute(UNKNOWN)
-        rows = await unknown.fetchall()
-    articles = await load_articles(conn, [row.scan for row in rows])
-    found = [(row, barcodes.look_up(row.code, articles, row.aim_id)) for row in rows]
-    readings = [ledger.read(row.scan, it, row.places) for row, it in found if it is not None]
+    waiting: list[tuple[ScanEvent, dict[str, int]]] = []
+    for row in await (await conn.execute(UNKNOWN)).fetchall():
+        places = zip(PLACES, row, strict=False)
+        device, epoch, seq, *rest = row[len(PLACES) :]
+        waiting.append(
+            (
+                ScanEvent(ScanKey(device, epoch, seq), *rest),
+                {name: place for name, place in places if place is not None},
+            )
+        )
+    articles = await load_articles(conn, [scan for scan, _ in waiting])
+    readings = [
+        ledger.read(scan, found, places)
+        for scan, places in waiting
+        if (found := barcodes.look_up(scan.code, articles, scan.aim_id)) is not None
+    ]
     async with conn.cursor() as cursor:
         await cursor.executemany(
             KNOWN_NOW,
@@ -345,59 +357,15 @@ async def revive(conn: Connection) -> int:
                 for r in readings
             ],
         )  # fmt: skip
-        touched = await _write_effects(conn, readings)
-    if touched:
-        await refresh_levels(conn, touched)
-        await refresh_proposals(conn, {pair[:2] for pair in touched})
+    await refresh(conn, await _write_effects(conn, readings))
     return len(readings)
 
 
-@dataclass(frozen=True, slots=True)
-class _Unknown:
-    """A row of `UNKNOWN`."""
-
-    device: str
-    epoch: str
-    seq: int
-    payload_hash: int
-    van_id: int
-    t: int
-    intent: Intent
-    code: bytes
-    qty: int | None
-    lot: str
-    counterpart: str | None
-    work_order: str | None
-    raw: bytes
-    aim_id: str | None
-    van: int
-    warehouse: int | None
-    counterpart_van: int | None
-    customer: int | None
-    in_transit: int | None
-    scrap: int | None
-
-    @property
-    def scan(self) -> ScanEvent:
-        """The scan as it came."""
-        return ScanEvent(
-            ScanKey(self.device, self.epoch, self.seq), self.payload_hash, self.van_id, self.t,
-            self.intent, self.code, self.qty, self.lot, self.counterpart, self.work_order,
-            self.raw, self.aim_id,
-        )  # fmt: skip
-
-    @property
-    def places(self) -> dict[str, int]:
-        """Where its movement can go from and to."""
-        places = {
-            "van": self.van,
-            "warehouse": self.warehouse,
-            "counterpart": self.counterpart_van,
-            "customer": self.customer,
-            "in_transit": self.in_transit,
-            "scrap": self.scrap,
-        }
-        return {name: place for name, place in places.items() if place is not None}
+async def refresh(conn: Connection, pairs: Collection[Pair]) -> None:
+    """Bring the levels of pairs up to date, and what they propose."""
+    if pairs:
+        await refresh_levels(conn, pairs)
+        await refresh_proposals(conn, {pair[:2] for pair in pairs})
 
 
 async def refresh_levels(conn: Connection, pairs: Iterable[Pair]) -> None:
@@ -465,8 +433,7 @@ async def rebuild(conn: Connection) -> dict[str, int]:
         await conn.execute(f"CREATE TEMP TABLE {table}_kept ON COMMIT DROP AS TABLE {table}")
         await conn.execute(f"DELETE FROM {table}")
     pairs: list[Pair] = await (await conn.execute(PAIRS)).fetchall()
-    await refresh_levels(conn, pairs)
-    await refresh_proposals(conn, {pair[:2] for pair in pairs})
+    await refresh(conn, pairs)
     drift = {}
     for table in CACHES:
         [drift[table]] = await (await conn.execute(DRIFT.format(table))).fetchone() or (0,)
