@@ -200,7 +200,6 @@ class Router:
         self._kept: OrderedDict[Key, _Kept] = OrderedDict()
         self._something = asyncio.Event()
         self._failures = 0
-        self._is_answering = False
         self._tries: dict[Key, int] = {}
 
     @property
@@ -325,9 +324,8 @@ class Router:
         """Hold a failure against its legs: once, and again each time that the router answers others."""
         for leg in legs:
             before = self._tries.get(leg.key, 0)
-            self._tries[leg.key] = before + (self._is_answering or before == 0)
-        is_answering, self._is_answering = self._is_answering, False
-        if is_answering and len(legs) == 1 and self._tries[legs[0].key] >= TRIES_MAX:
+            self._tries[leg.key] = before + (not self.is_away or before == 0)
+        if not self.is_away and len(legs) == 1 and self._tries[legs[0].key] >= TRIES_MAX:
             log.warning("router fails on a leg, the fleet's own travel times are used")
             self._learn(legs, [None])
 
@@ -359,7 +357,6 @@ class Router:
         if self._failures:
             log.info("router answers again", failures=self._failures)
         self._failures = 0
-        self._is_answering = True
 
     async def _table(self, client: httpx.AsyncClient, legs: Sequence[Leg]) -> list[float | None]:
         """Return the seconds of each leg, by one request; None where there is no road.
