@@ -6,10 +6,9 @@ from fastapi import APIRouter, Query
 
 from api.answers import Charges, QuestionKind, StockQuestions, UnknownCodes
 from api.auth import Organisation, OrganisationId
-from api.problems import Problem
-from api.queries import charges, sites, vans
+from api.queries import charges
 from api.resources import Conn, Now
-from api.routes.parameters import Code, TimeMs, checked_span, today, working_day
+from api.routes.parameters import Code, TimeMs, checked_codes, checked_span, today, working_day
 from storage.pool import Connection
 
 ROWS_MAX: Final = 5_000
@@ -87,9 +86,6 @@ async def _which(
     from_ms: int | None,
     to_ms: int | None,
 ) -> charges.Which:
-    if van is not None and await vans.van_id(conn, organisation, van) is None:
-        raise Problem(404, "van_not_found", f"There is no van {van!r}.")
-    if site is not None and not await sites.is_known(conn, organisation, site):
-        raise Problem(404, "site_not_found", f"There is no site {site!r}.")
+    await checked_codes(conn, organisation, van=van, site=site)
     since, until = checked_span(from_ms, to_ms, working_day(today(now_ms)))
     return charges.Which(since, until, van, site)

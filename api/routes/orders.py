@@ -7,9 +7,9 @@ from fastapi import APIRouter, Path, Query
 from api.answers import Orders, OrderState, OrderWithLines
 from api.auth import Organisation
 from api.problems import Problem
-from api.queries import orders, vans
+from api.queries import orders
 from api.resources import Conn
-from api.routes.parameters import Code
+from api.routes.parameters import Code, checked_codes
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
@@ -23,8 +23,7 @@ async def list_orders(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Orders:
     """Return orders, latest cut-off first. A van that does not exist is a 404."""
-    if van is not None and await vans.van_id(conn, organisation, van) is None:
-        raise Problem(404, "van_not_found", f"There is no van {van!r}.")
+    await checked_codes(conn, organisation, van=van)
     return Orders(await orders.of_organisation(conn, organisation, limit, van=van, state=state))
 
 

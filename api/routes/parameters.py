@@ -6,9 +6,13 @@ from typing import Annotated, Final
 from fastapi import Query
 from fastapi.exceptions import RequestValidationError
 
+from api.auth import OrganisationId
 from api.cursors import TIME_MS_MAX
+from api.problems import Problem
+from api.queries import sites, vans
 from api.times import TIME_ZONE
 from geofence.tours import day_begins, service_date
+from storage.pool import Connection
 from storage.settings import as_datetime, as_ms
 
 TimeMs = Annotated[
@@ -21,6 +25,36 @@ Day = Annotated[
     Query(alias="date", description="A local day, like 2026-11-20; it turns at 3 in the morning."),
 ]
 SPAN_MAX: Final = timedelta(days=31)
+
+
+async def van_key(conn: Connection, organisation: OrganisationId, code: str) -> int:
+    """Return the van's key.
+
+    Raises:
+        Problem: The organisation has no such van.
+    """
+    found = await vans.van_id(conn, organisation, code)
+    if found is None:
+        raise Problem(404, "van_not_found", f"There is no van {code!r}.")
+    return found
+
+
+async def checked_codes(
+    conn: Connection,
+    organisation: OrganisationId,
+    *,
+    van: str | None = None,
+    site: str | None = None,
+) -> None:
+    """Refuse codes that are given and do not exist: a mistyped one is not read as "none".
+
+    Raises:
+        Problem: The organisation has no such van, or site.
+    """
+    if van is not None:
+        await van_key(conn, organisation, van)
+    if site is not None and not await sites.is_known(conn, organisation, site):
+        raise Problem(404, "site_not_found", f"There is no site {site!r}.")
 
 
 def as_moment(t_ms: int | None) -> datetime | None:

@@ -9,8 +9,8 @@ from api.auth import Organisation
 from api.problems import Problem
 from api.queries import plans
 from api.resources import Conn, Now
-from api.routes.parameters import Day, today
-from api.routes.vans import VanCode, van_key
+from api.routes.parameters import Day, today, van_key
+from api.routes.vans import VanCode
 
 ETA: Final = {
     "early_at_ms": 1_795_166_400_000,

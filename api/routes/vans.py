@@ -7,13 +7,11 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 
 from api.answers import Stock, Van, Vans, Visits
-from api.auth import Organisation, OrganisationId
-from api.problems import Problem
+from api.auth import Organisation
 from api.queries import stock, vans, visits
 from api.resources import Conn, Now
-from api.routes.parameters import SearchText, TimeMs, as_moment, checked_range
+from api.routes.parameters import SearchText, TimeMs, as_moment, checked_range, van_key
 from api.routes.visits import Cursor, Limit, Shadowed, VerdictChoice, page_of_visits
-from storage.pool import Connection
 from storage.settings import as_ms
 
 TRACK_SPAN: Final = timedelta(hours=12)
@@ -28,18 +26,6 @@ class GeoJSONResponse(JSONResponse):
     """GeoJSON (RFC 7946) as its media type."""
 
     media_type = "application/geo+json"
-
-
-async def van_key(conn: Connection, organisation: OrganisationId, code: str) -> int:
-    """Return the van's key.
-
-    Raises:
-        Problem: The organisation has no such van.
-    """
-    found = await vans.van_id(conn, organisation, code)
-    if found is None:
-        raise Problem(404, "van_not_found", f"There is no van {code!r}.")
-    return found
 
 
 @router.get("")

@@ -9,9 +9,9 @@ from api import cursors
 from api.answers import Visits
 from api.auth import Organisation, OrganisationId
 from api.problems import Problem
-from api.queries import sites, vans, visits
+from api.queries import visits
 from api.resources import Conn
-from api.routes.parameters import Code, TimeMs, as_moment, checked_range
+from api.routes.parameters import Code, TimeMs, as_moment, checked_codes, checked_range
 from storage.pool import Connection
 
 VISITS_MAX: Final = 500
@@ -71,10 +71,7 @@ async def list_visits(
     A van or site that does not exist is a 404, so that a mistyped code is not read as "no visits".
     """
     checked_range(from_ms, to_ms)
-    if van is not None and await vans.van_id(conn, organisation, van) is None:
-        raise Problem(404, "van_not_found", f"There is no van {van!r}.")
-    if site is not None and not await sites.is_known(conn, organisation, site):
-        raise Problem(404, "site_not_found", f"There is no site {site!r}.")
+    await checked_codes(conn, organisation, van=van, site=site)
     return await page_of_visits(
         conn,
         organisation,

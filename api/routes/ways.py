@@ -9,8 +9,8 @@ from api.answers import Legs, Unusable
 from api.auth import Organisation
 from api.queries import ways
 from api.resources import Conn, Now
-from api.routes.parameters import TimeMs, checked_span, today, working_day
-from api.routes.vans import VanCode, van_key
+from api.routes.parameters import TimeMs, checked_span, today, van_key, working_day
+from api.routes.vans import VanCode
 from storage.settings import as_datetime, as_ms
 
 LEGS_EXAMPLE: Final = {

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import count
 
 import aiomqtt
+import httpx
 import psycopg
 import pytest
 from psycopg.rows import TupleRow
@@ -14,6 +15,7 @@ from psycopg.rows import TupleRow
 from ingest import service
 from ingest.subscriber import open_session
 from storage.settings import Settings, real_ms
+from tests.integration.api_client import client_of, fleet, settings_at
 from tests.integration.without_broker import Base, opened_base
 
 _clients = count()
@@ -35,6 +37,22 @@ INSERT INTO barcode VALUES ('FUSE', 1, 1), ('FUSE-BOX', 1, 10), ('04006381333931
 INSERT INTO template_line VALUES (1, 1, 4, 10, 20, 1), (1, 2, 1, 2, 3, 1);
 UPDATE reference_version SET version = version + 1;
 """
+
+
+@pytest.fixture
+def conn(database_url: str) -> Iterator[psycopg.Connection[TupleRow]]:
+    """A connection to a small fleet; tests of the API begin with it, and some add to it."""
+    with fleet(database_url) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def api(
+    conn: psycopg.Connection[TupleRow], database_url: str
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the API over that fleet."""
+    async with client_of(settings_at(database_url)) as client:
+        yield client
 
 
 @pytest.fixture

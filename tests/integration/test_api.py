@@ -2,7 +2,6 @@
 
 import base64
 import socket
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -20,23 +19,9 @@ from tests.integration.api_client import (
     answer,
     as_organisation,
     client_of,
-    fleet,
     problem,
     settings_at,
 )
-
-
-@pytest.fixture
-def conn(database_url: str) -> Any:
-    with fleet(database_url) as connection:
-        yield connection
-
-
-@pytest.fixture
-async def api(conn: psycopg.Connection[Any], database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(settings_at(database_url)) as client:
-        yield client
-
 
 # ---- vans ----
 

@@ -1,6 +1,5 @@
 """Scans meet visits: what was used where, whichever came late, and what does not fit together."""
 
-from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +7,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.integration.api_client import answer, client_of, fleet, settings_at
+from tests.integration.api_client import answer
 
 MINUTE_MS = 60_000
 #: 2026-11-20 00:00 UTC.
@@ -27,18 +26,6 @@ UPDATE visit SET left_at = '2026-11-20 08:30Z', last_inside_at = '2026-11-20 08:
 WHERE (van_id, site_id) = (1, 1)
 """
 DAY = {"from_ms": MIDNIGHT_MS, "to_ms": MIDNIGHT_MS + 24 * 60 * MINUTE_MS}
-
-
-@pytest.fixture
-def conn(database_url: str) -> Iterator[psycopg.Connection[Any]]:
-    with fleet(database_url) as connection:
-        yield connection
-
-
-@pytest.fixture
-async def api(conn: psycopg.Connection[Any], database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(settings_at(database_url)) as client:
-        yield client
 
 
 def use(

@@ -1,6 +1,5 @@
 """Edits through the API: the checks and the merge of the imports, whole or not at all."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -54,12 +53,6 @@ def conn(database_url: str) -> Any:
             key = f"pg_get_serial_sequence('{table}', '{table}_id')"
             connection.execute(f"SELECT setval({key}, 1000)")
         yield connection
-
-
-@pytest.fixture
-async def api(conn: Database, database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(settings_at(database_url)) as client:
-        yield client
 
 
 def plan(conn: Database, tour: str = "TOUR1") -> list[Any]:

@@ -1,6 +1,5 @@
 """Tours as planned, as they became, and as foreseen; and the ways that vans took."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -50,12 +49,6 @@ def conn(database_url: str) -> Any:
     with fleet(database_url) as connection:
         connection.execute(PLAN)
         yield connection
-
-
-@pytest.fixture
-async def api(conn: psycopg.Connection[Any], database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(settings_at(database_url)) as client:
-        yield client
 
 
 # ---- tours ----

@@ -1,6 +1,5 @@
 """Webhooks through the API: what was not delivered is seen, and sent again; secrets are not."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -13,7 +12,6 @@ from tests.integration.api_client import (
     NOW_MS,
     answer,
     as_organisation,
-    client_of,
     fleet,
     problem,
     refusal,
@@ -43,12 +41,6 @@ def conn(database_url: str) -> Any:
     with fleet(database_url) as connection:
         connection.execute(HOOKS)
         yield connection
-
-
-@pytest.fixture
-async def api(conn: Database, database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    async with client_of(settings_at(database_url)) as client:
-        yield client
 
 
 async def test_what_is_dead_is_listed_with_what_went_wrong(
