@@ -1,9 +1,9 @@
 """The ways out of the outbox: to the broker here, to webhooks in `webhooks/sender.py`, side by side.
 
-To the broker: at least once, in order, QoS 1. A message was written to the outbox in the transaction that caused it. The relay publishes what is
-unsent, oldest first, waits for the broker's acknowledgements, and marks it sent; a crash between
-the two sends it again, under the same id. Rows are taken with SKIP LOCKED, so a second relay helps
-and does not repeat.
+To the broker: at least once, in order, QoS 1. A message was written to the outbox in the transaction
+that caused it. The relay publishes what is unsent, oldest first, waits for the broker's
+acknowledgements, and marks it sent; a crash between the two sends it again, under the same id. Rows
+are taken with SKIP LOCKED, so a second relay helps and does not repeat.
 """
 
 import asyncio
