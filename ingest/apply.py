@@ -19,10 +19,11 @@ from geofence.fences import Fences
 from geofence.reread import Course
 from geofence.tours import Stop
 from ingest import messages
-from ingest.batch import Batch, StatusEvent, Van
+from ingest.batch import Batch, Rejection, ReportEvent, StatusEvent, Van
 from stock_tracker import barcodes, ledger
 from stock_tracker.ledger import CountTask
-from stock_tracker.orders import Order
+from stock_tracker.resupply.orders import KnownOrder, Order, Report, ReportLine, Shipped
+from stock_tracker.resupply.urgent import Handover
 
 SOURCE: Final = "urn:cordee:ingest"
 
@@ -46,6 +47,8 @@ class State:
     known: Mapping[int, Known] = field(default_factory=dict)
     scan_hashes: Mapping[ledger.ScanKey, set[int]] = field(default_factory=dict)
     articles: Mapping[str, ledger.Article] = field(default_factory=dict)
+    orders: Mapping[str, KnownOrder] = field(default_factory=dict)
+    items: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class Changes:
     conflicting: list[ledger.ScanEvent] = field(default_factory=list)
     contested: set[ledger.ScanKey] = field(default_factory=set)
     statuses: list[StatusEvent] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+    rejections: list[Rejection] = field(default_factory=list)
 
 
 def apply(batch: Batch, state: State, reference: Reference, now: int) -> Changes:
@@ -90,10 +95,38 @@ def apply(batch: Batch, state: State, reference: Reference, now: int) -> Changes
             scan,
             barcodes.look_up(scan.code, state.articles, scan.aim_id),
             _places(scan, reference.vans),
+            barcodes.sscc(scan.code, scan.aim_id),
         )
         for scan in sorted_scans.fresh
     ]
+    for event in batch.reports:
+        match _report(event, state):
+            case Report() as report:
+                made.reports.append(report)
+            case Rejection() as rejection:
+                made.rejections.append(rejection)
     return made
+
+
+def _report(event: ReportEvent, state: State) -> Report | Rejection:
+    """Return a report with the order and the items that it is about, or why it cannot be used."""
+    said, order = event.said, state.orders.get(event.said.order)
+    topic, payload = event.delivery.topic, event.delivery.payload
+    if order is None or order.warehouse != event.warehouse:
+        detail = f"warehouse {event.warehouse} has no order {said.order!r}"
+        return Rejection(topic, payload, "unknown_order", detail)
+    unknown = sorted({line.item for line in said.lines} - state.items.keys())
+    if unknown:
+        detail = f"no item is called {', '.join(unknown)}: import it, then replay this message"
+        return Rejection(topic, payload, "unknown_item", detail)
+    lines = tuple(
+        ReportLine(state.items[line.item], line.qty, line.lot or "", line.reason, line.backorder)
+        for line in said.lines
+    )
+    return Report(
+        order.warehouse_id, said.id, event.payload_hash, order.order_id, said.t, said.kind, lines,
+        said.sscc, said.user, payload,
+    )  # fmt: skip
 
 
 NOTHING_KNOWN: Final = Known()
@@ -211,12 +244,16 @@ def order_messages(orders: Iterable[Order], now: int) -> list[Outgoing]:
                         van=order.van_code,
                         mode=order.mode,
                         cutoff_t=round(order.cutoff_at.timestamp() * 1_000),
+                        due_t=round(order.due_at.timestamp() * 1_000),
+                        urgent=order.is_urgent,
+                        site=order.site_code,
                         lines=[
                             messages.OrderLine(
                                 item=line.ref,
                                 name=line.name,
                                 qty=line.qty,
                                 why=str(line.inputs["why"]),
+                                allocated=line.allocated,
                             )
                             for line in order.lines
                         ],
@@ -240,6 +277,49 @@ def receipt_messages(through: Iterable[tuple[str, str, int]]) -> list[Outgoing]:
     ]
 
 
+def shipped_messages(boxes: Iterable[Shipped], now: int) -> list[Outgoing]:
+    """Return what tells technicians that a box is on its way to them."""
+    return [
+        _to_inbox(
+            box.van,
+            messages.InboxMessage(
+                id=f"shipped-{box.order}-{box.report}",
+                t=now,
+                kind="order_news",
+                text=f"{box.order} is on its way: {box.lines} lines, {WHERE_TO[box.mode]}.",
+                order=box.order,
+            ),
+        )
+        for box in boxes
+    ]
+
+
+WHERE_TO: Final = {"van": "to your van", "home": "to your home", "site": "to the site of its job"}
+
+
+def handover_messages(handovers: Iterable[Handover], now: int) -> list[Outgoing]:
+    """Return what tells two technicians that one is to hand parts to the other."""
+    made = []
+    for it in handovers:
+        what = f"{it.qty} of {it.name} ({it.ref})"
+        for van, text in (
+            (
+                it.giver,
+                f"Please hand {what} to {it.receiver} when your ways cross; scan a transfer.",
+            ),
+            (it.receiver, f"{it.giver} has {what} for you: your ways cross."),
+        ):
+            message = messages.InboxMessage(
+                f"transfer-{it.transfer_id}-{van}", now, "message", text, items=[it.ref]
+            )
+            made.append(_to_inbox(van, message))
+    return made
+
+
+def _to_inbox(van: str, message: messages.InboxMessage) -> Outgoing:
+    return Outgoing(f"fleet/v1/{van}/inbox", msgspec.json.encode(message), None)
+
+
 WHY_COUNT: Final = {
     "negative": "less than nothing is booked",
     "unconfirmed": "the last count found something else than was booked",
@@ -252,18 +332,15 @@ def count_messages(tasks: Iterable[CountTask], now: int) -> list[Outgoing]:
     for task in tasks:
         items[task.van, task.reason].append(task.ref)
     return [
-        Outgoing(
-            f"fleet/v1/{van}/inbox",
-            msgspec.json.encode(
-                messages.InboxMessage(
-                    id=f"count-{van}-{reason}-{now}",
-                    t=now,
-                    kind="count_request",
-                    text=f"Please count when you are parked: {WHY_COUNT[reason]}.",
-                    items=refs,
-                )
+        _to_inbox(
+            van,
+            messages.InboxMessage(
+                id=f"count-{van}-{reason}-{now}",
+                t=now,
+                kind="count_request",
+                text=f"Please count when you are parked: {WHY_COUNT[reason]}.",
+                items=refs,
             ),
-            None,
         )
         for (van, reason), refs in items.items()
     ]

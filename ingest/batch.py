@@ -21,6 +21,7 @@ import numpy.typing as npt
 from geofence.fixes import FixColumns
 from ingest.messages import (
     BACKLOG_MAX,
+    OrderReport,
     OwnTracks,
     OwnTracksLocation,
     OwnTracksLwt,
@@ -30,7 +31,7 @@ from ingest.messages import (
     ScanKey,
     Status,
 )
-from stock_tracker import ledger
+from stock_tracker import barcodes, ledger
 
 Reason = Literal[
     "unknown_topic",
@@ -41,6 +42,8 @@ Reason = Literal[
     "ancient",
     "unsupported_type",
     "refused_by_database",
+    "unknown_order",
+    "unknown_item",
 ]
 
 FUTURE_MS: Final = 120_000
@@ -87,6 +90,16 @@ class StatusEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportEvent:
+    """What a warehouse says of an order, by the codes that it knows."""
+
+    warehouse: str
+    said: OrderReport
+    payload_hash: int
+    delivery: Delivery
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
     """What could not be used: raw bytes, reason, and the scan's key where it could be read."""
 
@@ -107,6 +120,7 @@ class Batch:
     scans: list[ledger.ScanEvent] = field(default_factory=list)
     statuses: list[StatusEvent] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    reports: list[ReportEvent] = field(default_factory=list)
 
     def van_ids(self) -> list[int]:
         """Return the vans that it speaks of, ascending."""
@@ -116,6 +130,7 @@ class Batch:
         return sorted(vans)
 
 
+_order_report = msgspec.json.Decoder(OrderReport)
 _scan_key = msgspec.json.Decoder(ScanKey)
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -140,6 +155,7 @@ class _Reader:
     scans: list[ledger.ScanEvent] = field(default_factory=list)
     statuses: list[StatusEvent] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
+    reports: list[ReportEvent] = field(default_factory=list)
 
     def reject(self, delivery: Delivery, reason: Reason, detail: str, van_code: str | None) -> None:
         """Keep what cannot be used, as it came."""
@@ -161,12 +177,21 @@ def decode(deliveries: Sequence[Delivery], vans: Mapping[str, Van], now: int) ->
     for delivery in deliveries:
         _read(reader, delivery)
     return Batch(
-        len(deliveries), columns(reader.rows), reader.scans, reader.statuses, reader.rejections
+        len(deliveries),
+        columns(reader.rows),
+        reader.scans,
+        reader.statuses,
+        reader.rejections,
+        reader.reports,
     )
 
 
 def _read(reader: _Reader, delivery: Delivery) -> None:
     """Read one delivery into the reader."""
+    match delivery.topic.split("/"):
+        case ["warehouse", "v1", "reports", warehouse]:
+            _read_report(reader, delivery, warehouse)
+            return
     kind = kind_of(delivery.topic)
     if kind is None:
         reader.reject(delivery, "unknown_topic", "not in the contract", None)
@@ -180,6 +205,31 @@ def _read(reader: _Reader, delivery: Delivery) -> None:
         kind.read_backlog(reader, delivery, van)
     else:
         kind.read_one(reader, delivery, van)
+
+
+def _read_report(reader: _Reader, delivery: Delivery, warehouse: str) -> None:
+    """Read a warehouse's report; whether its order and items exist is for the tables to say."""
+    try:
+        said = _order_report.decode(delivery.payload)
+    except UNDECODABLE as error:
+        reader.reject(delivery, "bad_payload", str(error), None)
+        return
+    if (objection := _object_to_report(said, reader.now)) is not None:
+        reader.reject(delivery, *objection, None)
+        return
+    reader.reports.append(
+        ReportEvent(warehouse, said, hash_of(msgspec.json.encode(said)), delivery)
+    )
+
+
+def _object_to_report(said: OrderReport, now: int) -> Objection | None:
+    if said.kind in {"picked", "short", "shipped"} and not said.lines:
+        return "bad_payload", f"a report of what is {said.kind} needs `lines`"
+    if said.sscc is not None and said.kind != "shipped":
+        return "bad_payload", "only what is shipped has an `sscc`"
+    if said.sscc is not None and not barcodes.is_sscc(said.sscc):
+        return "bad_payload", "the last digit of `sscc` is not its check digit: is it mistyped?"
+    return _future(said.t, now)
 
 
 def kind_of(topic: str) -> "Kind[Position] | Kind[Scan] | Kind[Status] | Kind[OwnTracks] | None":
@@ -325,6 +375,8 @@ def _object_to_scan(scan: Scan, now: int) -> Objection | None:
             return "bad_payload", "`count_all` needs `since`, when the count began, not after `t`"
     elif (scan.code is None) == (scan.code_b64 is None):
         return "bad_payload", "give either `code` or `code_b64`"
+    if scan.shipment is not None and scan.intent != "receive":
+        return "bad_payload", "only what is received comes in a `shipment`"
     return _future(scan.t, now)
 
 
@@ -336,7 +388,7 @@ def _take_scan(reader: _Reader, van: Van, scan: Scan) -> None:
     reader.scans.append(
         ledger.ScanEvent(
             key=ledger.ScanKey(van.code, scan.epoch, scan.seq),
-            payload_hash=int.from_bytes(blake2b(raw, digest_size=8).digest(), signed=True),
+            payload_hash=hash_of(raw),
             van_id=van.van_id,
             t=scan.t,
             intent=scan.intent,
@@ -348,8 +400,14 @@ def _take_scan(reader: _Reader, van: Van, scan: Scan) -> None:
             raw=raw,
             aim_id=scan.aim_id,
             since=scan.since,
+            box=scan.shipment,
         )
     )
+
+
+def hash_of(raw: bytes) -> int:
+    """Return a 64-bit hash of a message's canonical bytes, as a bigint column holds it."""
+    return int.from_bytes(blake2b(raw, digest_size=8).digest(), signed=True)
 
 
 def _key_of(delivery: Delivery, van_code: str) -> ledger.ScanKey | None:

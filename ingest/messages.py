@@ -32,7 +32,11 @@ Seq = Annotated[int, Meta(ge=1, le=2**62)]
 ShortText = Annotated[str, Meta(max_length=200, pattern=NO_NUL)]
 CodeText = Annotated[str, Meta(max_length=200)]
 
-Intent = Literal["issue", "load", "receive", "return", "transfer", "count", "count_all", "scrap"]
+Sscc = Annotated[str, Meta(pattern="^[0-9]{18}$")]
+
+Intent = Literal[
+    "issue", "load", "receive", "return", "transfer", "count", "count_all", "scrap", "missing"
+]
 
 
 class Position(msgspec.Struct, frozen=True):
@@ -58,7 +62,10 @@ class Scan(msgspec.Struct, frozen=True):
     the receiving van of a transfer.
 
     `count_all` ends a count of the whole van that began at `since`, and has no code: what was not
-    counted in between is not there.
+    counted in between is not there. `missing` says that a job needed the part and the van had not.
+
+    To `receive` the code of a box (SSCC) is to receive all that was shipped in it; a line that is
+    received by its own code names its box in `shipment`, and goes before what the box says of it.
     """
 
     epoch: Epoch
@@ -74,6 +81,7 @@ class Scan(msgspec.Struct, frozen=True):
     lot: ShortText | None = None
     user: ShortText | None = None
     since: TimeMs | None = None
+    shipment: Sscc | None = None
 
 
 class ScanKey(msgspec.Struct, frozen=True):
@@ -109,24 +117,63 @@ class InboxMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     items: list[str] = []
 
 
-class OrderLine(msgspec.Struct, frozen=True):
-    """One line of a resupply list: base units of one item, and why."""
+class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One line of a resupply list: base units of one item, and why.
+
+    `allocated` is how many of them the warehouse has for it, where its stock is followed; the rest is
+    a backorder.
+    """
 
     item: str
     name: str
     qty: int
     why: str
+    allocated: int | None = None
 
 
-class ResupplyOrder(msgspec.Struct, frozen=True):
-    """What the warehouse is asked to send."""
+class ResupplyOrder(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the warehouse is asked to send, and until when it should be there.
+
+    An `urgent` order is for one job; in mode `site` it goes to that job's site.
+    """
 
     order: str
     warehouse: str
     van: str
     mode: Literal["van", "home", "site"]
     cutoff_t: TimeMs
+    due_t: TimeMs
     lines: list[OrderLine]
+    urgent: bool = False
+    site: str | None = None
+
+
+class ReportLine(msgspec.Struct, frozen=True):
+    """Base units of one item that were picked, shipped, found short or cancelled."""
+
+    item: ShortText
+    qty: Annotated[int, Meta(ge=1, le=1_000_000)]
+    lot: ShortText | None = None
+    reason: ShortText | None = None
+    backorder: bool = True
+
+
+class OrderReport(msgspec.Struct, frozen=True):
+    """`warehouse/v1/reports/{warehouse}`, from the warehouse: what became of an order.
+
+    `id` is the warehouse's own for the report; a repeat is a no-op. `picked` says all that is picked by
+    then, `shipped` what is in one box (`sscc`, if it has a number), `short` what is lacking: with
+    `backorder` it will still come, else it is cancelled. `cancelled` without lines is of all that was
+    not shipped.
+    """
+
+    id: Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]
+    t: TimeMs
+    order: ShortText
+    kind: Literal["accepted", "picked", "short", "shipped", "cancelled"]
+    lines: Annotated[list[ReportLine], Meta(max_length=5_000)] = []
+    sscc: Sscc | None = None
+    user: ShortText | None = None
 
 
 class Alert(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -221,7 +268,7 @@ class Topic(msgspec.Struct, frozen=True):
     """One row of the contract."""
 
     template: str
-    sender: Literal["van", "tablet", "base", "app"]
+    sender: Literal["van", "tablet", "base", "app", "warehouse"]
     payloads: tuple[type[msgspec.Struct], ...]
     backlog: bool = False
     retained: bool = False
@@ -234,6 +281,7 @@ CONTRACT: Final = (
     Topic("fleet/v1/{van}/receipt", "base", (Receipt,)),
     Topic("fleet/v1/{van}/inbox", "base", (InboxMessage,)),
     Topic("warehouse/v1/orders/{order}", "base", (OrderEvent,)),
+    Topic("warehouse/v1/reports/{warehouse}", "warehouse", (OrderReport,)),
     Topic("planner/v1/alerts/{van}", "base", (AlertEvent,)),
     Topic(
         "owntracks/{van}/{device}", "app", (OwnTracksLocation, OwnTracksTransition, OwnTracksLwt)
@@ -247,7 +295,10 @@ _ORDER: Final = ResupplyOrder(
     van="van-017",
     mode="home",
     cutoff_t=_T,
-    lines=[OrderLine("P-0042", "Fusible 10 A", 10, "1 on board and 0 on order")],
+    due_t=_T + 52_200_000,
+    lines=[OrderLine("P-0042", "Fusible 10 A", 10, "1 on board and 0 on order", 8)],
+    urgent=True,
+    site="S-01203",
 )
 _ALERT: Final = Alert(
     van="van-017", kind="late", state="cleared", site="S-01203", tour="T-1", stop=3, due_t=_T,
@@ -259,13 +310,17 @@ EXAMPLES: Final[tuple[msgspec.Struct, ...]] = (
     Position(_T, 48.8584, 2.2945, 6.0, 13.9, 271.5, ignition=True, odometer_m=120_345_500.0,
              battery_pct=87.0),
     Scan("f3a9c1", 17, _T, "transfer", code="4006381333931", aim_id="]E0", qty=2,
-         work_order="W-88", counterpart="van-021", lot="L7", user="a.roux"),
+         work_order="W-88", counterpart="van-021", lot="L7", user="a.roux",
+         shipment="004000000000000172"),
     Status("online", _T, "on"),
     Receipt("f3a9c1", 17),
     InboxMessage("m-1", _T, "count_request", "Please count these two.",
                  "R-20260921-1400-van-017", ["P-0042", "P-0107"]),
     OrderEvent(_ORDER.order, "urn:cordee:ingest", "cordee.order.sent.v1",
                "2026-09-21T14:13:20.000+00:00", _ORDER.order, _ORDER),
+    OrderReport("WH-NORD-5512", _T, "R-20260921-1400-van-017", "shipped",
+                [ReportLine("P-0042", 8, "L7", "two boxes were damp", backorder=False)],
+                "004000000000000172", "c.petit"),
     AlertEvent("late-903-cleared-1790000000000", "urn:cordee:ingest", "cordee.alert.cleared.v1",
                "2026-09-21T14:13:20.000+00:00", "van-017", _ALERT),
     OwnTracksLocation(48.8584, 2.2945, 1_790_000_000, 6.0, 50.0, 271.0, 87.0, ign=True,
@@ -280,6 +335,7 @@ SUBSCRIPTIONS: Final = (
     "fleet/v1/+/scan",
     "fleet/v1/+/status",
     "owntracks/+/+",
+    "warehouse/v1/reports/+",
 )
 
 

@@ -4,6 +4,7 @@ Functions take a connection and never commit.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from hashlib import blake2b
 
@@ -22,7 +23,9 @@ from geofence.reread import Course
 from ingest import apply as rules
 from ingest.apply import Changes, Outgoing, Reference, State
 from ingest.batch import Batch, Rejection, StatusEvent, Van, decode
+from stock_tracker import levels
 from stock_tracker.ledger import ScanKey
+from stock_tracker.resupply import cutoffs, reports
 from storage.pool import Connection
 from storage.settings import as_datetime
 
@@ -130,8 +133,8 @@ def _places(own: int, depot: int | None, shared: dict[str, int]) -> dict[str, in
 async def lock(conn: Connection, batch: Batch) -> None:
     """Keep a second ingest off this batch's vans, and off the ledger if it holds scans."""
     await _lock_vans(conn, batch.van_ids())
-    if batch.scans or any(rejection.key for rejection in batch.rejections):
-        await stock_tracker.store.lock_ledger(conn)
+    if batch.scans or batch.reports or any(rejection.key for rejection in batch.rejections):
+        await levels.lock_ledger(conn)
 
 
 async def _lock_vans(conn: Connection, van_ids: Sequence[int]) -> None:
@@ -145,16 +148,23 @@ async def load_state(conn: Connection, batch: Batch, reference: Reference, now: 
     """Put the batch's fixes, advance the visit engine, and return what `apply` must know."""
     courses = await _read_fixes(conn, batch, reference, now)
     said = {course.van_id: _said(course) for course in courses}
-    known = await geofence.store.load_known(conn, said)
-    if not batch.scans:
-        return State(courses, said, known)
-    return State(
-        courses,
-        said,
-        known,
-        await stock_tracker.store.load_known(conn, [scan.key for scan in batch.scans]),
-        await stock_tracker.store.load_articles(conn, batch.scans),
-    )
+    state = State(courses, said, await geofence.store.load_known(conn, said))
+    if batch.scans:
+        state = replace(
+            state,
+            scan_hashes=await stock_tracker.store.load_known(conn, [s.key for s in batch.scans]),
+            articles=await stock_tracker.store.load_articles(conn, batch.scans),
+        )
+    if batch.reports:
+        said_of = [event.said for event in batch.reports]
+        state = replace(
+            state,
+            orders=await reports.find_orders(conn, {said.order for said in said_of}),
+            items=await reports.find_items(
+                conn, {ln.item for said in said_of for ln in said.lines}
+            ),
+        )
+    return state
 
 
 async def _read_fixes(
@@ -189,10 +199,13 @@ async def write(
         conn, changes.scans, changes.conflicting, changes.contested, now
     )
     if touched:
-        await stock_tracker.store.refresh(conn, touched)
-        tasks = await stock_tracker.store.refresh_tasks(conn, touched, now)
+        await levels.refresh(conn, touched, now)
+        tasks = await levels.refresh_tasks(conn, touched, now)
         outgoing += rules.count_messages(tasks, now)
-    await settle(conn, [scan.key for scan in batch.scans], batch.rejections, now)
+    if changes.reports:
+        outgoing += rules.shipped_messages(await reports.take(conn, changes.reports, now), now)
+    rejections = [*batch.rejections, *changes.rejections]
+    await settle(conn, [scan.key for scan in batch.scans], rejections, now)
     await _put_statuses(conn, changes.statuses)
     await put_outbox(conn, outgoing, now)
     await conn.execute("NOTIFY cordee")
@@ -311,21 +324,22 @@ async def tick(
     foreseen = await _foresee(conn, router, now)
     await geofence.store.write_alerts(conn, foreseen, now)
     raised += foreseen
-    orders = await stock_tracker.store.make_orders(conn, now)
+    news = await cutoffs.tick(conn, now)
     await put_outbox(
         conn,
         [
             *rules.alert_messages(raised, _vans(reference), now),
-            *rules.order_messages(orders, now),
+            *rules.order_messages(news.orders, now),
+            *rules.handover_messages(news.handovers, now),
         ],
         now,
     )
     await tracks.forget(conn, now)
     await conn.execute("DELETE FROM ingest_activity WHERE second < now() - INTERVAL '1 hour'")
     await conn.execute(FORGET_SENT, (as_datetime(now),))
-    if raised or orders:
+    if raised or news.orders:
         await conn.execute("NOTIFY cordee")
-    return len(raised) + len(orders)
+    return len(raised) + len(news.orders)
 
 
 async def _foresee(conn: Connection, router: Router | None, now: int) -> list[AlertChange]:

@@ -13,7 +13,8 @@ from geofence.forecast import eta, outlook, travel, work
 from geofence.rules import USUAL, Rules
 from ingest.messages import BACKLOG_MAX, CONTRACT, EXAMPLES, Topic
 from ingest.webhooks import rules as webhooks
-from stock_tracker import barcodes, ledger, orders, replenish
+from stock_tracker import barcodes, ledger
+from stock_tracker.resupply import allocation, calendars, orders, replenish, urgent
 from storage.settings import Settings
 
 #: The rules from a fix to an alert, from a code to an order, and how others hear of both, each by the
@@ -34,7 +35,10 @@ RULES = (
     ("Barcodes", barcodes),
     ("The ledger", ledger),
     ("Resupply", replenish),
+    ("Cut-offs and deliveries", calendars),
     ("Orders", orders),
+    ("Shortage", allocation),
+    ("What cannot wait", urgent),
     ("Webhooks", webhooks),
 )
 

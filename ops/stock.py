@@ -1,6 +1,6 @@
 """Stock from the command line: what is kept beside the ledger must be what the ledger says."""
 
-import stock_tracker.store
+import stock_tracker.levels
 from storage.pool import connect
 from storage.settings import Settings
 
@@ -13,7 +13,7 @@ async def rebuild(settings: Settings, *, check: bool) -> dict[str, int]:
         check: Write nothing.
     """
     async with connect(settings.database_url, "cordee-stock") as pool, pool.connection() as conn:
-        drift = await stock_tracker.store.rebuild(conn)
+        drift = await stock_tracker.levels.rebuild(conn)
         if check:
             await conn.rollback()
     return drift

@@ -121,6 +121,11 @@ def look_up(
     )
 
 
+def sscc(code: bytes, aim_id: str | None = None) -> str | None:
+    """Return the 18 digits of the box that a code is the number of; None for any other code."""
+    return next((key for key in keys(code, aim_id) if is_sscc(key)), None)
+
+
 def stored(code: str) -> str:
     """Return a code as the table holds it: a GTIN as its 14 digits, any other as it is."""
     return _gtin(code) or code
@@ -139,7 +144,7 @@ def _read(body: str, carrier: str | None) -> list[Meaning]:
     gtin = _gtin(body)
     if carrier in GTIN_CARRIERS or gtin:
         return [Meaning(gtin)] if gtin else []
-    if _is_sscc(body):
+    if is_sscc(body):
         return [Meaning(body)]
     return _elements(body) if body.startswith(FIRST_ELEMENTS) else []
 
@@ -154,7 +159,8 @@ def _gtin(text: str) -> str | None:
         return None
 
 
-def _is_sscc(text: str) -> bool:
+def is_sscc(text: str) -> bool:
+    """Whether a text is an SSCC: 18 digits, the last of them their check digit."""
     if not (text.isascii() and text.isdigit() and len(text) == SSCC_LENGTH):
         return False
     try:

@@ -9,12 +9,13 @@ which scans arrive plays no part. A scan stands for ever; a mistake is corrected
 | -------- | ------------------ | -------------------- |
 | issue    | the van            | the customer         |
 | load     | its warehouse      | the van              |
-| receive  | in transit         | the van              |
+| receive  | in transit         | the van; a box (SSCC): all that was shipped in it |
 | return   | the van            | its warehouse        |
 | transfer | the van            | the counterpart van  |
 | scrap    | the van            | scrap                |
 | count    | sets the van's own quantity                 |
 | count_all| sets all that was not counted since to 0    |
+| missing  | moves nothing: a job needed it and the van had not  |
 
 Two different payloads under one key are both set aside until a person decides. This module knows
 nothing of the database or of how codes are read.
@@ -27,11 +28,13 @@ from typing import Final, Literal
 
 from stock_tracker.barcodes import Doubt, Meaning
 
-Intent = Literal["issue", "load", "receive", "return", "transfer", "count", "count_all", "scrap"]
+Intent = Literal[
+    "issue", "load", "receive", "return", "transfer", "count", "count_all", "scrap", "missing"
+]
 Place = Literal["van", "customer", "warehouse", "in_transit", "counterpart", "scrap"]
 
-#: Where a movement goes from and to, by intent; counts are none.
-MOVES: Final[Mapping[str, tuple[Place, Place]]] = {
+#: Where a movement goes from and to, by intent; counts and what is missing are none.
+MOVES: Final[Mapping[str, tuple[Place, ...]]] = {
     "issue": ("van", "customer"),
     "load": ("warehouse", "van"),
     "receive": ("in_transit", "van"),
@@ -39,6 +42,9 @@ MOVES: Final[Mapping[str, tuple[Place, Place]]] = {
     "transfer": ("van", "counterpart"),
     "scrap": ("van", "scrap"),
 }
+
+#: Scanning the number of a box with one of these receives what is in it.
+RECEIVE_BOXES: Final = frozenset({"receive", "load"})
 
 ScanStatus = Literal["applied", "unknown_code", "unknown_counterpart", "conflict"]
 
@@ -69,6 +75,7 @@ class ScanEvent:
     raw: bytes
     aim_id: str | None = None
     since: int | None = None
+    box: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,7 @@ class Movement:
     work_order: str | None
     serial: str = ""
     expiry: date | None = None
+    box: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +129,32 @@ class FullCount:
 
 
 @dataclass(frozen=True, slots=True)
+class MissingPart:
+    """`qty` > 0 base units of an item that a job needed at `location_id`, and were not there."""
+
+    key: ScanKey
+    t: int
+    location_id: int
+    item_id: int
+    qty: int
+    work_order: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BoxScan:
+    """A box (SSCC) received as a whole; what it moves depends on what was shipped in it."""
+
+    key: ScanKey
+    t: int
+    location_id: int
+    from_location_id: int
+    sscc: str
+
+
+Effect = Movement | CountLine | FullCount | MissingPart | BoxScan
+
+
+@dataclass(frozen=True, slots=True)
 class CountTask:
     """An item that a van is asked to count again, and why."""
 
@@ -135,12 +169,15 @@ class Reading:
 
     scan: ScanEvent
     status: ScanStatus
-    effect: Movement | CountLine | FullCount | None = None
+    effect: Effect | None = None
     doubt: Doubt | None = None
 
 
 def read(
-    scan: ScanEvent, found: tuple[Article, Meaning] | None, places: Mapping[str, int]
+    scan: ScanEvent,
+    found: tuple[Article, Meaning] | None,
+    places: Mapping[str, int],
+    sscc: str | None = None,
 ) -> Reading:
     """Return what one scan does.
 
@@ -151,40 +188,61 @@ def read(
         found: What its code stands for, and what else the code says; None if nobody knows.
         places: Location by place, as seen from the scan's van: `van`, `warehouse`, `customer`,
             `in_transit`, `scrap`, and `counterpart` where the scan names a known van.
+        sscc: The box that its code is the number of, if it is one; whether it is known shows later.
     """
     if scan.intent == "count_all":
         since = scan.t if scan.since is None else scan.since
         return Reading(scan, "applied", FullCount(scan.key, scan.t, places["van"], since))
     if found is None:
-        return Reading(scan, "unknown_code")
+        return Reading(scan, "unknown_code", _box(scan, places, sscc))
     article, meaning = found
     packs = (1 if scan.qty is None else scan.qty) * (1 if meaning.packs is None else meaning.packs)
-    qty, lot = packs * article.pack_qty, scan.lot or meaning.lot
-    if scan.intent == "count":
-        counted = CountLine(
-            scan.key, scan.t, places["van"], article.item_id, lot, qty,
-            meaning.serial, meaning.expiry,
-        )  # fmt: skip
-        return Reading(scan, "applied", counted, meaning.doubt)
-    origin, destination = MOVES[scan.intent]
-    if origin not in places or destination not in places:
+    qty = packs * article.pack_qty
+    ends = MOVES.get(scan.intent, ())
+    if any(end not in places for end in ends):
         return Reading(scan, "unknown_counterpart", doubt=meaning.doubt)
-    if qty == 0 or places[origin] == places[destination]:
-        return Reading(scan, "applied", doubt=meaning.doubt)
-    movement = Movement(
+    effect: Effect | None = None
+    if scan.intent == "count":
+        effect = _counted(scan, places["van"], article, meaning, qty)
+    elif qty and scan.intent == "missing":
+        effect = MissingPart(scan.key, scan.t, places["van"], article.item_id, qty, scan.work_order)
+    elif qty and places[ends[0]] != places[ends[1]]:
+        effect = _moved(scan, (places[ends[0]], places[ends[1]]), article, meaning, qty)
+    return Reading(scan, "applied", effect, meaning.doubt)
+
+
+def _box(scan: ScanEvent, places: Mapping[str, int], sscc: str | None) -> BoxScan | None:
+    if sscc is None or scan.intent not in RECEIVE_BOXES:
+        return None
+    return BoxScan(scan.key, scan.t, places["van"], places["in_transit"], sscc)
+
+
+def _counted(
+    scan: ScanEvent, place: int, article: Article, meaning: Meaning, qty: int
+) -> CountLine:
+    return CountLine(
+        scan.key, scan.t, place, article.item_id, scan.lot or meaning.lot, qty,
+        meaning.serial, meaning.expiry,
+    )  # fmt: skip
+
+
+def _moved(
+    scan: ScanEvent, ends: tuple[int, int], article: Article, meaning: Meaning, qty: int
+) -> Movement:
+    return Movement(
         key=scan.key,
         t=scan.t,
         kind=scan.intent,
         item_id=article.item_id,
-        lot=lot,
+        lot=scan.lot or meaning.lot,
         qty=qty,
-        from_location_id=places[origin],
-        to_location_id=places[destination],
+        from_location_id=ends[0],
+        to_location_id=ends[1],
         work_order=scan.work_order,
         serial=meaning.serial,
         expiry=meaning.expiry,
+        box=scan.box,
     )
-    return Reading(scan, "applied", movement, meaning.doubt)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,9 @@ import msgspec
 from msgspec import Meta
 
 from stock_tracker import barcodes
-from stock_tracker.store import lock_ledger, refresh_proposals, revive
+from stock_tracker.levels import lock_ledger
+from stock_tracker.resupply.positions import refresh_proposals
+from stock_tracker.store import revive
 from storage.copy import POSTGRES_ORIGIN_MS
 from storage.imports import (
     Importer,

@@ -1,31 +1,24 @@
-"""The SQL of scans, the ledger, levels and orders. Functions take a connection and never commit."""
+"""The SQL of scans and what they put into the ledger. Functions take a connection and never commit."""
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime, time
 from typing import Final
 
-from psycopg.rows import class_row
-from psycopg.types.json import Jsonb
-
-from stock_tracker import barcodes, ledger, orders, replenish
+from stock_tracker import barcodes, ledger
 from stock_tracker.ledger import (
     Article,
+    BoxScan,
     CountLine,
-    CountTask,
     FullCount,
+    MissingPart,
     Movement,
     Reading,
     ScanEvent,
     ScanKey,
 )
-from stock_tracker.orders import Order, Proposed
-from stock_tracker.replenish import Policy, Position
+from stock_tracker.levels import Pair, lock_ledger, refresh
+from stock_tracker.resupply import received
 from storage.pool import Connection
 from storage.settings import as_datetime
-
-Pair = tuple[int, int, str]
-"""A location, an item and a lot."""
 
 KNOWN = """
 SELECT device, epoch, seq, payload_hash
@@ -35,16 +28,16 @@ JOIN scan USING (device, epoch, seq)
 
 PUT_SCAN = """
 INSERT INTO scan (device, epoch, seq, payload_hash, van_id, t, intent, code, status, raw,
-                  received_time, aim_id, qty, lot, counterpart, work_order, doubt)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                  received_time, aim_id, qty, lot, counterpart, work_order, doubt, box)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (device, epoch, seq, payload_hash) DO NOTHING
 """
 
 PUT_MOVEMENT = """
 WITH put AS (
   INSERT INTO movement (device, epoch, seq, t, kind, item_id, lot, qty, from_location_id,
-                        to_location_id, work_order, serial, expiry)
-  VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                        to_location_id, work_order, serial, expiry, box)
+  VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
   RETURNING *
 )
 INSERT INTO posting
@@ -56,13 +49,17 @@ PUT_FULL_COUNT = "INSERT INTO full_count VALUES (%s, %s, %s, %s, %s, %s)"
 
 KNOWN_AT = "SELECT location_id, item_id, lot FROM level WHERE location_id = ANY(%s)"
 
+PUT_MISSING = "INSERT INTO missing_part VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
+
+PUT_BOX = "INSERT INTO box_scan VALUES (%s, %s, %s, %s, %s, %s, %s)"
+
 PUT_COUNT = "INSERT INTO count_line VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 
 # Scans that nobody could read when they came, with where their van's movements can go.
 UNKNOWN = """
 SELECT own.location_id, depot.location_id, other.location_id, customer, in_transit, scrap,
        device, epoch, seq, payload_hash, scan.van_id, (extract(epoch FROM t) * 1000)::bigint,
-       intent, scan.code, scan.qty, lot, counterpart, work_order, raw, aim_id
+       intent, scan.code, scan.qty, lot, counterpart, work_order, raw, aim_id, NULL, box
 FROM scan
 JOIN van USING (van_id)
 JOIN location AS own ON (own.kind, own.van_id) = ('van', van.van_id)
@@ -82,6 +79,20 @@ WHERE status = 'unknown_code'
 
 #: What the first columns of `UNKNOWN` are.
 PLACES: Final = ("van", "warehouse", "counterpart", "customer", "in_transit", "scrap")
+
+# Boxes that contested scans had to do with; their own scans are gone with that.
+UNDO_BOXES = """
+WITH contested AS (
+  SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS contested (device, epoch, seq)
+), boxed AS (
+  DELETE FROM box_scan USING contested
+  WHERE (box_scan.device, box_scan.epoch, box_scan.seq)
+      = (contested.device, contested.epoch, contested.seq)
+  RETURNING sscc
+)
+SELECT sscc FROM boxed
+UNION SELECT box FROM movement JOIN contested USING (device, epoch, seq) WHERE box IS NOT NULL
+"""
 
 KNOWN_NOW = """
 UPDATE scan SET status = %s, doubt = %s
@@ -110,90 +121,15 @@ WITH contested AS (
   WHERE (full_count.device, full_count.epoch, full_count.seq)
       = (contested.device, contested.epoch, contested.seq)
   RETURNING location_id
+), missed AS (
+  DELETE FROM missing_part USING contested
+  WHERE (missing_part.device, missing_part.epoch, missing_part.seq)
+      = (contested.device, contested.epoch, contested.seq)
 )
 SELECT from_location_id, item_id, lot FROM moved
 UNION SELECT to_location_id, item_id, lot FROM moved
 UNION SELECT location_id, item_id, lot FROM counted
 UNION SELECT location_id, item_id, lot FROM level JOIN counted_all USING (location_id)
-"""
-
-# Level = the latest count's quantity + all postings after it, by (t, device, epoch, seq); a full count
-# that does not list the pair counts as 0. A pair of which nothing is known, because what was said of it
-# is contested, has no level.
-REFRESH_LEVELS = """
-WITH pair AS (
-  SELECT * FROM unnest(%s::int[], %s::int[], %s::text[]) AS pair (location_id, item_id, lot)
-), computed AS (
-  SELECT pair.*, coalesce(counted.qty, 0) + coalesce(moved.delta, 0) AS qty, counted.t,
-         EXISTS (SELECT FROM posting AS p
-                 WHERE (p.location_id, p.item_id, p.lot) = (pair.location_id, pair.item_id, pair.lot))
-         OR EXISTS (SELECT FROM count_line AS c
-                    WHERE (c.location_id, c.item_id, c.lot)
-                        = (pair.location_id, pair.item_id, pair.lot)) AS is_known
-  FROM pair
-  LEFT JOIN LATERAL anchor_before(
-    pair.location_id, pair.item_id, pair.lot, 'infinity', '', '', 0
-  ) AS counted ON true
-  LEFT JOIN LATERAL (
-    SELECT sum(delta) AS delta FROM posting AS p
-    WHERE (p.location_id, p.item_id, p.lot) = (pair.location_id, pair.item_id, pair.lot)
-      AND (counted.t IS NULL OR (p.t, p.device, p.epoch, p.seq)
-                              > (counted.t, counted.device COLLATE "C",
-                                 counted.epoch COLLATE "C", counted.seq))
-  ) AS moved ON true
-), gone AS (
-  DELETE FROM level USING computed
-  WHERE (level.location_id, level.item_id, level.lot)
-      = (computed.location_id, computed.item_id, computed.lot) AND NOT is_known
-)
-INSERT INTO level (location_id, item_id, lot, qty, counted_at)
-SELECT location_id, item_id, lot, qty, t FROM computed WHERE is_known
-ORDER BY location_id, item_id, lot
-ON CONFLICT (location_id, item_id, lot) DO UPDATE
-SET qty = excluded.qty, counted_at = excluded.counted_at
-WHERE (level.qty, level.counted_at) IS DISTINCT FROM (excluded.qty, excluded.counted_at)
-"""
-
-# Of touched pairs, those that a van's template follows and of which something is known.
-POSITIONS = """
-SELECT location_id, item_id, on_hand, on_order(location_id, item_id), reorder_point, order_up_to,
-       cap, pack_qty
-FROM (SELECT DISTINCT * FROM unnest(%s::int[], %s::int[]) AS pair (location_id, item_id)) AS pair
-JOIN location USING (location_id)
-JOIN van USING (van_id)
-JOIN template_line USING (template_id, item_id)
-CROSS JOIN LATERAL (
-  SELECT sum(greatest(0, qty))::bigint AS on_hand FROM level
-  WHERE (level.location_id, level.item_id) = (pair.location_id, pair.item_id)
-) AS held
-WHERE on_hand IS NOT NULL
-"""
-
-SET_PROPOSAL = """
-INSERT INTO proposal VALUES (%s, %s, %s, %s)
-ON CONFLICT (location_id, item_id) DO UPDATE SET qty = excluded.qty, inputs = excluded.inputs
-WHERE (proposal.qty, proposal.inputs) IS DISTINCT FROM (excluded.qty, excluded.inputs)
-"""
-
-SETTLE_TASKS = """
-DELETE FROM count_task USING unnest(%s::int[], %s::int[]) AS pair (location_id, item_id)
-WHERE (count_task.location_id, count_task.item_id) = (pair.location_id, pair.item_id)
-  AND NOT EXISTS (SELECT FROM recounts_of(pair.location_id, pair.item_id))
-"""
-
-ASK_TASKS = """
-WITH asked AS (
-  INSERT INTO count_task
-  SELECT location_id, item_id, min(reason), %s
-  FROM unnest(%s::int[], %s::int[]) AS pair (location_id, item_id),
-       LATERAL recounts_of(location_id, item_id)
-  GROUP BY location_id, item_id
-  ON CONFLICT (location_id, item_id) DO NOTHING
-  RETURNING location_id, item_id, reason
-)
-SELECT van.code AS van, item.ref, reason
-FROM asked JOIN location USING (location_id) JOIN van USING (van_id) JOIN item USING (item_id)
-ORDER BY van.code, item.ref
 """
 
 # The longest unbroken row of numbers after `through`: the n-th number beyond it must be through + n.
@@ -221,50 +157,6 @@ ORDER BY device, epoch
 ON CONFLICT (device, epoch) DO UPDATE SET through = excluded.through
 RETURNING device, epoch, through
 """
-
-WAREHOUSES = """
-SELECT warehouse_id, code, organisation_id, time_zone, cutoff_times, cutoff_done_at
-FROM warehouse ORDER BY warehouse_id
-"""
-
-PROPOSED = """
-SELECT proposal.location_id, van.code AS van_code, item_id, ref, item.name, proposal.qty, inputs,
-       CASE WHEN home_latitude_deg IS NULL THEN 'van' ELSE 'home' END AS mode
-FROM proposal
-JOIN location USING (location_id)
-JOIN van ON van.van_id = location.van_id
-JOIN item USING (item_id)
-LEFT JOIN technician ON technician.technician_id = van.technician_id
-WHERE van.warehouse_id = %s
-ORDER BY van.code, ref
-"""
-
-PUT_ORDER = """
-INSERT INTO resupply_order (code, organisation_id, warehouse_id, location_id, mode, cutoff_at,
-                            state, created_time)
-VALUES (%s, %s, %s, %s, %s, %s, 'sent', %s)
-RETURNING order_id
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Warehouse:
-    """A warehouse as far as its cut-offs go."""
-
-    warehouse_id: int
-    code: str
-    organisation_id: int
-    time_zone: str
-    cutoff_times: list[time]
-    cutoff_done_at: datetime | None
-
-
-async def lock_ledger(conn: Connection) -> None:
-    """Wait until no other transaction writes the ledger, and keep others off until this one ends.
-
-    Two that add to one pair at a time would each compute a level without the other's postings.
-    """
-    await conn.execute("SELECT pg_advisory_xact_lock(hashtext('cordee ledger'))")
 
 
 async def load_known(conn: Connection, keys: Sequence[ScanKey]) -> dict[ScanKey, set[int]]:
@@ -297,10 +189,20 @@ async def write_scans(
     async with conn.cursor() as cursor:
         await cursor.executemany(PUT_SCAN, [_scan_row(reading, now) for reading in stored])
         touched = await _write_effects(conn, readings)
+        boxes = boxes_of(readings)
         if contested:
+            await cursor.execute(UNDO_BOXES, _columns(list(contested)))
+            boxes |= {row[0] for row in await cursor.fetchall()}
             await cursor.execute(UNDO, _columns(list(contested)))
             touched.update(await cursor.fetchall())
-    return touched
+    return touched | await received.settle_boxes(conn, boxes)
+
+
+def boxes_of(readings: Iterable[Reading]) -> set[str]:
+    """Return the boxes that scans have received, as a whole or by line."""
+    effects = [reading.effect for reading in readings]
+    boxes = {effect.sscc for effect in effects if isinstance(effect, BoxScan)}
+    return boxes | {e.box for e in effects if isinstance(e, Movement) and e.box is not None}
 
 
 async def _write_effects(conn: Connection, readings: Iterable[Reading]) -> set[Pair]:
@@ -313,6 +215,10 @@ async def _write_effects(conn: Connection, readings: Iterable[Reading]) -> set[P
         await cursor.executemany(PUT_MOVEMENT, [_movement_row(m) for m in movements])
         await cursor.executemany(PUT_COUNT, [_count_row(c) for c in counts])
         await cursor.executemany(PUT_FULL_COUNT, [_full_count_row(f) for f in full])
+        await cursor.executemany(
+            PUT_MISSING, [_missing_row(m) for m in effects if isinstance(m, MissingPart)]
+        )
+        await cursor.executemany(PUT_BOX, [_box_row(b) for b in effects if isinstance(b, BoxScan)])
     known: list[Pair] = []
     if full:
         found = await conn.execute(KNOWN_AT, ([f.location_id for f in full],))
@@ -357,87 +263,10 @@ async def revive(conn: Connection) -> int:
                 for r in readings
             ],
         )  # fmt: skip
-    await refresh(conn, await _write_effects(conn, readings))
+    touched = await _write_effects(conn, readings)
+    touched |= await received.settle_boxes(conn, boxes_of(readings))
+    await refresh(conn, touched)
     return len(readings)
-
-
-async def refresh(conn: Connection, pairs: Collection[Pair]) -> None:
-    """Bring the levels of pairs up to date, and what they propose."""
-    if pairs:
-        await refresh_levels(conn, pairs)
-        await refresh_proposals(conn, {pair[:2] for pair in pairs})
-
-
-async def refresh_levels(conn: Connection, pairs: Iterable[Pair]) -> None:
-    """Compute the level of each pair from its latest count and the postings after it."""
-    ordered = sorted(pairs)
-    await conn.execute(
-        REFRESH_LEVELS,
-        ([p[0] for p in ordered], [p[1] for p in ordered], [p[2] for p in ordered]),
-    )
-
-
-async def refresh_proposals(conn: Connection, pairs: Iterable[tuple[int, int]]) -> None:
-    """Set, change or remove the open proposal of each (location, item) that a template follows."""
-    ordered = sorted(set(pairs))
-    rows = await conn.execute(POSITIONS, ([p[0] for p in ordered], [p[1] for p in ordered]))
-    positions = [
-        Position(location_id, item_id, on_hand, on_order, Policy(*policy))
-        for location_id, item_id, on_hand, on_order, *policy in await rows.fetchall()
-    ]
-    wanted = {(p.location_id, p.item_id): replenish.quantity(p) for p in positions}
-    async with conn.cursor() as cursor:
-        await cursor.executemany(
-            "DELETE FROM proposal WHERE location_id = %s AND item_id = %s",
-            [pair for pair in ordered if wanted.get(pair, 0) == 0],
-        )
-        await cursor.executemany(
-            SET_PROPOSAL,
-            [
-                (p.location_id, p.item_id, qty, Jsonb(replenish.inputs(p)))
-                for p in positions
-                if (qty := wanted[p.location_id, p.item_id]) > 0
-            ],
-        )
-
-
-async def refresh_tasks(conn: Connection, pairs: Iterable[Pair], now: int) -> list[CountTask]:
-    """Bring up to date what of these pairs is to be counted again; return what is asked for anew."""
-    asked = sorted({pair[:2] for pair in pairs})
-    columns = [p[0] for p in asked], [p[1] for p in asked]
-    await conn.execute(SETTLE_TASKS, columns)
-    async with conn.cursor(row_factory=class_row(CountTask)) as cursor:
-        await cursor.execute(ASK_TASKS, (as_datetime(now), *columns))
-        return await cursor.fetchall()
-
-
-PAIRS = """
-SELECT location_id, item_id, lot FROM posting
-UNION SELECT location_id, item_id, lot FROM count_line
-"""
-
-#: What is kept beside scans and orders, and can be computed again from them.
-CACHES: Final = ("level", "proposal")
-
-DRIFT = """
-SELECT count(*) FROM (
-  (TABLE {0} EXCEPT TABLE {0}_kept) UNION ALL (TABLE {0}_kept EXCEPT TABLE {0})
-) AS differing
-"""
-
-
-async def rebuild(conn: Connection) -> dict[str, int]:
-    """Compute every level and proposal anew; return how many rows of each were not as they are now."""
-    await lock_ledger(conn)
-    for table in CACHES:
-        await conn.execute(f"CREATE TEMP TABLE {table}_kept ON COMMIT DROP AS TABLE {table}")
-        await conn.execute(f"DELETE FROM {table}")
-    pairs: list[Pair] = await (await conn.execute(PAIRS)).fetchall()
-    await refresh(conn, pairs)
-    drift = {}
-    for table in CACHES:
-        [drift[table]] = await (await conn.execute(DRIFT.format(table))).fetchone() or (0,)
-    return drift
 
 
 async def put_unusable(conn: Connection, keys: Sequence[ScanKey]) -> None:
@@ -458,81 +287,6 @@ async def advance_through(
     return await rows.fetchall()
 
 
-async def make_orders(conn: Connection, now: int) -> list[Order]:
-    """Turn what is proposed into orders at every warehouse whose cut-off has come.
-
-    A cut-off is done once: the ledger is locked, and the warehouse remembers it. The first look at a new
-    warehouse only sets the mark.
-    """
-    moment = as_datetime(now)
-    if not await _load_due(conn, moment):
-        return []
-    await lock_ledger(conn)  # a scan that is being written has its say before or after, not both
-    made: list[Order] = []
-    for warehouse, cutoff in await _load_due(conn, moment):
-        if warehouse.cutoff_done_at is not None:
-            made += await _order_proposed(conn, warehouse, cutoff, moment)
-        await conn.execute(
-            "UPDATE warehouse SET cutoff_done_at = %s WHERE warehouse_id = %s",
-            (cutoff, warehouse.warehouse_id),
-        )
-    return made
-
-
-async def _load_due(conn: Connection, moment: datetime) -> list[tuple[Warehouse, datetime]]:
-    """Return the warehouses whose latest cut-off has not made its orders, with that cut-off."""
-    async with conn.cursor(row_factory=class_row(Warehouse)) as cursor:
-        await cursor.execute(WAREHOUSES)
-        warehouses = await cursor.fetchall()
-    latest = ((w, orders.latest_cutoff(w.cutoff_times, w.time_zone, moment)) for w in warehouses)
-    return [
-        (warehouse, cutoff)
-        for warehouse, cutoff in latest
-        if cutoff is not None
-        and (warehouse.cutoff_done_at is None or warehouse.cutoff_done_at < cutoff)
-    ]
-
-
-async def _order_proposed(
-    conn: Connection, warehouse: Warehouse, cutoff: datetime, moment: datetime
-) -> list[Order]:
-    async with conn.cursor(row_factory=class_row(Proposed)) as cursor:
-        await cursor.execute(PROPOSED, (warehouse.warehouse_id,))
-        proposed = await cursor.fetchall()
-    made: list[Order] = []
-    for van_code in sorted({line.van_code for line in proposed}):
-        lines = [line for line in proposed if line.van_code == van_code]
-        first, code = lines[0], orders.order_code(van_code, cutoff)
-        put = await conn.execute(
-            PUT_ORDER,
-            (code, warehouse.organisation_id, warehouse.warehouse_id, first.location_id,
-             first.mode, cutoff, moment),
-        )  # fmt: skip
-        (order_id,) = await put.fetchone() or (None,)
-        async with conn.cursor() as cursor:
-            await cursor.executemany(
-                "INSERT INTO resupply_line (order_id, item_id, requested, inputs)"
-                " VALUES (%s, %s, %s, %s)",
-                [(order_id, line.item_id, line.qty, Jsonb(line.inputs)) for line in lines],
-            )
-            await cursor.executemany(
-                "DELETE FROM proposal WHERE location_id = %s AND item_id = %s",
-                [(line.location_id, line.item_id) for line in lines],
-            )
-        made.append(
-            Order(
-                code,
-                warehouse.organisation_id,
-                warehouse.code,
-                van_code,
-                first.mode,
-                cutoff,
-                lines,
-            )
-        )
-    return made
-
-
 def _columns(keys: Sequence[ScanKey]) -> tuple[list[str], list[str], list[int]]:
     return [k.device for k in keys], [k.epoch for k in keys], [k.seq for k in keys]
 
@@ -542,14 +296,14 @@ def _scan_row(reading: Reading, now: int) -> tuple[object, ...]:
     return (
         key.device, key.epoch, key.seq, scan.payload_hash, scan.van_id, as_datetime(scan.t),
         scan.intent, scan.code, reading.status, scan.raw, as_datetime(now), scan.aim_id, scan.qty,
-        scan.lot, scan.counterpart, scan.work_order, reading.doubt,
+        scan.lot, scan.counterpart, scan.work_order, reading.doubt, scan.box,
     )  # fmt: skip
 
 
 def _movement_row(m: Movement) -> tuple[object, ...]:
     return (
         m.key.device, m.key.epoch, m.key.seq, as_datetime(m.t), m.kind, m.item_id, m.lot, m.qty,
-        m.from_location_id, m.to_location_id, m.work_order, m.serial, m.expiry,
+        m.from_location_id, m.to_location_id, m.work_order, m.serial, m.expiry, m.box,
     )  # fmt: skip
 
 
@@ -557,6 +311,21 @@ def _full_count_row(f: FullCount) -> tuple[object, ...]:
     key = f.key
     return (
         key.device, key.epoch, key.seq, f.location_id, as_datetime(f.since), as_datetime(f.t),
+    )  # fmt: skip
+
+
+def _missing_row(m: MissingPart) -> tuple[object, ...]:
+    key = m.key
+    return (
+        key.device, key.epoch, key.seq, as_datetime(m.t), m.location_id, m.item_id, m.qty,
+        m.work_order,
+    )  # fmt: skip
+
+
+def _box_row(b: BoxScan) -> tuple[object, ...]:
+    key = b.key
+    return (
+        key.device, key.epoch, key.seq, as_datetime(b.t), b.location_id, b.from_location_id, b.sscc,
     )  # fmt: skip
 
 

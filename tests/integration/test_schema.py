@@ -56,6 +56,22 @@ INSERT INTO resupply_order
   (code, organisation_id, warehouse_id, location_id, mode, cutoff_at, state, created_time)
 VALUES ('O-1', 1, 1, 6, 'van', '2026-06-01Z', 'sent', '2026-06-01Z');
 INSERT INTO resupply_line VALUES (1, 1, 5, 3, 2, '{}');
+UPDATE resupply_line SET stop_id = 1;
+INSERT INTO resupply_order
+  (code, organisation_id, warehouse_id, location_id, mode, cutoff_at, state, created_time, is_urgent)
+VALUES ('U-1', 1, 1, 6, 'van', '2026-06-01Z', 'sent', '2026-06-01Z', true);
+INSERT INTO item_substitute VALUES (1, 2, 1);
+INSERT INTO warehouse_bin VALUES (1, 1, 'A-1');
+INSERT INTO policy_exception VALUES (6, 1, 1, 2, 3, '2026-06-01', 'works nights');
+INSERT INTO missing_part VALUES ('d', 'e', 2, '2026-06-01Z', 6, 1, 1);
+INSERT INTO need VALUES (6, 1, 1, 0, '{}');
+INSERT INTO stock_dirty VALUES (6, 1);
+INSERT INTO order_report VALUES
+  (1, 'r', 7, 1, '2026-06-01Z', 'shipped', '004000000000000172', 'c', '{}', '2026-06-01Z');
+INSERT INTO order_report_line VALUES (1, 'r', 7, 1, 1, '', 5);
+INSERT INTO box_scan VALUES ('d', 'e', 3, '2026-06-01Z', 6, 1, '004000000000000172');
+INSERT INTO transfer (from_location_id, to_location_id, item_id, qty, inputs, created_time, until)
+VALUES (1, 6, 1, 2, '{}', '2026-06-01Z', '2026-06-02Z');
 INSERT INTO fix (van_id, fix_time, latitude_deg, longitude_deg, payload_hash, received_time)
 VALUES (1, '2026-06-01Z', 48, 2, 1, '2026-06-01Z');
 INSERT INTO webhook (organisation_id, url, topics, secret)
@@ -123,6 +139,42 @@ REFUSED = {
         "alert_one_silence"
     ),
     "UPDATE stop SET judged = 'night'": "stop_judged_check",
+    "UPDATE warehouse SET delivery_days = -1": "warehouse_delivery_days_sane",
+    "UPDATE warehouse SET express_minutes = -1": "warehouse_express_sane",
+    "UPDATE warehouse SET approval = 'nobody'": "warehouse_approval_check",
+    "UPDATE warehouse SET sscc_prefix = '12A4567'": "warehouse_sscc_prefix_digits",
+    "UPDATE item SET cost = 0": "item_cost_positive",
+    "INSERT INTO item_substitute VALUES (1, 2, 2)": "item_substitute_pkey",
+    "INSERT INTO item_substitute VALUES (1, 1, 2)": "item_substitute_is_another",
+    "INSERT INTO warehouse_bin VALUES (1, 1, 'B-1')": "warehouse_bin_pkey",
+    "UPDATE policy_exception SET order_up_to = reorder_point": "policy_exception_ordered",
+    "INSERT INTO policy_exception VALUES (6, 1, 1, 2, 3, '2026-06-01', 'again')": (
+        "policy_exception_pkey"
+    ),
+    "UPDATE missing_part SET qty = 0": "missing_part_qty_positive",
+    "INSERT INTO missing_part VALUES ('d', 'e', 2, '2026-06-01Z', 6, 1, 1)": "missing_part_pkey",
+    "INSERT INTO need VALUES (6, 1, 1, 0, '{}')": "need_pkey",
+    "INSERT INTO stock_dirty VALUES (6, 1)": "stock_dirty_pkey",
+    "UPDATE resupply_line SET allocated = requested + 1": "resupply_line_allocation_sane",
+    """INSERT INTO resupply_line (order_id, item_id, requested, inputs, stop_id)
+       VALUES (2, 1, 1, '{}', 1)""": "resupply_line_once_a_job",
+    """INSERT INTO order_report VALUES
+       (1, 'r', 7, 1, '2026-06-02Z', 'picked', NULL, 'c', '{}', '2026-06-01Z')""": (
+        "order_report_pkey"
+    ),
+    "UPDATE order_report SET kind = 'lost'": "order_report_kind_check",
+    "UPDATE order_report SET sscc = '12'": "order_report_sscc_digits",
+    "INSERT INTO order_report_line VALUES (1, 'r', 7, 1, 1, '', 5)": "order_report_line_pkey",
+    "UPDATE order_report_line SET qty = 0": "order_report_line_qty_positive",
+    "INSERT INTO box_scan VALUES ('d', 'e', 3, '2026-06-01Z', 6, 1, '004000000000000172')": (
+        "box_scan_pkey"
+    ),
+    "UPDATE transfer SET qty = 0": "transfer_qty_positive",
+    "UPDATE transfer SET state = 'lost'": "transfer_state_check",
+    "UPDATE transfer SET from_location_id = to_location_id": "transfer_goes_somewhere",
+    """INSERT INTO transfer
+         (from_location_id, to_location_id, item_id, qty, inputs, created_time, until)
+       VALUES (2, 6, 1, 2, '{}', '2026-06-01Z', '2026-06-02Z')""": "transfer_open_once",
     "UPDATE stop_part SET qty = 0": "stop_part_qty_positive",
     "INSERT INTO stop_part VALUES (1, 1, 3)": "stop_part_pkey",
     "INSERT INTO full_count VALUES ('d', 'e', 9, 6, '2026-06-02Z', '2026-06-01Z')": (

@@ -15,12 +15,14 @@ from ingest.messages import (
     InboxMessage,
     OrderEvent,
     OrderLine,
+    OrderReport,
     OwnTracks,
     OwnTracksLocation,
     OwnTracksLwt,
     OwnTracksTransition,
     Position,
     Receipt,
+    ReportLine,
     ResupplyOrder,
     Scan,
     Status,
@@ -47,8 +49,12 @@ EXAMPLES: list[msgspec.Struct] = [
         "cordee.order.sent.v1",
         TIME,
         "R-1",
-        ResupplyOrder("R-1", "WH", "van-001", "home", T, [OrderLine("P-1", "Fuse", 3, "low")]),
+        ResupplyOrder("R-1", "WH", "van-001", "home", T, T, [OrderLine("P-1", "Fuse", 3, "low")]),
     ),
+    OrderReport(
+        "WH-1", T, "R-1", "short", [ReportLine("P-1", 2, "L", "none left", backorder=False)]
+    ),
+    OrderReport("WH-2", T, "R-1", "shipped", [ReportLine("P-1", 1)], "004000000000000172", "c"),
     AlertEvent(
         "late-1",
         "urn:x",

@@ -54,10 +54,14 @@ def build(struct: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
 VALUES: dict[type[inspect.Type], Callable[[Any], st.SearchStrategy[Any]]] = {
     inspect.IntType: lambda kind: st.integers(kind.ge or 0, kind.le or 2**53),
     inspect.FloatType: lambda kind: st.floats(kind.ge, kind.le),
-    inspect.StrType: lambda kind: st.text(
-        st.characters(codec="utf-8", exclude_characters="\0" if kind.pattern else ""),
-        min_size=kind.min_length or 0,
-        max_size=kind.max_length or 9,
+    inspect.StrType: lambda kind: (
+        st.from_regex(kind.pattern.rstrip("$") + r"\Z")
+        if "0-9" in (kind.pattern or "")
+        else st.text(
+            st.characters(codec="utf-8", exclude_characters="\0" if kind.pattern else ""),
+            min_size=kind.min_length or 0,
+            max_size=kind.max_length or 9,
+        )
     ),
     inspect.BytesType: lambda kind: st.binary(max_size=kind.max_length),
     inspect.BoolType: lambda _: st.booleans(),

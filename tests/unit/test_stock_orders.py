@@ -1,16 +1,16 @@
-"""When the cut-offs of a warehouse fall: working days, several a day, clocks that change."""
+"""What an order's state follows from, and how orders are named."""
 
-from datetime import UTC, date, datetime, time, timedelta
+import itertools
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from stock_tracker.orders import latest_cutoff, order_code
+from stock_tracker.resupply.orders import LineFacts, State, order_code, state_of
 
-PARIS = "Europe/Paris"
-NOON = [time(12)]
+PROPOSED = {"was_sent": False, "is_approved": False}
+APPROVED = {"was_sent": False, "is_approved": True}
+SENT = {"was_sent": True, "is_approved": True}
 
 
 def utc(text: str) -> datetime:
@@ -18,106 +18,32 @@ def utc(text: str) -> datetime:
 
 
 @pytest.mark.parametrize(
-    ("now", "cutoff"),
+    ("lines", "was", "state"),
     [
-        ("2026-09-21T11:59:59.999+02:00", "2026-09-18T12:00+02:00"),  # Monday before noon: Friday
-        ("2026-09-21T12:00+02:00", "2026-09-21T12:00+02:00"),  # the moment itself
-        ("2026-09-21T23:59+02:00", "2026-09-21T12:00+02:00"),
-        ("2026-09-22T00:01+02:00", "2026-09-21T12:00+02:00"),
-        ("2026-09-19T13:00+02:00", "2026-09-18T12:00+02:00"),  # Saturday
-        ("2026-09-20T13:00+02:00", "2026-09-18T12:00+02:00"),  # Sunday
+        ([LineFacts(5)], PROPOSED, "proposed"),
+        ([LineFacts(5)], APPROVED, "approved"),
+        ([LineFacts(5)], SENT, "sent"),
+        ([LineFacts(5, picked=5)], SENT, "picked"),
+        ([LineFacts(5, picked=1), LineFacts(2)], SENT, "picked"),
+        ([LineFacts(5, picked=5, shipped=3)], SENT, "shipped"),
+        ([LineFacts(5, shipped=5), LineFacts(2)], SENT, "shipped"),
+        ([LineFacts(5, received=2)], SENT, "shipped"),
+        ([LineFacts(5, shipped=5, received=5)], SENT, "received"),
+        ([LineFacts(5, cancelled=2, received=3)], SENT, "received"),
+        ([LineFacts(5, received=5), LineFacts(2, cancelled=2)], SENT, "received"),
+        ([LineFacts(5, received=5), LineFacts(2)], SENT, "shipped"),
+        ([LineFacts(5, cancelled=5)], SENT, "cancelled"),
+        ([LineFacts(5, cancelled=5), LineFacts(2, cancelled=2)], PROPOSED, "cancelled"),
+        ([LineFacts(5, cancelled=5), LineFacts(2, picked=1)], SENT, "picked"),
+        # A box that was received before anybody reported that it was picked, or sent.
+        ([LineFacts(5, received=5)], APPROVED, "received"),
     ],
 )
-def test_the_latest_cutoff_is_of_a_working_day_and_not_in_the_future(now: str, cutoff: str) -> None:
-    assert latest_cutoff(NOON, PARIS, utc(now)) == utc(cutoff)
-
-
-@pytest.mark.parametrize(
-    ("now", "cutoff"),
-    [
-        # Sunday 2026-03-29 the clock goes forward, Sunday 2026-10-25 it goes back.
-        ("2026-03-29T12:00+02:00", "2026-03-27T12:00+01:00"),
-        ("2026-03-30T12:00+02:00", "2026-03-30T12:00+02:00"),
-        ("2026-03-30T11:59+02:00", "2026-03-27T12:00+01:00"),
-        ("2026-10-26T12:00+01:00", "2026-10-26T12:00+01:00"),
-        ("2026-10-26T11:59+01:00", "2026-10-23T12:00+02:00"),
-    ],
-)
-def test_noon_stays_noon_when_the_clock_changes(now: str, cutoff: str) -> None:
-    assert latest_cutoff(NOON, PARIS, utc(now)) == utc(cutoff)
-
-
-def test_a_cutoff_in_the_hour_that_a_working_day_skips_still_falls_once() -> None:
-    # In Cairo 2026-04-24, a Friday, begins at 01:00.
-    half_past = [time(0, 30)]
-    before = datetime(2026, 4, 23, 22, 29, tzinfo=UTC)
-    assert latest_cutoff(half_past, "Africa/Cairo", before) == utc("2026-04-23T00:30+02:00")
-    fallen = latest_cutoff(half_past, "Africa/Cairo", before + timedelta(hours=2))
-    assert fallen is not None
-    assert before.date() == fallen.date()
-    assert fallen.astimezone(ZoneInfo("Africa/Cairo")).date() == date(2026, 4, 24)
-    assert latest_cutoff(half_past, "Africa/Cairo", before + timedelta(hours=20)) == fallen
-
-
-def test_a_cutoff_in_the_hour_that_a_working_day_repeats_falls_once() -> None:
-    # In Cairo 2026-10-29, a Thursday, has the hour from 23:00 twice.
-    late = [time(23, 30)]
-    first = utc("2026-10-29T23:30+03:00")
-    for minutes in (0, 30, 60, 89):
-        now = first + timedelta(minutes=minutes)
-        assert latest_cutoff(late, "Africa/Cairo", now) == first
-    assert latest_cutoff(late, "Africa/Cairo", first - timedelta(minutes=1)) != first
-
-
-@pytest.mark.parametrize(
-    ("now", "cutoff"),
-    [
-        ("2026-09-21T07:59+02:00", "2026-09-18T16:30+02:00"),
-        ("2026-09-21T08:00+02:00", "2026-09-21T08:00+02:00"),
-        ("2026-09-21T11:59+02:00", "2026-09-21T08:00+02:00"),
-        ("2026-09-21T16:29+02:00", "2026-09-21T12:00+02:00"),
-        ("2026-09-21T16:30+02:00", "2026-09-21T16:30+02:00"),
-    ],
-)
-def test_of_several_a_day_in_any_order_the_latest_counts(now: str, cutoff: str) -> None:
-    times = [time(12), time(16, 30), time(8)]
-    assert latest_cutoff(times, PARIS, utc(now)) == utc(cutoff)
-    assert latest_cutoff(sorted(times), PARIS, utc(now)) == utc(cutoff)
-
-
-def test_a_warehouse_without_cutoffs_has_none() -> None:
-    assert latest_cutoff([], PARIS, utc("2026-09-21T12:00+02:00")) is None
-
-
-@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Niue", "Asia/Kathmandu"])
-def test_the_working_day_is_that_of_the_warehouse(zone: str) -> None:
-    for hour in range(24 * 7):
-        now = datetime(2026, 9, 21, tzinfo=UTC) + timedelta(hours=hour)
-        cutoff = latest_cutoff([time(0), time(23, 59)], zone, now)
-        assert cutoff is not None
-        local = cutoff.astimezone(ZoneInfo(zone))
-        assert local.weekday() < 5
-        assert (local.hour, local.minute) in {(0, 0), (23, 59)}
-
-
-minutes = st.integers(0, 3 * 365 * 24 * 60).map(
-    lambda minute: datetime(2025, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
-)
-times = st.lists(st.times().map(lambda t: t.replace(second=0, microsecond=0)), min_size=1)
-zones = st.sampled_from([PARIS, "UTC", "America/New_York", "Australia/Lord_Howe", "Africa/Cairo"])
-
-
-@given(minutes, st.timedeltas(timedelta(0), timedelta(days=9)), times, zones)
-def test_cutoffs_never_run_backwards_nor_lie_ahead(
-    now: datetime, later: timedelta, cutoff_times: list[time], zone: str
+def test_the_state_follows_from_what_is_known(
+    lines: list[LineFacts], was: dict[str, bool], state: State
 ) -> None:
-    cutoff = latest_cutoff(cutoff_times, zone, now)
-    after = latest_cutoff(cutoff_times, zone, now + later)
-    assert cutoff is not None
-    assert after is not None
-    assert now - timedelta(days=4) < cutoff <= now
-    assert cutoff <= after <= now + later
-    assert latest_cutoff(cutoff_times, zone, cutoff) == cutoff
+    for order in itertools.permutations(lines):
+        assert state_of(order, **was) == state
 
 
 def test_an_orders_code_is_the_van_and_the_moment_whatever_the_zone_it_is_told_in() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_tracker.replenish import Policy, Position, inputs, quantity
+from stock_tracker.resupply.replenish import Policy, Position, inputs, quantity
 
 
 def position(on_hand: int, policy: Policy, on_order: int = 0) -> Position:
