@@ -49,6 +49,12 @@ WITH earliest AS (
 SELECT from_location_id, to_location_id, item_id, lot FROM put
 """
 
+# A box may reach another van than the one that ordered what is in it.
+ORDERED_IN_BOXES: Final = """
+SELECT location_id, item_id, '' FROM shipped_line JOIN resupply_order USING (order_id)
+WHERE sscc = ANY(%s)
+"""
+
 MARK_BOX_SCANS: Final = """
 UPDATE scan SET status = CASE WHEN EXISTS (
   SELECT FROM shipped_line WHERE shipped_line.sscc = box_scan.sscc) THEN 'applied' ELSE 'unknown_code' END
@@ -131,7 +137,6 @@ WITH waiting AS (
   FROM (SELECT DISTINCT * FROM unnest(%s::int[], %s::int[]) AS p (location_id, item_id)) AS pair
   JOIN resupply_order AS o USING (location_id)
   JOIN resupply_line AS l ON (l.order_id, l.item_id) = (o.order_id, pair.item_id)
-  WHERE o.state <> 'cancelled'
 ), ranked AS (
   SELECT *, on_order(location_id, item_id)
     - coalesce(sum(open) OVER (PARTITION BY location_id, item_id
@@ -161,14 +166,19 @@ WHERE order_id = %(order)s AND state <> %(state)s
 
 
 async def settle_boxes(conn: Connection, boxes: Collection[str]) -> set[Pair]:
-    """Let the scans of these boxes move what was shipped in them; return the pairs touched."""
+    """Let the scans of these boxes move what was shipped in them.
+
+    Returns:
+        The pairs that this touches, and those of the orders whose parts are in the boxes.
+    """
     if not boxes:
         return set()
     asked = (sorted(boxes),)
     gone = await (await conn.execute(FORGET_BOXED, asked)).fetchall()
     put = await (await conn.execute(PUT_BOXED, asked)).fetchall()
     await conn.execute(MARK_BOX_SCANS, asked)
-    return sides(gone) | sides(put)
+    ordered = await (await conn.execute(ORDERED_IN_BOXES, asked)).fetchall()
+    return sides(gone) | sides(put) | set(ordered)
 
 
 async def settle_shipped(conn: Connection, reports: Collection[tuple[int, str]]) -> set[Pair]:

@@ -283,7 +283,7 @@ LANGUAGE sql STABLE AS $$
       SELECT cutoff_at AS t,
              greatest(0, requested - cancelled - received_in_boxes(order_id, item_id)) AS delta
       FROM resupply_line JOIN resupply_order USING (order_id)
-      WHERE item_id = of_item_id AND location_id = at_location_id AND state <> 'cancelled'
+      WHERE item_id = of_item_id AND location_id = at_location_id
       UNION ALL
       SELECT posting.t, -posting.delta
       FROM posting JOIN movement USING (device, epoch, seq, line)

@@ -67,9 +67,9 @@ INSERT INTO missing_part VALUES ('d', 'e', 2, '2026-06-01Z', 6, 1, 1);
 INSERT INTO need VALUES (6, 1, 1, 0, '{}');
 INSERT INTO stock_dirty VALUES (6, 1);
 INSERT INTO order_report VALUES
-  (1, 'r', 7, 1, '2026-06-01Z', 'shipped', '004000000000000172', 'c', '{}', '2026-06-01Z');
+  (1, 'r', 7, 1, '2026-06-01Z', 'shipped', '004000000000000176', 'c', '{}', '2026-06-01Z');
 INSERT INTO order_report_line VALUES (1, 'r', 7, 1, 1, '', 5);
-INSERT INTO box_scan VALUES ('d', 'e', 3, '2026-06-01Z', 6, 1, '004000000000000172');
+INSERT INTO box_scan VALUES ('d', 'e', 3, '2026-06-01Z', 6, 1, '004000000000000176');
 INSERT INTO transfer (from_location_id, to_location_id, item_id, qty, inputs, created_time, until)
 VALUES (1, 6, 1, 2, '{}', '2026-06-01Z', '2026-06-02Z');
 INSERT INTO fix (van_id, fix_time, latitude_deg, longitude_deg, payload_hash, received_time)
@@ -166,7 +166,7 @@ REFUSED = {
     "UPDATE order_report SET sscc = '12'": "order_report_sscc_digits",
     "INSERT INTO order_report_line VALUES (1, 'r', 7, 1, 1, '', 5)": "order_report_line_pkey",
     "UPDATE order_report_line SET qty = 0": "order_report_line_qty_positive",
-    "INSERT INTO box_scan VALUES ('d', 'e', 3, '2026-06-01Z', 6, 1, '004000000000000172')": (
+    "INSERT INTO box_scan VALUES ('d', 'e', 3, '2026-06-01Z', 6, 1, '004000000000000176')": (
         "box_scan_pkey"
     ),
     "UPDATE transfer SET qty = 0": "transfer_qty_positive",

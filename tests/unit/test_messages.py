@@ -54,7 +54,7 @@ EXAMPLES: list[msgspec.Struct] = [
     OrderReport(
         "WH-1", T, "R-1", "short", [ReportLine("P-1", 2, "L", "none left", backorder=False)]
     ),
-    OrderReport("WH-2", T, "R-1", "shipped", [ReportLine("P-1", 1)], "004000000000000172", "c"),
+    OrderReport("WH-2", T, "R-1", "shipped", [ReportLine("P-1", 1)], "004000000000000176", "c"),
     AlertEvent(
         "late-1",
         "urn:x",
