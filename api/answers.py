@@ -18,6 +18,8 @@ OrderState = Literal[
 Verdict = Literal["visit", "pass", "undecided"]
 Punctuality = Literal["early", "on_time", "late", "unplanned", "repeated"]
 Outcome = Literal["planned", "on_site", "done", "skipped"]
+ReportKind = Literal["accepted", "picked", "short", "shipped", "cancelled"]
+TransferState = Literal["proposed", "accepted", "done", "refused"]
 DeliveryState = Literal["pending", "retrying", "delivered", "dead"]
 UnusableReason = Literal["null_island", "poor_accuracy", "frozen", "jump", "future", "ancient"]
 
@@ -455,7 +457,10 @@ class UnknownCodes:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A resupply order. `units` adds base units over all lines."""
+    """A resupply order. `units` adds base units over all lines.
+
+    `due_at_ms` is when it should be there; an `urgent` one is for one job, and may go to its `site`.
+    """
 
     code: str
     van: str | None
@@ -466,6 +471,10 @@ class Order:
     created_ms: int
     lines: int
     units: int
+    due_at_ms: int | None
+    urgent: bool
+    site: str | None
+    approved_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,24 +486,148 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class OrderLine:
-    """One item of an order; `inputs` is what the decision was made from, frozen at cut-off."""
+    """One item of an order; `inputs` is what the decision was made from, frozen at cut-off.
+
+    `allocated` is what the warehouse had for it, null where its stock is not followed; `bin` is where
+    it lies there, `instead_of` the lacking item that it replaces.
+    """
 
     item: str
     name: str
     base_unit: str
+    bin: str | None
     requested: int
+    allocated: int | None
+    picked: int
+    shipped: int
     received: int
     cancelled: int
+    instead_of: str | None
     why: str | None
     inputs: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """What the warehouse said of an order. One whose id came with two payloads does not count."""
+
+    id: str
+    kind: ReportKind
+    t_ms: int
+    sscc: str | None
+    author: str | None
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
 class OrderWithLines:
-    """An order and everything on it."""
+    """An order, everything on it, and what the warehouse said of it."""
 
     order: Order
     lines: list[OrderLine]
+    reports: list[Report]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What the next cut-off will order. `short` of it jobs need before the next delivery.
+
+    `waits` is true where the level is unconfirmed: it is ordered once somebody counts or approves.
+    """
+
+    van: str
+    item: str
+    name: str
+    base_unit: str
+    qty: int
+    short: int
+    waits: bool
+    approved_by: str | None
+    why: str
+    inputs: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposals:
+    """Proposals: what jobs lack first, then by van and item."""
+
+    proposals: list[Proposal]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """Parts that one van could hand to another; `until_ms` is when that comes too late."""
+
+    transfer_id: int
+    from_van: str
+    to_van: str
+    item: str
+    name: str
+    qty: int
+    state: TransferState
+    created_ms: int
+    until_ms: int
+    work_order: str | None
+    decided_by: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Transfers:
+    """Transfers, newest first."""
+
+    transfers: list[Transfer]
+
+
+@dataclass(frozen=True, slots=True)
+class ReportTaken:
+    """A report is on its way to where all reports are read; this is its id."""
+
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Variance:
+    """What a count found beyond what was booked. A scan that comes late may still explain it."""
+
+    t_ms: int
+    van: str | None
+    warehouse: str | None
+    item: str
+    name: str
+    lot: str
+    counted: int
+    expected: int
+    variance: int
+
+
+@dataclass(frozen=True, slots=True)
+class Variances:
+    """Variances of counts, newest first; first counts have none."""
+
+    variances: list[Variance]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Recount:
+    """What a van was asked to count again, and why."""
+
+    van: str
+    item: str
+    name: str
+    qty: int
+    reason: Literal["negative", "unconfirmed"]
+    asked_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recounts:
+    """What is to be counted again, by van and item."""
+
+    recounts: list[Recount]
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from api.routes import (
     overview,
     rejected,
     replan,
+    resupply,
     tours,
     vans,
     visits,
@@ -106,7 +107,7 @@ def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> 
     app.add_middleware(SecurityHeaders)
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
-        edits, webhooks,
+        edits, webhooks, resupply,
     ):  # fmt: skip
         app.include_router(routes.router)
     app.frontend("/", directory=WEB, fallback=None)

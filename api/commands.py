@@ -1,4 +1,4 @@
-"""What the API writes: a tour or a site, as the imports would; and what shall be sent again.
+"""What the API writes: tours and sites, as imports would; decisions; what shall be sent again.
 
 Whatever an import would refuse is refused here, in the same words, and then nothing is kept: a file
 keeps its good rows, an edit is whole or not at all. As an import does, an edit makes the version of
@@ -16,6 +16,8 @@ from psycopg.rows import scalar_row
 
 from api.auth import OrganisationId
 from geofence.imports import sites, tours
+from stock_tracker.levels import lock_ledger
+from stock_tracker.resupply.positions import refresh_proposals
 from storage.imports import ImportResult
 from storage.pool import Connection
 from storage.sheets import BadRow, Cells
@@ -33,6 +35,27 @@ WHERE webhook.webhook_id = it.webhook_id AND active AND state = 'dead'
   AND (%(organisation)s::integer IS NULL OR organisation_id = %(organisation)s)
   AND (%(delivery)s::bigint IS NULL OR delivery_id = %(delivery)s)
   AND (%(webhook)s::integer IS NULL OR webhook.webhook_id = %(webhook)s)
+"""
+APPROVE_ORDER: Final = """
+UPDATE resupply_order SET state = 'approved', approved_by = %s
+WHERE organisation_id = %s AND code = %s AND state = 'proposed'
+"""
+APPROVE_PROPOSAL: Final = """
+UPDATE proposal SET approved_by = %s FROM location, van, item
+WHERE location.location_id = proposal.location_id AND van.van_id = location.van_id
+  AND item.item_id = proposal.item_id
+  AND van.organisation_id = %s AND van.code = %s AND item.ref = %s
+"""
+#: A refusal is taken back from what is on its way, so that it is ordered instead.
+DECIDE_TRANSFER: Final = """
+UPDATE transfer SET state = %s, decided_by = %s FROM location
+WHERE location.location_id = to_location_id AND organisation_id = %s AND transfer_id = %s
+  AND state IN ('proposed', 'accepted') AND state <> %s
+RETURNING from_location_id, to_location_id, item_id
+"""
+#: A report takes the way of all reports: relay, broker, ingest.
+PUBLISH: Final = """
+INSERT INTO outbox (topic, payload, created_time) VALUES (%s, %s, to_timestamp(%s / 1000.0))
 """
 #: An edit says all of a stop: what stood at its position before may have been another one.
 _ALL: Final = frozenset(tours.MAY_LACK)
@@ -112,6 +135,48 @@ async def resend(
         )
         await conn.execute(TELL_RELAY)
     return again.rowcount
+
+
+async def approve_order(conn: Connection, organisation: OrganisationId, code: str, by: str) -> bool:
+    """Approve an order that waits for it, to be sent by the next tick; return whether one did."""
+    async with conn.transaction():
+        done = await conn.execute(APPROVE_ORDER, (by, organisation, code))
+        await conn.execute(TELL_PAGES)
+    return done.rowcount > 0
+
+
+async def approve_proposal(
+    conn: Connection, organisation: OrganisationId, van: str, item: str, by: str
+) -> bool:
+    """Let an unconfirmed proposal be ordered as it is; return whether there is one."""
+    async with conn.transaction():
+        done = await conn.execute(APPROVE_PROPOSAL, (by, organisation, van, item))
+    return done.rowcount > 0
+
+
+async def decide_transfer(
+    conn: Connection, organisation: OrganisationId, transfer_id: int, by: str, *, accept: bool
+) -> bool:
+    """Accept or refuse a transfer that is open; return whether that changed anything."""
+    state = "accepted" if accept else "refused"
+    async with conn.transaction():
+        rows = await conn.execute(DECIDE_TRANSFER, (state, by, organisation, transfer_id, state))
+        decided = await rows.fetchall()
+        await lock_ledger(conn)
+        await refresh_proposals(
+            conn, {(place, item) for giver, taker, item in decided for place in (giver, taker)}
+        )
+    return bool(decided)
+
+
+async def publish_report(
+    conn: Connection, warehouse: str, report: dict[str, object], now: int
+) -> None:
+    """Send a warehouse's report on its way, as if the warehouse had published it itself."""
+    topic = f"warehouse/v1/reports/{warehouse}"
+    async with conn.transaction():
+        await conn.execute(PUBLISH, (topic, msgspec.json.encode(report), now))
+        await conn.execute(TELL_RELAY)
 
 
 async def _told(conn: Connection, done: ImportResult) -> ImportResult:

@@ -10,6 +10,11 @@ import say of an edit names it, so that it can be found.
 | van_not_found          | 404    | no such van, or another organisation's                     |
 | site_not_found         | 404    | no such site, or another organisation's                    |
 | order_not_found        | 404    | no such order, or another organisation's                   |
+| order_not_waiting      | 409    | the order does not wait for an approval                    |
+| proposal_not_found     | 404    | nothing is proposed of this item for this van              |
+| transfer_not_found     | 404    | no such transfer, or another organisation's                |
+| transfer_over          | 409    | the transfer is done, or was decided otherwise             |
+| unusable_report        | 422    | the report says something that cannot be                   |
 | tour_not_found         | 404    | the van has no tour on that day                            |
 | stop_not_found         | 404    | no such stop, or another organisation's                    |
 | delivery_not_found     | 404    | no such delivery, or another organisation's                |
@@ -50,6 +55,11 @@ TITLES: Final = {
     "van_not_found": "No such van",
     "site_not_found": "No such site",
     "order_not_found": "No such order",
+    "order_not_waiting": "The order does not wait",
+    "proposal_not_found": "Nothing is proposed",
+    "transfer_not_found": "No such transfer",
+    "transfer_over": "The transfer is over",
+    "unusable_report": "This report cannot be used",
     "tour_not_found": "No such tour",
     "stop_not_found": "No such stop",
     "delivery_not_found": "No such delivery",

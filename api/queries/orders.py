@@ -6,7 +6,7 @@ as they were frozen with it: how they made the quantity is not known here.
 
 from psycopg.rows import class_row
 
-from api.answers import Order, OrderLine, OrderState
+from api.answers import Order, OrderLine, OrderState, Report
 from api.auth import OrganisationId
 from api.times import ms
 from storage.pool import Connection
@@ -26,10 +26,12 @@ async def of_organisation(
     query = f"""
         SELECT o.code, van.code AS van, warehouse.code AS warehouse, o.mode, o.state,
                {ms("o.cutoff_at")} AS cutoff_at_ms, {ms("o.created_time")} AS created_ms,
-               total.lines, total.units
+               total.lines, total.units, {ms("o.due_at")} AS due_at_ms, o.is_urgent AS urgent,
+               site.code AS site, o.approved_by
         FROM resupply_order o
         JOIN warehouse ON warehouse.warehouse_id = o.warehouse_id
         JOIN location ON location.location_id = o.location_id
+        LEFT JOIN site ON site.site_id = o.site_id
         LEFT JOIN LATERAL (
           SELECT van.code FROM van
           WHERE van.van_id = location.van_id
@@ -62,14 +64,35 @@ async def of_organisation(
 async def lines(conn: Connection, organisation: OrganisationId, code: str) -> list[OrderLine]:
     """Return the lines of an order by item; `why` is the inputs' own sentence, if they have one."""
     query = """
-        SELECT item.ref AS item, item.name, item.base_unit, line.requested, line.received,
-               line.cancelled, line.inputs ->> 'why' AS why, line.inputs
+        SELECT item.ref AS item, item.name, item.base_unit, bin, line.requested, line.allocated,
+               line.picked, line.shipped, line.received, line.cancelled, lacking.ref AS instead_of,
+               line.inputs ->> 'why' AS why, line.inputs
         FROM resupply_line line
         JOIN resupply_order o ON o.order_id = line.order_id
         JOIN item ON item.item_id = line.item_id
+        LEFT JOIN item AS lacking ON lacking.item_id = line.instead_of
+        LEFT JOIN warehouse_bin ON (warehouse_bin.warehouse_id, warehouse_bin.item_id)
+          = (o.warehouse_id, line.item_id)
         WHERE o.organisation_id = %s AND o.code = %s
         ORDER BY item.ref
     """
     async with conn.cursor(row_factory=class_row(OrderLine)) as cursor:
+        await cursor.execute(query, (organisation, code))
+        return await cursor.fetchall()
+
+
+async def reports(conn: Connection, organisation: OrganisationId, code: str) -> list[Report]:
+    """Return what the warehouse said of an order, in the order of its times."""
+    query = f"""
+        SELECT said.report AS id, said.kind, {ms("said.t")} AS t_ms, said.sscc, said.author,
+               NOT EXISTS (SELECT FROM order_report AS other
+                           WHERE (other.warehouse_id, other.report)
+                               = (said.warehouse_id, said.report)
+                             AND other.payload_hash <> said.payload_hash) AS counts
+        FROM order_report AS said JOIN resupply_order AS o USING (order_id)
+        WHERE o.organisation_id = %s AND o.code = %s
+        ORDER BY said.t, said.report
+    """
+    async with conn.cursor(row_factory=class_row(Report)) as cursor:
         await cursor.execute(query, (organisation, code))
         return await cursor.fetchall()

@@ -1,17 +1,66 @@
-"""Resupply orders, and why each line is on them."""
+"""Resupply orders: why each line is on them, who approves them, what the warehouse reports."""
 
-from typing import Annotated
+import uuid
+from dataclasses import dataclass, field
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Body, Depends, Path, Query
+from pydantic import Field
 
-from api.answers import Orders, OrderState, OrderWithLines
-from api.auth import Organisation
+from api import commands
+from api.answers import Order, Orders, OrderState, OrderWithLines, ReportKind, ReportTaken
+from api.auth import Organisation, OrganisationId, only_from_here
 from api.problems import Problem
 from api.queries import orders
-from api.resources import Conn
+from api.resources import Conn, Now
 from api.routes.parameters import Code, checked_codes
+from stock_tracker.barcodes import is_sscc
+from storage.pool import Connection
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
+
+OrderCode = Annotated[str, Path(max_length=200)]
+Person = Annotated[str, Field(min_length=1, max_length=200, description="Who does it.")]
+
+
+@dataclass(frozen=True, slots=True)
+class ApprovalBody:
+    """Who approves."""
+
+    by: Person
+
+
+@dataclass(frozen=True, slots=True)
+class ReportLineBody:
+    """Base units of one item that were picked, shipped, found short or cancelled."""
+
+    item: Annotated[str, Field(max_length=200)]
+    qty: Annotated[int, Field(ge=1, le=1_000_000)]
+    lot: Annotated[str | None, Field(max_length=200)] = None
+    reason: Annotated[str | None, Field(max_length=200)] = None
+    backorder: Annotated[bool, Field(description="Whether what is short will still come.")] = True
+
+
+@dataclass(frozen=True, slots=True)
+class ReportBody:
+    """What became of an order; see `OrderReport` in docs/WIRE.md.
+
+    Give an `id` of your own, and a repeat changes nothing.
+    """
+
+    kind: ReportKind
+    by: Person
+    lines: Annotated[list[ReportLineBody], Field(max_length=5_000)] = field(default_factory=list)
+    sscc: Annotated[str | None, Field(pattern="^[0-9]{18}$")] = None
+    id: Annotated[str | None, Field(min_length=1, max_length=64)] = None
+
+
+REPORT_BODY: Final = {
+    "kind": "shipped",
+    "by": "c.petit",
+    "sscc": "004000000000000176",
+    "lines": [{"item": "P-0042", "qty": 8}],
+}
 
 
 @router.get("")
@@ -28,12 +77,79 @@ async def list_orders(
 
 
 @router.get("/{code}")
-async def one_order(
-    conn: Conn, organisation: Organisation, code: Annotated[str, Path(max_length=200)]
-) -> OrderWithLines:
-    """Return an order with its lines and the frozen inputs of each."""
+async def one_order(conn: Conn, organisation: Organisation, code: OrderCode) -> OrderWithLines:
+    """Return an order with its lines, the frozen inputs of each, and what was reported of it."""
+    return OrderWithLines(
+        await order_of(conn, organisation, code),
+        await orders.lines(conn, organisation, code),
+        await orders.reports(conn, organisation, code),
+    )
+
+
+@router.post("/{code}/approval", dependencies=[Depends(only_from_here)])
+async def approve(
+    conn: Conn, organisation: Organisation, code: OrderCode, body: ApprovalBody
+) -> Order:
+    """Approve an order that waits for it; it is sent within a second or two."""
+    await order_of(conn, organisation, code)
+    if not await commands.approve_order(conn, organisation, code, body.by):
+        order = await order_of(conn, organisation, code)
+        raise Problem(409, "order_not_waiting", f"It is {order.state}; nobody has to approve it.")
+    return await order_of(conn, organisation, code)
+
+
+@router.post("/{code}/reports", status_code=202, dependencies=[Depends(only_from_here)])
+async def report(
+    conn: Conn,
+    organisation: Organisation,
+    now_ms: Now,
+    code: OrderCode,
+    body: Annotated[ReportBody, Body(openapi_examples={"shipped": {"value": REPORT_BODY}})],
+) -> ReportTaken:
+    """Say what became of an order, as the warehouse would by MQTT.
+
+    It goes the way of all reports, and the order shows it within a second or two. What is plainly
+    wrong is refused here; the rest, such as a check digit, is found among the rejected messages.
+    """
+    order = await order_of(conn, organisation, code)
+    if body.kind in {"picked", "short", "shipped"} and not body.lines:
+        raise Problem(422, "unusable_report", f"A report of what is {body.kind} needs lines.")
+    if body.sscc is not None and (body.kind != "shipped" or not is_sscc(body.sscc)):
+        detail = "Only what is shipped has an SSCC, and its last digit is a check digit."
+        raise Problem(422, "unusable_report", detail)
+    known = {line.item for line in await orders.lines(conn, organisation, code)}
+    if unknown := sorted({line.item for line in body.lines} - known):
+        raise Problem(422, "unusable_report", f"{', '.join(unknown)} is not on this order.")
+    said_id = body.id or uuid.uuid4().hex
+    said: dict[str, object] = {
+        "id": said_id,
+        "t": now_ms,
+        "order": code,
+        "kind": body.kind,
+        "lines": [
+            {
+                "item": x.item,
+                "qty": x.qty,
+                "lot": x.lot,
+                "reason": x.reason,
+                "backorder": x.backorder,
+            }
+            for x in body.lines
+        ],
+        "sscc": body.sscc,
+        "user": body.by,
+    }
+    await commands.publish_report(conn, order.warehouse, said, now_ms)
+    return ReportTaken(said_id)
+
+
+async def order_of(conn: Connection, organisation: OrganisationId, code: str) -> Order:
+    """Return an order.
+
+    Raises:
+        Problem: The organisation has no such order.
+    """
     match await orders.of_organisation(conn, organisation, 1, code=code):
         case [order]:
-            lines = await orders.lines(conn, organisation, code)
-            return OrderWithLines(order, lines)
+            return order
     raise Problem(404, "order_not_found", f"There is no order {code!r}.")

@@ -659,6 +659,9 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/overview", "/v1/live", "/v1/stops/{stop_id}/proposals",
         "/v1/webhooks", "/v1/webhooks/deliveries", "/v1/webhooks/deliveries/{delivery_id}/resend",
         "/v1/parts", "/v1/parts/questions", "/v1/parts/unknown-codes",
+        "/v1/orders/{code}/approval", "/v1/orders/{code}/reports", "/v1/proposals",
+        "/v1/proposals/{van}/{item}/approval", "/v1/transfers",
+        "/v1/transfers/{transfer_id}/decision", "/v1/counts/variances", "/v1/counts/recounts",
     }  # fmt: skip
 
 

@@ -1,0 +1,118 @@
+"""What will be ordered, handed over and counted again, and the decisions that wait for a person."""
+
+from dataclasses import dataclass
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Depends, Path, Query
+
+from api import commands
+from api.answers import Proposals, Recounts, Transfer, Transfers, TransferState, Variances
+from api.auth import Organisation, only_from_here
+from api.problems import Problem
+from api.queries import resupply
+from api.queries.charges import Which
+from api.resources import Conn, Now
+from api.routes.orders import ApprovalBody, Person
+from api.routes.parameters import Code, TimeMs, checked_codes, checked_span, today, working_day
+
+ROWS_MAX: Final = 5_000
+ID_MAX: Final = 2**63 - 1
+
+Limit = Annotated[int, Query(ge=1, le=ROWS_MAX)]
+router = APIRouter(prefix="/v1", tags=["resupply"])
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionBody:
+    """Whether the transfer is to be made, and who says so."""
+
+    accept: bool
+    by: Person
+
+
+@router.get("/proposals")
+async def list_proposals(
+    conn: Conn, organisation: Organisation, van: Code = None, limit: Limit = 500
+) -> Proposals:
+    """Return what the next cut-off will order, and why; what jobs lack comes first."""
+    await checked_codes(conn, organisation, van=van)
+    found = await resupply.proposals(conn, organisation, limit + 1, van=van)
+    return Proposals(found[:limit], truncated=len(found) > limit)
+
+
+@router.post(
+    "/proposals/{van}/{item}/approval", status_code=204, dependencies=[Depends(only_from_here)]
+)
+async def approve_proposal(
+    conn: Conn,
+    organisation: Organisation,
+    van: Annotated[str, Path(max_length=200)],
+    item: Annotated[str, Path(max_length=200)],
+    body: ApprovalBody,
+) -> None:
+    """Let a proposal be ordered although its level is unconfirmed, as long as it does not grow."""
+    await checked_codes(conn, organisation, van=van)
+    if not await commands.approve_proposal(conn, organisation, van, item, body.by):
+        raise Problem(404, "proposal_not_found", f"Nothing is proposed of {item!r} for {van!r}.")
+
+
+@router.get("/transfers")
+async def list_transfers(
+    conn: Conn,
+    organisation: Organisation,
+    van: Code = None,
+    state: TransferState | None = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+) -> Transfers:
+    """Return transfers from van to van, newest first."""
+    await checked_codes(conn, organisation, van=van)
+    found = await resupply.transfers(conn, organisation, limit, van=van, state=state)
+    return Transfers(found)
+
+
+@router.post("/transfers/{transfer_id}/decision", dependencies=[Depends(only_from_here)])
+async def decide_transfer(
+    conn: Conn,
+    organisation: Organisation,
+    transfer_id: Annotated[int, Path(ge=1, le=ID_MAX)],
+    body: DecisionBody,
+) -> Transfer:
+    """Accept a transfer, and both technicians are told; or refuse it, and it is ordered instead."""
+    changed = await commands.decide_transfer(
+        conn, organisation, transfer_id, body.by, accept=body.accept
+    )
+    found = await resupply.transfers(conn, organisation, 1, transfer_id=transfer_id)
+    if not found:
+        raise Problem(404, "transfer_not_found", f"There is no transfer {transfer_id}.")
+    if not changed and found[0].state != ("accepted" if body.accept else "refused"):
+        raise Problem(409, "transfer_over", f"It is {found[0].state}: nothing is left to decide.")
+    return found[0]
+
+
+@router.get("/counts/variances")
+async def list_variances(
+    conn: Conn,
+    organisation: Organisation,
+    now_ms: Now,
+    *,
+    van: Code = None,
+    from_ms: TimeMs = None,
+    to_ms: TimeMs = None,
+    limit: Limit = 500,
+) -> Variances:
+    """Return what counts found beyond what was booked; today's by default."""
+    await checked_codes(conn, organisation, van=van)
+    since, until = checked_span(from_ms, to_ms, working_day(today(now_ms)))
+    which = Which(since, until, van)
+    found = await resupply.variances(conn, organisation, which, limit + 1)
+    return Variances(found[:limit], truncated=len(found) > limit)
+
+
+@router.get("/counts/recounts")
+async def list_recounts(
+    conn: Conn, organisation: Organisation, van: Code = None, limit: Limit = 500
+) -> Recounts:
+    """Return what vans were asked to count again, and why."""
+    await checked_codes(conn, organisation, van=van)
+    found = await resupply.recounts(conn, organisation, limit + 1, van=van)
+    return Recounts(found[:limit], truncated=len(found) > limit)

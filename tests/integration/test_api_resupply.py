@@ -1,0 +1,197 @@
+"""What the API shows of resupply, and the decisions that people make through it."""
+
+import json
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from ingest import service
+from ingest.batch import Delivery
+from tests.integration.api_client import NOW_MS, answer
+from tests.integration.test_stock_ledger import opened, rows
+
+BOX = "004000000000000176"
+Conn = psycopg.Connection[Any]
+
+
+async def post(api: httpx.AsyncClient, path: str, **body: object) -> tuple[int, Any]:
+    answered = await api.post(path, json=body)
+    return answered.status_code, answered.json() if answered.content else None
+
+
+def wait(conn: Conn) -> None:
+    """Let the order wait for an approval."""
+    conn.execute("UPDATE resupply_order SET state = 'proposed' WHERE code = 'O-1'")
+
+
+def propose(conn: Conn, qty: int = 6, *, unconfirmed: bool = False) -> None:
+    conn.execute(
+        "INSERT INTO proposal (location_id, item_id, qty, inputs) VALUES"
+        """ (101, 1, %s, '{"why": "4 on board", "needed": 0}'), (109, 1, 1, '{"needed": 0}')""",
+        [qty],
+    )
+    if unconfirmed:
+        conn.execute("INSERT INTO count_task VALUES (101, 1, 'unconfirmed', '2026-11-20 08:00Z')")
+
+
+def offer(conn: Conn, state: str = "proposed") -> int:
+    """Let van V2 offer two filters to van V1."""
+    conn.execute(
+        "INSERT INTO location (location_id, organisation_id, kind, van_id) VALUES (102, 1, 'van', 2)"
+    )
+    made = conn.execute(
+        "INSERT INTO transfer (from_location_id, to_location_id, item_id, qty, state, inputs,"
+        ' created_time, until) VALUES (102, 101, 1, 2, %s, \'{"why": "near"}\','
+        " '2026-11-20 08:00Z', '2026-11-20 12:00Z') RETURNING transfer_id",
+        [state],
+    ).fetchone()
+    assert made
+    return int(made[0])
+
+
+async def test_an_order_that_waits_is_approved_once_by_somebody(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    wait(conn)
+    status, order = await post(api, "/v1/orders/O-1/approval", by="c.petit")
+    assert (status, order["state"], order["approved_by"]) == (200, "approved", "c.petit")
+    status, problem = await post(api, "/v1/orders/O-1/approval", by="a.roux")
+    assert (status, problem["code"]) == (409, "order_not_waiting")
+    assert (await answer(api, "/v1/orders/O-1"))["order"]["approved_by"] == "c.petit"
+
+
+async def test_a_report_by_http_reaches_ingest_as_the_warehouse_would_have_sent_it(
+    api: httpx.AsyncClient, conn: Conn, database_url: str
+) -> None:
+    conn.execute(
+        "INSERT INTO location (organisation_id, kind, warehouse_id) VALUES (1, 'warehouse', 1),"
+        " (2, 'customer', NULL), (2, 'in_transit', NULL), (2, 'scrap', NULL)"
+    )
+    status, taken = await post(
+        api, "/v1/orders/O-1/reports", kind="shipped", by="c.petit", sscc=BOX, id="mine-1",
+        lines=[{"item": "FIL-20", "qty": 6}],
+    )  # fmt: skip
+    assert (status, taken) == (202, {"id": "mine-1"})
+    ((topic, payload),) = rows(database_url, "SELECT topic, payload FROM outbox")
+    assert topic == "warehouse/v1/reports/LYON"
+    async with opened(database_url) as pool:
+        await service.commit(pool, [Delivery(topic, payload)], None, lambda: NOW_MS)
+    shown = await answer(api, "/v1/orders/O-1")
+    assert shown["order"]["state"] == "shipped"
+    assert [(line["item"], line["shipped"]) for line in shown["lines"]] == [
+        ("FIL-20", 6),
+        ("PUMP", 0),
+    ]
+    [said] = shown["reports"]
+    assert (said["id"], said["kind"], said["sscc"], said["author"], said["counts"]) == (
+        "mine-1", "shipped", BOX, "c.petit", True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "shipped", "by": "c"},
+        {"kind": "shipped", "by": "c", "lines": [{"item": "SEAL_5", "qty": 1}]},
+        {
+            "kind": "shipped",
+            "by": "c",
+            "lines": [{"item": "PUMP", "qty": 1}],
+            "sscc": BOX[:-1] + "1",
+        },
+        {"kind": "accepted", "by": "c", "sscc": BOX},
+    ],
+)
+async def test_a_report_that_cannot_be_is_refused_and_nothing_is_sent(
+    api: httpx.AsyncClient, conn: Conn, body: dict[str, Any]
+) -> None:
+    status, problem = await post(api, "/v1/orders/O-1/reports", **body)
+    assert (status, problem["code"]) == (422, "unusable_report")
+    assert conn.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
+
+
+async def test_proposals_are_those_of_the_organisation_and_say_what_they_wait_for(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    propose(conn, unconfirmed=True)
+    [found] = (await answer(api, "/v1/proposals"))["proposals"]
+    assert (found["van"], found["item"], found["qty"], found["waits"]) == ("V1", "FIL-20", 6, True)
+    assert found["why"] == "4 on board"
+    status, _ = await post(api, "/v1/proposals/V1/FIL-20/approval", by="c.petit")
+    assert status == 204
+    [found] = (await answer(api, "/v1/proposals", van="V1"))["proposals"]
+    assert (found["waits"], found["approved_by"]) == (False, "c.petit")
+    status, problem = await post(api, "/v1/proposals/V1/PUMP/approval", by="c.petit")
+    assert (status, problem["code"]) == (404, "proposal_not_found")
+
+
+async def test_a_transfer_is_accepted_or_refused_until_it_is_over(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    path = f"/v1/transfers/{offer(conn)}/decision"
+    status, made = await post(api, path, accept=True, by="p.planner")
+    assert (status, made["state"], made["decided_by"]) == (200, "accepted", "p.planner")
+    assert (made["from_van"], made["to_van"], made["why"]) == ("V2", "V1", "near")
+    assert (await post(api, path, accept=True, by="p.planner"))[0] == 200
+    status, made = await post(api, path, accept=False, by="p.planner")
+    assert (status, made["state"]) == (200, "refused")
+    status, problem = await post(api, path, accept=True, by="p.planner")
+    assert (status, problem["code"]) == (409, "transfer_over")
+    assert len((await answer(api, "/v1/transfers", van="V1", state="refused"))["transfers"]) == 1
+    assert (await answer(api, "/v1/transfers", van="V3"))["transfers"] == []
+
+
+async def test_a_refused_transfer_is_proposed_to_the_warehouse_instead(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    # Van V1 has 4 filters and 5 of its 6 ordered ones are cancelled: with two offered it has enough.
+    conn.execute("UPDATE resupply_line SET cancelled = 6 WHERE (order_id, item_id) = (1, 1)")
+    number = offer(conn)
+    await post(api, f"/v1/transfers/{number}/decision", accept=False, by="p")
+    [found] = (await answer(api, "/v1/proposals"))["proposals"]
+    assert (found["item"], found["qty"]) == ("FIL-20", 6)
+
+
+async def test_nobody_decides_what_is_another_organisations(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    propose(conn)
+    assert (await post(api, "/v1/orders/O-9/approval", by="c"))[0] == 404
+    assert (await post(api, "/v1/orders/O-9/reports", kind="accepted", by="c"))[0] == 404
+    assert (await post(api, "/v1/proposals/X9/FIL-20/approval", by="c"))[0] == 404
+    assert (await post(api, "/v1/transfers/7/decision", accept=True, by="c"))[0] == 404
+
+
+async def test_variances_and_recounts_are_told_by_van(api: httpx.AsyncClient, conn: Conn) -> None:
+    conn.execute(
+        "INSERT INTO count_line (device, epoch, seq, location_id, item_id, qty, t) VALUES"
+        " ('V1', 'e', 11, 101, 1, 9, '2026-11-20 07:00Z'), ('V1', 'e', 12, 101, 1, 4, '2026-11-20 08:00Z'),"
+        " ('X9', 'e', 11, 109, 1, 9, '2026-11-20 07:00Z'), ('X9', 'e', 12, 109, 1, 4, '2026-11-20 08:00Z')"
+    )
+    conn.execute("INSERT INTO count_task VALUES (101, 1, 'unconfirmed', '2026-11-20 08:00Z')")
+    [found] = (await answer(api, "/v1/counts/variances"))["variances"]
+    assert (found["van"], found["expected"], found["counted"], found["variance"]) == (
+        "V1",
+        9,
+        4,
+        -5,
+    )
+    [task] = (await answer(api, "/v1/counts/recounts"))["recounts"]
+    assert (task["van"], task["item"], task["qty"], task["reason"]) == (
+        "V1",
+        "FIL-20",
+        4,
+        "unconfirmed",
+    )
+    assert (await answer(api, "/v1/counts/recounts", van="V2"))["recounts"] == []
+
+
+async def test_an_order_shows_where_its_items_lie_in_the_warehouse(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    conn.execute("INSERT INTO warehouse_bin VALUES (1, 1, 'A-07-3')")
+    shown = (await answer(api, "/v1/orders/O-1"))["lines"]
+    assert [line["bin"] for line in shown] == ["A-07-3", None]
+    assert json.dumps(shown)
