@@ -7,6 +7,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import click
 import structlog
@@ -17,7 +18,7 @@ from api.serve import serve
 from ops import bench as benches
 from ops import demo as demos
 from ops import doctor as doctors
-from ops import embedded, fleet, imports, papers, replays, rule_replay, seeds
+from ops import embedded, fleet, imports, papers, replays, rule_replay, seeds, stock_verify
 from ops import health as healths
 from ops import stock as stocks
 from ops import verify as verifies
@@ -164,7 +165,10 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
 
 @main.command()
 @click.option(
-    "--what", type=click.Choice(["geofence", "knowable"]), default="geofence", show_default=True
+    "--what",
+    type=click.Choice(["geofence", "knowable", "stock"]),
+    default="geofence",
+    show_default=True,
 )
 @click.option("--vans", type=int, default=200, show_default=True)
 @click.option("--hours", type=float, default=10.0, show_default=True, help="Of each van's day.")
@@ -172,16 +176,25 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--days-before", type=int, default=2, show_default=True, help="To calibrate ETAs on.")
 @click.option("--sites", type=int, default=20_000, show_default=True)
+@click.option("--items", type=int, default=1_800, show_default=True, help="Of stock.")
+@click.option("--days", type=int, default=20, show_default=True, help="Of stock.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the figures there too.")
-def verify(what: str, report: Path | None, **options: object) -> None:
+def verify(what: str, report: Path | None, items: int, days: int, **options: Any) -> None:
     """Judge the engine by a simulated day's truth, delivered live, in order and shuffled.
 
     Or say how much of its late arrivals is knowable a quarter of an hour ahead, to whom the dice
-    are known: no engine can announce more.
+    are known: no engine can announce more. Or judge weeks of stock: levels, orders, jobs served.
     """
-    plan = verifies.Plan(**options)  # type: ignore[arg-type]
+    plan = verifies.Plan(**options)
+    stock_plan = stock_verify.Plan(plan.vans, items, days, plan.seed)
     try:
-        figures = verifies.run(plan) if what == "geofence" else verifies.knowable(plan)
+        match what:
+            case "geofence":
+                figures = verifies.run(plan)
+            case "knowable":
+                figures = verifies.knowable(plan)
+            case _:
+                figures = stock_verify.run(stock_plan)
     except (embedded.ServerError, imports.UnusableFileError) as error:
         raise click.ClickException(str(error)) from error
     text = json.dumps(figures, indent=2)
@@ -240,6 +253,27 @@ def rebuild(*, check: bool) -> None:
     for table, rows in drift.items():
         click.echo(f"{table}: {rows} rows {'differ' if check else 'differed'}")
     sys.exit(1 if check and any(drift.values()) else 0)
+
+
+@stock.command()
+@click.option("--jobs-served", type=click.FloatRange(0.5, 0.999), default=0.98, show_default=True)
+def propose(*, jobs_served: float) -> None:
+    """Work out from demand what vans should hold, template by template. Changes no template."""
+    for template, (lines, served) in asyncio.run(stocks.propose(Settings(), jobs_served)).items():
+        click.echo(f"{template}: {lines} lines should change; {served:.1%} of requests served then")
+
+
+@stock.command()
+@click.argument("template")
+@click.argument("items", nargs=-1)
+def accept(template: str, items: tuple[str, ...]) -> None:
+    """Make what is proposed the policy of TEMPLATE: all of it, or that of some ITEMS."""
+    changed = asyncio.run(stocks.accept(Settings(), template, items))
+    if not changed:
+        raise click.ClickException(
+            f"nothing is proposed for {template}: run `cordee stock propose`"
+        )
+    click.echo(f"{template}: {changed} lines changed")
 
 
 main.add_command(webhook)

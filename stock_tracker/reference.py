@@ -7,7 +7,7 @@ vans. Nothing here knows scans or orders.
 """
 
 import hashlib
-from datetime import timedelta
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import Annotated, Final
 
@@ -300,9 +300,49 @@ def postgres_us(text: str) -> int:
     return (moment(text) - POSTGRES_ORIGIN) // timedelta(microseconds=1)
 
 
+# --- Usage before Cordée -----------------------------------------------------------------------
+
+
+class UsageRow(msgspec.Struct, frozen=True):
+    """A line of usage.csv: what a van used of an item in the week that began on a Monday."""
+
+    van: str
+    item: str
+    week: Annotated[date, Meta(description="a Monday like 2026-01-26")]
+    qty: Quantity
+
+
+VAN_IDS = "SELECT code, van_id FROM van WHERE organisation_id = %s"
+STAGED_USAGE = "van_id int, item_id int, week date, qty int"
+MERGE_USAGE = """
+INSERT INTO usage_history AS kept (van_id, item_id, week, qty)
+SELECT van_id, item_id, week, qty FROM staged
+ON CONFLICT (van_id, item_id, week) DO UPDATE SET qty = excluded.qty
+WHERE kept.qty <> excluded.qty
+"""
+
+
+async def import_usage(conn: Connection, data: bytes, *, organisation: str) -> ImportResult:
+    """Import what was used before scans were kept here: what vans should hold follows from it."""
+    owner = await begin(conn, organisation)
+    vans = await ids_by_code(conn, VAN_IDS, [owner])
+    items = await ids_by_code(conn, ITEMS)
+
+    def staged_usage(_line: int, row: UsageRow) -> StagedRow:
+        if row.week.weekday() != 0:
+            monday = row.week - timedelta(days=row.week.weekday())
+            raise UnusableRowError(f"week {row.week} is no Monday: did you mean {monday}?")
+        return (known(vans, "van", row.van), known(items, "item", row.item), row.week, row.qty)
+
+    sheet = sift(csv_rows(data, UsageRow), UsageRow, staged_usage, ["van", "item", "week"])
+    await stage(conn, STAGED_USAGE, sheet.staged)
+    return result("usage", sheet, await merge(conn, MERGE_USAGE))
+
+
 KINDS: Final[dict[str, Importer]] = {
     "items": import_items,
     "barcodes": import_barcodes,
     "templates": import_templates,
     "stock": import_stock,
+    "usage": import_usage,
 }

@@ -330,3 +330,60 @@ BEGIN ATOMIC
   WHERE state IN ('proposed', 'accepted') AND item_id = of_item_id
     AND at_location_id IN (from_location_id, to_location_id);
 END;
+
+-- --- What vans should hold, as demand says --------------------------------------------------------
+
+CREATE INDEX stop_by_work_order ON stop (work_order) WHERE work_order IS NOT NULL;
+
+CREATE TABLE usage_history (
+  van_id integer NOT NULL REFERENCES van,
+  item_id integer NOT NULL REFERENCES item,
+  week date NOT NULL
+    CONSTRAINT usage_history_week_is_a_monday CHECK (extract(isodow FROM week) = 1),
+  qty integer NOT NULL CONSTRAINT usage_history_qty_not_negative CHECK (qty >= 0),
+  PRIMARY KEY (van_id, item_id, week)
+);
+COMMENT ON TABLE usage_history IS
+  'What each van used in a week, by its Monday, before its scans were kept here.';
+
+CREATE TABLE policy_proposal (
+  template_id integer NOT NULL REFERENCES van_template,
+  item_id integer NOT NULL REFERENCES item,
+  reorder_point integer NOT NULL,
+  order_up_to integer NOT NULL,
+  cap integer NOT NULL,
+  rate real NOT NULL,
+  fill real NOT NULL,
+  reason text NOT NULL,
+  made_time timestamptz NOT NULL,
+  PRIMARY KEY (template_id, item_id),
+  CONSTRAINT policy_proposal_ordered CHECK (
+    (order_up_to = 0 AND reorder_point = -1)
+    OR (0 <= reorder_point AND reorder_point < order_up_to AND order_up_to <= cap))
+);
+COMMENT ON TABLE policy_proposal IS
+  'What a template line should be by demand, where it is not; applied when somebody accepts it.';
+COMMENT ON COLUMN policy_proposal.order_up_to IS '0: no longer carried.';
+COMMENT ON COLUMN policy_proposal.rate IS 'Base units a week that all vans of the template use.';
+COMMENT ON COLUMN policy_proposal.fill IS 'Share of requests that it would serve.';
+
+-- Parts that jobs used, or lacked, week by week. What a job was known to need is ordered for that job,
+-- and so is no demand that the stock of a van must meet.
+CREATE VIEW weekly_demand AS
+SELECT van_id, item_id, date_trunc('week', t)::date AS week, sum(qty)::bigint AS qty
+FROM (
+  SELECT location.van_id, movement.item_id, movement.t, movement.qty, movement.work_order
+  FROM movement JOIN location ON location.location_id = from_location_id
+  WHERE movement.kind = 'issue'
+  UNION ALL
+  SELECT location.van_id, item_id, t, qty, work_order
+  FROM missing_part JOIN location USING (location_id)
+) AS used
+WHERE NOT EXISTS (
+  SELECT FROM stop JOIN stop_part USING (stop_id)
+  WHERE (stop.work_order, stop_part.item_id) = (used.work_order, used.item_id))
+GROUP BY 1, 2, 3
+UNION ALL
+SELECT van_id, item_id, week, qty FROM usage_history;
+COMMENT ON VIEW weekly_demand IS
+  'Demand by van, item and week: what was used before Cordée, what unplanned jobs used, what they lacked.';
