@@ -198,6 +198,7 @@ class Judged:
             for number, day in enumerate(self.days):
                 for ahead in self.days[number + PLANNED_AHEAD : number + PLANNED_AHEAD + 1]:
                     await self._import(settings, "tours", stock_world.tours(self.world, ahead))
+                self._analyse(url)
                 boxes = self.warehouse.arrived()
                 waiting = sorted(
                     [*waiting, *fleet.play(day, boxes, asked)], key=lambda m: m.send_ms
@@ -213,6 +214,12 @@ class Judged:
             await self._deliver(base, waiting, self.end_ms)
             await base.tick(self.end_ms)
         return self._judge(url, fleet)
+
+    @staticmethod
+    def _analyse(url: str) -> None:
+        """Do what autovacuum does once a minute: these days take seconds."""
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute("ANALYZE")
 
     async def _deliver(self, base: "Base", sent: Iterable[Sent], now: int) -> None:
         rest = iter(sent)
@@ -290,6 +297,7 @@ class Judged:
         async with engine(url) as base:
             await base.tick(self.end_ms)
             while part := list(islice(rest, BATCH)):
+                self._analyse(url)
                 await base.commit(part, self.end_ms)
             await base.tick(self.end_ms)
 
@@ -355,8 +363,8 @@ class Warehouse:
             rows = conn.execute(
                 "SELECT van.code, ref, requested, (inputs ->> 'on_order')::int"
                 " FROM resupply_order JOIN resupply_line USING (order_id) JOIN item USING (item_id)"
-                " JOIN location USING (location_id) JOIN van USING (van_id)"
-                " WHERE resupply_order.code = ANY(%s) ORDER BY resupply_order.order_id",
+                " JOIN location ON location.location_id = resupply_line.location_id"
+                " JOIN van USING (van_id) WHERE resupply_order.code = ANY(%s) ORDER BY resupply_order.order_id",
                 [codes],
             ).fetchall()
         for van, ref, requested, on_order in rows:

@@ -56,17 +56,24 @@ WHERE (level.qty, level.counted_at) IS DISTINCT FROM (excluded.qty, excluded.cou
 """
 
 SETTLE_TASKS = """
-DELETE FROM count_task USING unnest(%s::int[], %s::int[]) AS pair (location_id, item_id)
-WHERE (count_task.location_id, count_task.item_id) = (pair.location_id, pair.item_id)
-  AND NOT EXISTS (SELECT FROM recounts_of(pair.location_id, pair.item_id))
+WITH asked AS MATERIALIZED (
+  SELECT location_id, item_id
+  FROM count_task JOIN unnest(%s::int[], %s::int[]) AS pair (location_id, item_id)
+    USING (location_id, item_id)
+)
+DELETE FROM count_task USING asked
+WHERE (count_task.location_id, count_task.item_id) = (asked.location_id, asked.item_id)
+  AND NOT EXISTS (SELECT FROM recounts_of(asked.location_id, asked.item_id))
 """
 
 ASK_TASKS = """
 WITH asked AS (
   INSERT INTO count_task
   SELECT location_id, item_id, min(reason), %s
-  FROM unnest(%s::int[], %s::int[]) AS pair (location_id, item_id),
+  FROM unnest(%s::int[], %s::int[]) AS pair (location_id, item_id)
+  JOIN location USING (location_id),
        LATERAL recounts_of(location_id, item_id)
+  WHERE location.kind = 'van'
   GROUP BY location_id, item_id
   ON CONFLICT (location_id, item_id) DO NOTHING
   RETURNING location_id, item_id, reason

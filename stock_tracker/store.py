@@ -18,6 +18,7 @@ from stock_tracker.ledger import (
 from stock_tracker.levels import Pair, lock_ledger, refresh
 from stock_tracker.resupply import received
 from storage.pool import Connection
+from storage.rows import put_rows
 from storage.settings import as_datetime
 
 KNOWN = """
@@ -29,7 +30,10 @@ JOIN scan USING (device, epoch, seq)
 PUT_SCAN = """
 INSERT INTO scan (device, epoch, seq, payload_hash, van_id, t, intent, code, status, raw,
                   received_time, aim_id, qty, lot, counterpart, work_order, doubt, box)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+SELECT * FROM unnest(
+  %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::int[], %s::timestamptz[], %s::text[],
+  %s::bytea[], %s::text[], %s::bytea[], %s::timestamptz[], %s::text[], %s::bigint[], %s::text[],
+  %s::text[], %s::text[], %s::text[], %s::text[])
 ON CONFLICT (device, epoch, seq, payload_hash) DO NOTHING
 """
 
@@ -37,7 +41,9 @@ PUT_MOVEMENT = """
 WITH put AS (
   INSERT INTO movement (device, epoch, seq, t, kind, item_id, lot, qty, from_location_id,
                         to_location_id, work_order, serial, expiry, box)
-  VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+  SELECT * FROM unnest(
+    %s::text[], %s::text[], %s::bigint[], %s::timestamptz[], %s::text[], %s::int[], %s::text[],
+    %s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::date[], %s::text[])
   RETURNING *
 )
 INSERT INTO posting
@@ -53,7 +59,11 @@ PUT_MISSING = "INSERT INTO missing_part VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
 
 PUT_BOX = "INSERT INTO box_scan VALUES (%s, %s, %s, %s, %s, %s, %s)"
 
-PUT_COUNT = "INSERT INTO count_line VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+PUT_COUNT = """
+INSERT INTO count_line SELECT * FROM unnest(
+  %s::text[], %s::text[], %s::bigint[], %s::int[], %s::int[], %s::text[], %s::bigint[],
+  %s::timestamptz[], %s::text[], %s::date[])
+"""
 
 # Scans that nobody could read when they came, with where their van's movements can go.
 UNKNOWN = """
@@ -187,7 +197,7 @@ async def write_scans(
     """Store scans and their effects, undo what is contested, and return the pairs touched."""
     stored = [*readings, *(Reading(scan, "conflict") for scan in conflicting)]
     async with conn.cursor() as cursor:
-        await cursor.executemany(PUT_SCAN, [_scan_row(reading, now) for reading in stored])
+        await put_rows(conn, PUT_SCAN, [_scan_row(reading, now) for reading in stored])
         touched = await _write_effects(conn, readings)
         boxes = boxes_of(readings)
         if contested:
@@ -212,8 +222,8 @@ async def _write_effects(conn: Connection, readings: Iterable[Reading]) -> set[P
     counts = [effect for effect in effects if isinstance(effect, CountLine)]
     full = [effect for effect in effects if isinstance(effect, FullCount)]
     async with conn.cursor() as cursor:
-        await cursor.executemany(PUT_MOVEMENT, [_movement_row(m) for m in movements])
-        await cursor.executemany(PUT_COUNT, [_count_row(c) for c in counts])
+        await put_rows(conn, PUT_MOVEMENT, [_movement_row(m) for m in movements])
+        await put_rows(conn, PUT_COUNT, [_count_row(c) for c in counts])
         await cursor.executemany(PUT_FULL_COUNT, [_full_count_row(f) for f in full])
         await cursor.executemany(
             PUT_MISSING, [_missing_row(m) for m in effects if isinstance(m, MissingPart)]

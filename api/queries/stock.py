@@ -27,8 +27,7 @@ async def of_van(
         ), coming AS (
           SELECT item_id, on_order(location_id, item_id) AS qty
           FROM (
-            SELECT DISTINCT location_id, line.item_id
-            FROM resupply_line line JOIN resupply_order USING (order_id) JOIN home USING (location_id)
+            SELECT DISTINCT location_id, item_id FROM resupply_line JOIN home USING (location_id)
           ) AS asked
         ), wanted AS (
           SELECT line.item_id, line.reorder_point, line.order_up_to

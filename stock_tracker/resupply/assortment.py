@@ -8,7 +8,8 @@ must live on what it has: a request of k units is served if the demand before it
 What a van holds is bought unit by unit. Each goes where it serves most requests for its cost, until
 the share of requests served is what is asked for. What one more unit gains falls with each, but for
 items used several at a time, of which the first serves nobody: there the units that only together gain
-are bought together (the upper concave envelope), so that taking the best step each time is best over all.
+are bought together (the upper concave envelope), so that taking the best step each time costs no more than
+the best of all, but for the last step, of which only as much is taken as is needed.
 Critical items come first, up to a fill rate of their own. What never gets a unit is not carried at all:
 it is ordered when a job that is known beforehand needs it.
 
@@ -58,7 +59,9 @@ def probabilities(mean: Reals, variance: Reals, upto: int) -> Reals:
     log_keep = np.log(np.maximum(keep, 1e-300))
     found = [log_p]
     for k in range(1, upto + 1):
-        step = np.where(is_poisson, log_mean, np.log(r + k - 1) + log_keep) - np.log(k)
+        step = np.where(
+            is_poisson, log_mean, np.log(np.maximum(r + k - 1, 1e-300)) + log_keep
+        ) - np.log(k)
         found.append(found[-1] + step)
     made = np.exp(np.stack(found, axis=-1))
     nothing = mean <= 0
@@ -123,8 +126,12 @@ def assort(
     for ratio, i, upto in sorted(steps, key=lambda step: (-step[0], step[1], step[2])):
         if served >= target * total:
             break
-        served += float(requests[i] * (fill[i, upto] - fill[i, held[i]]))
-        held[i], gain[i] = upto, ratio
+        gains = requests[i] * (fill[i, held[i] + 1 : upto + 1] - fill[i, held[i]])
+        units = int(np.argmax(served + gains >= target * total)) + 1
+        if served + gains[units - 1] < target * total:
+            units = len(gains)
+        served += float(gains[units - 1])
+        held[i], gain[i] = held[i] + units, ratio
     return Assortment(held, fill[np.arange(n), held], gain, served / total)
 
 

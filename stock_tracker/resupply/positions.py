@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from stock_tracker.resupply import replenish
 from stock_tracker.resupply.replenish import Policy, Position
 from storage.pool import Connection
+from storage.rows import put_rows
 
 LocationItem = tuple[int, int]
 """A location and an item, all lots together."""
@@ -19,8 +20,15 @@ LocationItem = tuple[int, int]
 # Of touched pairs, those that a template or an exception follows and of which something is known, and
 # those that jobs need. A lot that expires before the jobs of the next order cannot serve them.
 POSITIONS: Final = """
-SELECT location_id, item_id, coalesce(on_hand, 0), on_order(location_id, item_id),
-       on_transfer(location_id, item_id), coalesce(need.qty, 0), coalesce(need.soon, 0), need.jobs,
+SELECT location_id, item_id, coalesce(on_hand, 0),
+       CASE WHEN EXISTS (SELECT FROM resupply_line AS l
+                         WHERE (l.location_id, l.item_id) = (pair.location_id, pair.item_id))
+            THEN on_order(location_id, item_id) ELSE 0 END,
+       CASE WHEN EXISTS (SELECT FROM transfer AS t
+                         WHERE t.item_id = pair.item_id AND t.state IN ('proposed', 'accepted')
+                           AND pair.location_id IN (t.from_location_id, t.to_location_id))
+            THEN on_transfer(location_id, item_id) ELSE 0 END,
+       coalesce(need.qty, 0), coalesce(need.soon, 0), need.jobs,
        coalesce(own.reorder_point, line.reorder_point),
        coalesce(own.order_up_to, line.order_up_to), coalesce(own.cap, line.cap),
        coalesce(line.pack_qty, 1)
@@ -52,7 +60,8 @@ WHERE (proposal.location_id, proposal.item_id) = (pair.location_id, pair.item_id
 
 # Whoever approved a quantity has not approved a greater one.
 SET_PROPOSAL = """
-INSERT INTO proposal (location_id, item_id, qty, inputs, short) VALUES (%s, %s, %s, %s, %s)
+INSERT INTO proposal (location_id, item_id, qty, inputs, short)
+SELECT * FROM unnest(%s::int[], %s::int[], %s::int[], %s::jsonb[], %s::int[])
 ON CONFLICT (location_id, item_id) DO UPDATE SET
   qty = excluded.qty, inputs = excluded.inputs, short = excluded.short,
   looked_at = CASE WHEN excluded.short = proposal.short THEN proposal.looked_at END,
@@ -94,14 +103,11 @@ async def refresh_proposals(conn: Connection, pairs: Iterable[LocationItem]) -> 
     wanted = [(p, qty) for p in positions if (qty := replenish.quantity(p)) > 0]
     kept = {(p.location_id, p.item_id) for p, _ in wanted}
     await conn.execute(DROP_PROPOSALS, columns(pair for pair in asked if pair not in kept))
-    async with conn.cursor() as cursor:
-        await cursor.executemany(
-            SET_PROPOSAL,
-            [
-                (p.location_id, p.item_id, qty, Jsonb(replenish.inputs(p)), replenish.short(p))
-                for p, qty in wanted
-            ],
-        )
+    rows = [
+        (p.location_id, p.item_id, qty, Jsonb(replenish.inputs(p)), replenish.short(p))
+        for p, qty in wanted
+    ]
+    await put_rows(conn, SET_PROPOSAL, rows)
 
 
 async def load_positions(conn: Connection, pairs: Iterable[LocationItem]) -> list[Position]:

@@ -131,18 +131,21 @@ RETURNING line.order_id, line.item_id
 # What came in a box is its order's; what came without is the oldest order's that still waits.
 SETTLE_RECEIVED: Final = """
 WITH waiting AS (
-  SELECT o.order_id, l.item_id, l.requested - l.cancelled AS due,
-         greatest(0, l.requested - l.cancelled - received_in_boxes(o.order_id, l.item_id)) AS open,
-         o.location_id, o.cutoff_at
+  SELECT l.order_id, l.item_id, l.requested - l.cancelled AS due,
+         greatest(0, l.requested - l.cancelled - received_in_boxes(l.order_id, l.item_id)) AS open,
+         l.location_id, o.cutoff_at
   FROM (SELECT DISTINCT * FROM unnest(%s::int[], %s::int[]) AS p (location_id, item_id)) AS pair
-  JOIN resupply_order AS o USING (location_id)
-  JOIN resupply_line AS l ON (l.order_id, l.item_id) = (o.order_id, pair.item_id)
+  JOIN resupply_line AS l USING (location_id, item_id)
+  JOIN resupply_order AS o USING (order_id)
+), outstanding AS MATERIALIZED (
+  SELECT location_id, item_id, on_order(location_id, item_id) AS qty
+  FROM (SELECT DISTINCT location_id, item_id FROM waiting) AS asked
 ), ranked AS (
-  SELECT *, on_order(location_id, item_id)
+  SELECT waiting.*, outstanding.qty
     - coalesce(sum(open) OVER (PARTITION BY location_id, item_id
                                ORDER BY cutoff_at DESC, order_id DESC
                                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS outstanding
-  FROM waiting
+  FROM waiting JOIN outstanding USING (location_id, item_id)
 )
 UPDATE resupply_line AS l SET received = due - greatest(0, least(open, outstanding))
 FROM ranked

@@ -23,8 +23,7 @@ SELECT order_id, sscc FROM order_report
 JOIN unnest(%s::int[], %s::text[]) AS said (warehouse_id, report) USING (warehouse_id, report)
 """
 ORDERED: Final = """
-SELECT location_id, item_id FROM resupply_order JOIN resupply_line USING (order_id)
-WHERE order_id = ANY(%s)
+SELECT location_id, item_id FROM resupply_line WHERE order_id = ANY(%s)
 """
 
 FIND_ORDERS: Final = """

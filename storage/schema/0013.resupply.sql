@@ -179,6 +179,22 @@ ALTER TABLE resupply_line
   ADD COLUMN stop_id integer REFERENCES stop ON DELETE SET NULL,
   ADD COLUMN instead_of integer REFERENCES item,
   ADD CONSTRAINT resupply_line_allocation_sane CHECK (allocated BETWEEN 0 AND requested);
+-- A line is asked for by its pair, and the pair's van stands in its order.
+ALTER TABLE resupply_line ADD COLUMN location_id integer;
+UPDATE resupply_line SET location_id = resupply_order.location_id
+FROM resupply_order WHERE resupply_order.order_id = resupply_line.order_id;
+ALTER TABLE resupply_line ALTER COLUMN location_id SET NOT NULL;
+CREATE FUNCTION place_line() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  NEW.location_id := (SELECT location_id FROM resupply_order WHERE order_id = NEW.order_id);
+  RETURN NEW;
+END
+$$;
+CREATE TRIGGER resupply_line_placed BEFORE INSERT ON resupply_line
+  FOR EACH ROW EXECUTE FUNCTION place_line();
+DROP INDEX resupply_line_by_item;
+CREATE INDEX resupply_line_by_pair ON resupply_line (location_id, item_id);
+COMMENT ON COLUMN resupply_line.location_id IS 'The one of its order, set by a trigger.';
 CREATE UNIQUE INDEX resupply_line_once_a_job ON resupply_line (stop_id, item_id)
   WHERE stop_id IS NOT NULL;
 COMMENT ON COLUMN resupply_line.allocated IS
@@ -283,7 +299,7 @@ LANGUAGE sql STABLE AS $$
       SELECT cutoff_at AS t,
              greatest(0, requested - cancelled - received_in_boxes(order_id, item_id)) AS delta
       FROM resupply_line JOIN resupply_order USING (order_id)
-      WHERE item_id = of_item_id AND location_id = at_location_id
+      WHERE (resupply_line.location_id, item_id) = (at_location_id, of_item_id)
       UNION ALL
       SELECT posting.t, -posting.delta
       FROM posting JOIN movement USING (device, epoch, seq, line)
@@ -315,8 +331,7 @@ CREATE TABLE transfer (
 );
 CREATE UNIQUE INDEX transfer_open_once ON transfer (to_location_id, item_id)
   WHERE state IN ('proposed', 'accepted');
-CREATE INDEX transfer_by_giver ON transfer (from_location_id, item_id)
-  WHERE state IN ('proposed', 'accepted');
+CREATE INDEX transfer_by_item ON transfer (item_id) WHERE state IN ('proposed', 'accepted');
 COMMENT ON TABLE transfer IS
   'Parts that another van could hand over on its way. Done when a transfer scan says so.';
 

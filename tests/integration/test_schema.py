@@ -65,6 +65,8 @@ INSERT INTO warehouse_bin VALUES (1, 1, 'A-1');
 INSERT INTO policy_exception VALUES (6, 1, 1, 2, 3, '2026-06-01', 'works nights');
 INSERT INTO missing_part VALUES ('d', 'e', 2, '2026-06-01Z', 6, 1, 1);
 INSERT INTO need VALUES (6, 1, 1, 0, '{}');
+INSERT INTO usage_history VALUES (1, 1, '2026-06-01', 3);
+INSERT INTO policy_proposal VALUES (1, 1, 1, 2, 3, 0.5, 0.9, 'r', '2026-06-01Z');
 INSERT INTO stock_dirty VALUES (6, 1);
 INSERT INTO order_report VALUES
   (1, 'r', 7, 1, '2026-06-01Z', 'shipped', '004000000000000176', 'c', '{}', '2026-06-01Z');
@@ -150,6 +152,14 @@ REFUSED = {
     "UPDATE policy_exception SET order_up_to = reorder_point": "policy_exception_ordered",
     "INSERT INTO policy_exception VALUES (6, 1, 1, 2, 3, '2026-06-01', 'again')": (
         "policy_exception_pkey"
+    ),
+    "UPDATE usage_history SET qty = -1": "usage_history_qty_not_negative",
+    "UPDATE usage_history SET week = '2026-06-02'": "usage_history_week_is_a_monday",
+    "INSERT INTO usage_history VALUES (1, 1, '2026-06-01', 4)": "usage_history_pkey",
+    "UPDATE policy_proposal SET order_up_to = 0": "policy_proposal_ordered",
+    "UPDATE policy_proposal SET cap = 1": "policy_proposal_ordered",
+    "INSERT INTO policy_proposal VALUES (1, 1, 1, 2, 3, 0.5, 0.9, 'r', '2026-06-01Z')": (
+        "policy_proposal_pkey"
     ),
     "UPDATE missing_part SET qty = 0": "missing_part_qty_positive",
     "INSERT INTO missing_part VALUES ('d', 'e', 2, '2026-06-01Z', 6, 1, 1)": "missing_part_pkey",
