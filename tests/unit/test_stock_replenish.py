@@ -1,10 +1,20 @@
 """How many to propose: every rounding branch, and that an order always lifts above the trigger."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stock_tracker.resupply.replenish import Policy, Position, inputs, quantity
+from stock_tracker.resupply.replenish import (
+    NOT_HELD,
+    Policy,
+    Position,
+    in_words,
+    inputs,
+    quantity,
+    short,
+)
 
 
 def position(on_hand: int, policy: Policy, on_order: int = 0) -> Position:
@@ -70,23 +80,24 @@ positions = st.builds(
     st.integers(0, 150),
     st.integers(0, 150),
     policies(),
+    st.integers(-50, 50),
+    st.integers(0, 80),
 )
 
 
 @given(positions)
 def test_after_ordering_the_position_is_above_the_reorder_point(it: Position) -> None:
     policy, ordered = it.policy, quantity(it)
-    after = it.on_hand + it.on_order + ordered
-    assert after > policy.reorder_point
-    assert (ordered == 0) == (it.on_hand + it.on_order > policy.reorder_point)
-    assert quantity(Position(1, 2, it.on_hand, it.on_order + ordered, policy)) == 0
-    assert quantity(Position(1, 2, it.on_hand + ordered, it.on_order, policy)) == 0
+    assert it.available + ordered > policy.reorder_point
+    assert (ordered == 0) == (it.available > policy.reorder_point)
+    assert quantity(replace(it, on_order=it.on_order + ordered)) == 0
+    assert quantity(replace(it, on_hand=it.on_hand + ordered)) == 0
 
 
 @given(positions)
 def test_an_order_is_whole_packs_and_passes_the_cap_only_if_less_would_not_do(it: Position) -> None:
     policy, ordered = it.policy, quantity(it)
-    available = it.on_hand + it.on_order
+    available = it.available
     assert ordered >= 0
     assert ordered % policy.pack_qty == 0
     if ordered and available + ordered > policy.cap:
@@ -97,7 +108,7 @@ def test_an_order_is_whole_packs_and_passes_the_cap_only_if_less_would_not_do(it
 
 @given(positions)
 def test_the_same_inputs_give_the_same_result_and_the_same_words(it: Position) -> None:
-    same = Position(it.location_id, it.item_id, it.on_hand, it.on_order, it.policy)
+    same = replace(it)
     assert quantity(it) == quantity(same)
     assert inputs(it) == inputs(same)
 
@@ -110,8 +121,52 @@ def test_what_a_decision_was_made_from_is_told_in_numbers_and_words() -> None:
     assert told == {
         "on_hand": 1,
         "on_order": 3,
+        "on_transfer": 0,
+        "needed": 0,
+        "jobs": [],
         "reorder_point": 4,
         "order_up_to": 10,
         "cap": 20,
         "pack_qty": 2,
     }
+
+
+def test_what_jobs_need_is_not_there_for_anything_else() -> None:
+    assert quantity(replace(position(9, PIECES), needed=4)) == 0
+    assert quantity(replace(position(9, PIECES), needed=5)) == 6
+    assert quantity(replace(position(9, PIECES), needed=5, on_transfer=1)) == 0
+    assert quantity(replace(position(9, PIECES), on_transfer=-5)) == 6
+
+
+def test_what_a_van_does_not_hold_is_ordered_for_its_jobs_and_no_more() -> None:
+    for on_hand, needed, wanted in ((0, 3, 3), (2, 3, 1), (3, 3, 0), (5, 3, 0), (0, 0, 0)):
+        assert quantity(replace(position(on_hand, NOT_HELD), needed=needed)) == wanted
+
+
+@given(positions)
+def test_the_quantity_grows_by_what_jobs_need(it: Position) -> None:
+    one_more = replace(it, needed=it.needed + 1)
+    assert quantity(one_more) >= quantity(it) or it.policy.pack_qty > 1
+    assert one_more.available == it.available - 1
+
+
+def test_only_what_is_needed_before_the_next_delivery_is_short() -> None:
+    it = replace(position(2, PIECES, on_order=1), needed=9, needed_soon=5)
+    assert short(it) == 2
+    assert short(replace(it, on_transfer=2)) == 0
+    assert short(replace(it, needed_soon=0)) == 0
+
+
+def test_the_reason_names_jobs_transfers_and_an_order_over_the_cap() -> None:
+    it = replace(position(5, PIECES), needed=6, jobs=("W-1", "W-2", "W-3", "W-4"), on_transfer=1)
+    assert in_words(it) == (
+        "5 on board, 0 on order, 1 coming from another van and 6 needed by jobs (W-1, W-2, W-3, ...):"
+        " not above the reorder point 4; filled up to 10 in packs of 1"
+    )
+    promised = replace(position(5, PIECES), on_transfer=-2)
+    assert "and 2 promised to another van" in in_words(promised)
+    assert in_words(position(0, Policy(0, 1, 1, 50))).endswith("which is over the cap of 1")
+    assert in_words(replace(position(0, NOT_HELD), needed=2)) == (
+        "0 on board, 0 on order and 2 needed by jobs: the van does not hold it, and gets what its jobs"
+        " need"
+    )
