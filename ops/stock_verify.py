@@ -367,10 +367,14 @@ class Warehouse:
                 " JOIN van USING (van_id) WHERE resupply_order.code = ANY(%s) ORDER BY resupply_order.order_id",
                 [codes],
             ).fetchall()
-        for van, ref, requested, on_order in rows:
-            pair = self._vans[van], self.world.index[ref]
-            self.duplicates += on_order < self._under_way[pair]
-            self._under_way[pair] += requested
+        for row in rows:
+            self.note(*row)
+
+    def note(self, van: str, ref: str, requested: int, on_order: int) -> None:
+        """Take note of a line, and of what its order believed to be under way."""
+        pair = self._vans[van], self.world.index[ref]
+        self.duplicates += on_order < self._under_way[pair]
+        self._under_way[pair] += requested
 
     def ship(self, told: Sequence[OrderEvent], now: int) -> list[Sent]:
         """Pack each order into a box of its own, and report that it was shipped."""
