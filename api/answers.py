@@ -588,6 +588,13 @@ class ReportTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class NewBox:
+    """The number (SSCC) of a box that is being packed: print its label, name it when it is shipped."""
+
+    sscc: str
+
+
+@dataclass(frozen=True, slots=True)
 class Variance:
     """What a count found beyond what was booked. A scan that comes late may still explain it."""
 

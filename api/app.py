@@ -23,6 +23,7 @@ from api.routes import (
     operations,
     orders,
     overview,
+    papers,
     rejected,
     replan,
     resupply,
@@ -107,7 +108,7 @@ def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> 
     app.add_middleware(SecurityHeaders)
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
-        edits, webhooks, resupply,
+        edits, webhooks, resupply, papers,
     ):  # fmt: skip
         app.include_router(routes.router)
     app.frontend("/", directory=WEB, fallback=None)

@@ -17,6 +17,7 @@ from psycopg.rows import scalar_row
 from api.auth import OrganisationId
 from geofence.imports import sites, tours
 from stock_tracker.levels import lock_ledger
+from stock_tracker.papers.symbols import sscc
 from stock_tracker.resupply.positions import refresh_proposals
 from storage.imports import ImportResult
 from storage.pool import Connection
@@ -52,6 +53,13 @@ UPDATE transfer SET state = %s, decided_by = %s FROM location
 WHERE location.location_id = to_location_id AND organisation_id = %s AND transfer_id = %s
   AND state IN ('proposed', 'accepted') AND state <> %s
 RETURNING from_location_id, to_location_id, item_id
+"""
+#: Numbers are never given twice, and none is given back.
+NUMBER_BOX: Final = """
+UPDATE warehouse SET sscc_last = sscc_last + 1 FROM resupply_order
+WHERE resupply_order.warehouse_id = warehouse.warehouse_id
+  AND resupply_order.organisation_id = %s AND resupply_order.code = %s
+RETURNING sscc_prefix, sscc_last
 """
 #: A report takes the way of all reports: relay, broker, ingest.
 PUBLISH: Final = """
@@ -167,6 +175,13 @@ async def decide_transfer(
             conn, {(place, item) for giver, taker, item in decided for place in (giver, taker)}
         )
     return bool(decided)
+
+
+async def number_box(conn: Connection, organisation: OrganisationId, code: str) -> str | None:
+    """Return a new number (SSCC) for a box of an order; None if there is no such order."""
+    async with conn.transaction():
+        found = await (await conn.execute(NUMBER_BOX, (organisation, code))).fetchone()
+    return sscc(*found) if found else None
 
 
 async def publish_report(

@@ -11,6 +11,7 @@ from ingest import service
 from ingest.batch import Delivery
 from tests.integration.api_client import NOW_MS, answer
 from tests.integration.test_stock_ledger import opened, rows
+from tests.unit.test_stock_papers import seen, words
 
 BOX = "004000000000000176"
 Conn = psycopg.Connection[Any]
@@ -195,3 +196,58 @@ async def test_an_order_shows_where_its_items_lie_in_the_warehouse(
     shown = (await answer(api, "/v1/orders/O-1"))["lines"]
     assert [line["bin"] for line in shown] == ["A-07-3", None]
     assert json.dumps(shown)
+
+
+# --- Papers -----------------------------------------------------------------------------------------
+
+
+async def paper(api: httpx.AsyncClient, path: str) -> bytes:
+    answered = await api.get(path)
+    assert answered.status_code == 200, answered.text
+    return answered.content
+
+
+async def test_a_pick_list_holds_what_is_still_to_be_picked(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    conn.execute("INSERT INTO warehouse_bin VALUES (1, 1, 'A-07')")
+    conn.execute(
+        "UPDATE resupply_line SET allocated = 4, shipped = 1 WHERE (order_id, item_id) = (1, 1)"
+    )
+    conn.execute("UPDATE resupply_line SET cancelled = 1 WHERE (order_id, item_id) = (1, 3)")
+    table = (await paper(api, "/v1/orders/O-1/pick-list.csv")).decode().splitlines()
+    assert table[1:] == ['O-1,V1,A-07,FIL-20,Filter 20,3,,5,,"4 on hand, reorder at 4"']
+    pages = await paper(api, "/v1/orders/O-1/pick-list.pdf")
+    assert pages.startswith(b"%PDF")
+    assert ("O-1", "]C0", "Code128") in seen(pages)
+    assert "Ana" in words(pages)
+
+
+async def test_each_box_gets_a_number_of_its_own_and_its_label_scans_to_it(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    made = [await post(api, "/v1/orders/O-1/boxes") for _ in range(3)]
+    assert [status for status, _ in made] == [201] * 3
+    numbers = [box["sscc"] for _, box in made]
+    assert len(set(numbers)) == 3
+    label = await paper(api, f"/v1/orders/O-1/boxes/{numbers[0]}.pdf")
+    assert (f"(00){numbers[0]}", "]C1", "Code128") in seen(label)
+
+
+async def test_papers_of_another_organisation_or_of_a_mistyped_box_are_refused(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    for path in ("pick-list.pdf", "pick-list.csv", f"boxes/{BOX}.pdf"):
+        assert (await api.get(f"/v1/orders/O-9/{path}")).json()["code"] == "order_not_found"
+    assert (await post(api, "/v1/orders/O-9/boxes"))[0] == 404
+    mistyped = await api.get(f"/v1/orders/O-1/boxes/{BOX[:-1]}1.pdf")
+    assert mistyped.status_code == 422
+
+
+async def test_bins_are_labelled_with_the_code_of_one_piece(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    conn.execute("INSERT INTO warehouse_bin VALUES (1, 1, 'A-07'), (1, 3, 'B-01'), (2, 2, 'C-01')")
+    conn.execute("INSERT INTO barcode VALUES ('04006381333931', 1, 1), ('14006381333938', 1, 10)")
+    pages = await paper(api, "/v1/warehouses/LYON/bin-labels.pdf")
+    assert {text for text, _, _ in seen(pages)} == {"04006381333931", "PUMP"}

@@ -1,0 +1,115 @@
+"""What the warehouse's papers say: an order to be picked, a box, the bins of a warehouse.
+
+Scoped by organisation; reads, never commits. How a page is set is not known here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from psycopg.rows import class_row
+
+from api.auth import OrganisationId
+from stock_tracker.papers.labels import BinLabel
+from stock_tracker.papers.pick_list import PickLine, PickList
+from storage.pool import Connection
+
+ORDER = """
+SELECT o.order_id, o.code AS order, warehouse.name AS warehouse, van.code AS van,
+       coalesce(technician.name, '') AS technician, o.mode, o.due_at, warehouse.time_zone,
+       o.is_urgent, site.name AS site, site.code AS site_code,
+       CASE o.mode WHEN 'site' THEN site.latitude_deg WHEN 'home' THEN home_latitude_deg END
+         AS latitude_deg,
+       CASE o.mode WHEN 'site' THEN site.longitude_deg WHEN 'home' THEN home_longitude_deg END
+         AS longitude_deg
+FROM resupply_order AS o
+JOIN warehouse USING (warehouse_id)
+JOIN location USING (location_id)
+JOIN van ON van.van_id = location.van_id
+LEFT JOIN technician ON technician.technician_id = van.technician_id
+LEFT JOIN site ON site.site_id = o.site_id
+WHERE o.organisation_id = %s AND o.code = %s
+"""
+
+# What is still to be picked: what the warehouse has for it, less what has left.
+LINES = """
+SELECT coalesce(bin, '') AS bin, item.ref, item.name,
+       least(line.requested - line.cancelled, coalesce(line.allocated, line.requested))
+         - line.shipped AS qty,
+       line.requested - line.cancelled - line.shipped AS requested,
+       coalesce((line.inputs ->> 'pack_qty')::integer, 1) AS pack_qty,
+       coalesce(line.inputs ->> 'why', '') AS why, lacking.ref AS instead_of
+FROM resupply_line AS line
+JOIN resupply_order AS o USING (order_id)
+JOIN item USING (item_id)
+LEFT JOIN item AS lacking ON lacking.item_id = line.instead_of
+LEFT JOIN warehouse_bin ON (warehouse_bin.warehouse_id, warehouse_bin.item_id)
+  = (o.warehouse_id, line.item_id)
+WHERE line.order_id = %s
+  AND least(line.requested - line.cancelled, coalesce(line.allocated, line.requested))
+    > line.shipped
+"""
+
+BINS = """
+SELECT bin, ref, item.name,
+       coalesce((SELECT min(barcode.code) FROM barcode
+                 WHERE barcode.item_id = item.item_id AND pack_qty = 1 AND barcode.code ~ '^[ -~]+$'), ref) AS code
+FROM warehouse_bin JOIN warehouse USING (warehouse_id) JOIN item USING (item_id)
+WHERE warehouse.organisation_id = %s AND warehouse.code = %s ORDER BY bin, ref
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An order as far as papers go."""
+
+    order_id: int
+    order: str
+    warehouse: str
+    van: str
+    technician: str
+    mode: Literal["van", "home", "site"]
+    due_at: datetime | None
+    time_zone: str
+    is_urgent: bool
+    site: str | None
+    site_code: str | None
+    latitude_deg: float | None
+    longitude_deg: float | None
+
+    def ship_to(self) -> list[str]:
+        """Return whom it goes to and where, line by line."""
+        lines = [self.site or self.technician or self.van]
+        if self.site_code:
+            lines.append(f"Site {self.site_code}")
+        if self.latitude_deg is not None and self.longitude_deg is not None:
+            lines.append(f"{self.latitude_deg:.5f}, {self.longitude_deg:.5f}")
+        return lines
+
+
+async def find(conn: Connection, organisation: OrganisationId, code: str) -> Found | None:
+    """Return an order, or None if the organisation has none of this code."""
+    async with conn.cursor(row_factory=class_row(Found)) as cursor:
+        await cursor.execute(ORDER, (organisation, code))
+        return await cursor.fetchone()
+
+
+async def pick_list(conn: Connection, found: Found) -> PickList:
+    """Return what is to be picked of an order."""
+    async with conn.cursor(row_factory=class_row(PickLine)) as cursor:
+        await cursor.execute(LINES, (found.order_id,))
+        lines = await cursor.fetchall()
+    return PickList(
+        found.order, found.warehouse, found.van, found.technician, found.mode, found.ship_to(),
+        found.due_at or datetime.now().astimezone(), found.time_zone, found.is_urgent, lines,
+    )  # fmt: skip
+
+
+async def bins(
+    conn: Connection, organisation: OrganisationId, warehouse: str
+) -> Sequence[BinLabel]:
+    """Return the labels of a warehouse's bins."""
+    async with conn.cursor(row_factory=class_row(BinLabel)) as cursor:
+        await cursor.execute(BINS, (organisation, warehouse))
+        return await cursor.fetchall()

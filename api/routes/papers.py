@@ -1,0 +1,89 @@
+"""The warehouse's papers: what to pick, and the labels of boxes and bins.
+
+A page is set in a thread of its own, so that nothing else waits for it.
+"""
+
+import asyncio
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Path
+from fastapi.responses import Response
+
+from api import commands
+from api.answers import NewBox
+from api.auth import Organisation, OrganisationId, only_from_here
+from api.problems import Problem
+from api.queries import papers
+from api.resources import Conn
+from api.routes.orders import OrderCode
+from stock_tracker.barcodes import is_sscc
+from stock_tracker.papers import labels, pick_list
+from stock_tracker.papers.labels import BoxLabel
+from storage.pool import Connection
+
+Responses = dict[int | str, dict[str, Any]]
+
+PDF: Final = "application/pdf"
+AS_PDF: Final[Responses] = {
+    200: {"content": {PDF: {"schema": {"type": "string", "format": "binary"}}}}
+}
+AS_CSV: Final[Responses] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
+
+router = APIRouter(prefix="/v1", tags=["papers"])
+
+
+@router.get("/orders/{code}/pick-list.pdf", response_class=Response, responses=AS_PDF)
+async def pick_list_pdf(conn: Conn, organisation: Organisation, code: OrderCode) -> Response:
+    """Return what is still to be picked of an order, as pages to print."""
+    it = await papers.pick_list(conn, await _found(conn, organisation, code))
+    return Response(await asyncio.to_thread(pick_list.as_pdf, it), media_type=PDF)
+
+
+@router.get("/orders/{code}/pick-list.csv", response_class=Response, responses=AS_CSV)
+async def pick_list_csv(conn: Conn, organisation: Organisation, code: OrderCode) -> Response:
+    """Return what is still to be picked of an order, as a table."""
+    it = await papers.pick_list(conn, await _found(conn, organisation, code))
+    return Response(pick_list.as_csv(it), media_type="text/csv; charset=utf-8")
+
+
+@router.post("/orders/{code}/boxes", status_code=201, dependencies=[Depends(only_from_here)])
+async def new_box(conn: Conn, organisation: Organisation, code: OrderCode) -> NewBox:
+    """Return a number for a box of an order. None is given twice."""
+    number = await commands.number_box(conn, organisation, code)
+    if number is None:
+        raise Problem(404, "order_not_found", f"There is no order {code!r}.")
+    return NewBox(number)
+
+
+@router.get("/orders/{code}/boxes/{sscc}.pdf", response_class=Response, responses=AS_PDF)
+async def box_label(
+    conn: Conn,
+    organisation: Organisation,
+    code: OrderCode,
+    sscc: Annotated[str, Path(pattern="^[0-9]{18}$")],
+) -> Response:
+    """Return the label of a box of an order."""
+    if not is_sscc(sscc):
+        raise Problem(422, "unusable_report", "The last digit is not its check digit: mistyped?")
+    found = await _found(conn, organisation, code)
+    label = BoxLabel(
+        sscc, found.order, found.van, [found.warehouse], found.ship_to(),
+        "URGENT" if found.is_urgent else "",
+    )  # fmt: skip
+    return Response(await asyncio.to_thread(labels.box_pdf, label), media_type=PDF)
+
+
+@router.get("/warehouses/{code}/bin-labels.pdf", response_class=Response, responses=AS_PDF)
+async def bin_labels(
+    conn: Conn, organisation: Organisation, code: Annotated[str, Path(max_length=200)]
+) -> Response:
+    """Return the labels of a warehouse's bins, 24 on a page."""
+    found = await papers.bins(conn, organisation, code)
+    return Response(await asyncio.to_thread(labels.bins_pdf, found), media_type=PDF)
+
+
+async def _found(conn: Connection, organisation: OrganisationId, code: str) -> papers.Found:
+    found = await papers.find(conn, organisation, code)
+    if found is None:
+        raise Problem(404, "order_not_found", f"There is no order {code!r}.")
+    return found
