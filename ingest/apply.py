@@ -90,15 +90,14 @@ def apply(batch: Batch, state: State, reference: Reference, now: int) -> Changes
         made.alerts += _alerts(made.vans[van_id], known, {van_id: said.through}, now)
     sorted_scans = ledger.sort(batch.scans, state.scan_hashes)
     made.conflicting, made.contested = sorted_scans.conflicting, sorted_scans.contested
-    made.scans = [
-        ledger.read(
-            scan,
-            barcodes.look_up(scan.code, state.articles, scan.aim_id),
-            _places(scan, reference.vans),
-            barcodes.sscc(scan.code, scan.aim_id),
-        )
-        for scan in sorted_scans.fresh
-    ]
+    for scan in sorted_scans.fresh:
+        if (status := ledger.untimely(scan.t, now)) is not None:
+            made.scans.append(ledger.Reading(scan, status))
+            continue
+        found = barcodes.look_up(scan.code, state.articles, scan.aim_id)
+        places = _places(scan, reference.vans)
+        sscc = barcodes.sscc(scan.code, scan.aim_id)
+        made.scans.append(ledger.read(scan, found, places, sscc))
     for event in batch.reports:
         match _report(event, state):
             case Report() as report:

@@ -367,17 +367,35 @@ def _real(value: float | None) -> float:
     return np.nan if value is None else value
 
 
-def _object_to_scan(scan: Scan, now: int) -> Objection | None:
-    if scan.intent == "count_all":
-        if scan.code is not None or scan.code_b64 is not None:
-            return "bad_payload", "`count_all` is about the whole van, and has no code"
-        if scan.since is None or scan.since > scan.t:
-            return "bad_payload", "`count_all` needs `since`, when the count began, not after `t`"
-    elif (scan.code is None) == (scan.code_b64 is None):
-        return "bad_payload", "give either `code` or `code_b64`"
-    if scan.shipment is not None and scan.intent != "receive":
-        return "bad_payload", "only what is received comes in a `shipment`"
-    return _future(scan.t, now)
+def _object_to_scan(scan: Scan, _now: int) -> Objection | None:
+    """Object to fields that do not go together; the time of a scan is no objection."""
+    coded = (scan.code is not None) + (scan.code_b64 is not None)
+    undone = scan.reverses
+    objections = (
+        (
+            scan.intent == "count_all" and coded,
+            "`count_all` is about the whole van, and has no code",
+        ),
+        (
+            scan.intent == "count_all" and (scan.since is None or scan.since > scan.t),
+            "`count_all` needs `since`, when the count began, not after `t`",
+        ),
+        (
+            scan.intent == "reverse" and (coded or undone is None),
+            "`reverse` names a scan in `reverses`, and has no code",
+        ),
+        (undone is not None and scan.intent != "reverse", "only `reverse` has `reverses`"),
+        (undone == ScanKey(scan.epoch, scan.seq), "a scan cannot take itself back"),
+        (
+            scan.intent not in {"count_all", "reverse"} and coded != 1,
+            "give either `code` or `code_b64`",
+        ),
+        (
+            scan.shipment is not None and scan.intent != "receive",
+            "only what is received comes in a `shipment`",
+        ),
+    )
+    return next((("bad_payload", words) for wrong, words in objections if wrong), None)
 
 
 def _take_scan(reader: _Reader, van: Van, scan: Scan) -> None:
@@ -401,6 +419,7 @@ def _take_scan(reader: _Reader, van: Van, scan: Scan) -> None:
             aim_id=scan.aim_id,
             since=scan.since,
             box=scan.shipment,
+            reverses=None if scan.reverses is None else (scan.reverses.epoch, scan.reverses.seq),
         )
     )
 

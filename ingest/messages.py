@@ -35,7 +35,16 @@ CodeText = Annotated[str, Meta(max_length=200)]
 Sscc = Annotated[str, Meta(pattern="^[0-9]{18}$")]
 
 Intent = Literal[
-    "issue", "load", "receive", "return", "transfer", "count", "count_all", "scrap", "missing"
+    "issue",
+    "load",
+    "receive",
+    "return",
+    "transfer",
+    "count",
+    "count_all",
+    "scrap",
+    "missing",
+    "reverse",
 ]
 
 
@@ -53,7 +62,14 @@ class Position(msgspec.Struct, frozen=True):
     battery_pct: Percent | None = None
 
 
-class Scan(msgspec.Struct, frozen=True):
+class ScanKey(msgspec.Struct, frozen=True):
+    """A scan of one tablet. Also what is read of one that is otherwise unusable, so that it may go."""
+
+    epoch: Epoch
+    seq: Seq
+
+
+class Scan(msgspec.Struct, frozen=True, omit_defaults=True):
     """A scanned code. `fleet/v1/{van}/scan`, from the tablet; an array of up to 1,000 is a backlog.
 
     `epoch` is random at install and `seq` counts from 1 within it: together with the van they are
@@ -66,6 +82,10 @@ class Scan(msgspec.Struct, frozen=True):
 
     To `receive` the code of a box (SSCC) is to receive all that was shipped in it; a line that is
     received by its own code names its box in `shipment`, and goes before what the box says of it.
+
+    `reverse` takes back what another scan of this tablet moved (`reverses`), as if it had never been; it
+    has no code. A count is corrected by another count. A scan of a time to come is held until then; one
+    that is more than 30 days old when it comes waits for a person.
     """
 
     epoch: Epoch
@@ -82,13 +102,7 @@ class Scan(msgspec.Struct, frozen=True):
     user: ShortText | None = None
     since: TimeMs | None = None
     shipment: Sscc | None = None
-
-
-class ScanKey(msgspec.Struct, frozen=True):
-    """What is read of a scan that is otherwise unusable, so that its tablet may drop it."""
-
-    epoch: Epoch
-    seq: Seq
+    reverses: ScanKey | None = None
 
 
 class Status(msgspec.Struct, frozen=True):
@@ -310,8 +324,8 @@ EXAMPLES: Final[tuple[msgspec.Struct, ...]] = (
     Position(_T, 48.8584, 2.2945, 6.0, 13.9, 271.5, ignition=True, odometer_m=120_345_500.0,
              battery_pct=87.0),
     Scan("f3a9c1", 17, _T, "transfer", code="4006381333931", aim_id="]E0", qty=2,
-         work_order="W-88", counterpart="van-021", lot="L7", user="a.roux",
-         shipment="004000000000000176"),
+         work_order="W-88", counterpart="van-021", lot="L7", user="a.roux", since=_T - 600_000,
+         shipment="004000000000000176", reverses=ScanKey("f3a9c1", 16)),
     Status("online", _T, "on"),
     Receipt("f3a9c1", 17),
     InboxMessage("m-1", _T, "count_request", "Please count these two.",

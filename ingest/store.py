@@ -324,6 +324,7 @@ async def tick(
     foreseen = await _foresee(conn, router, now)
     await geofence.store.write_alerts(conn, foreseen, now)
     raised += foreseen
+    await stock_tracker.store.admit_held(conn, now)
     news = await cutoffs.tick(conn, now)
     await put_outbox(
         conn,

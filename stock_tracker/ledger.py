@@ -16,6 +16,11 @@ which scans arrive plays no part. A scan stands for ever; a mistake is corrected
 | count    | sets the van's own quantity                 |
 | count_all| sets all that was not counted since to 0    |
 | missing  | moves nothing: a job needed it and the van had not  |
+| reverse  | takes back what another scan of this tablet moved, at that one's own time |
+
+A scan of a time to come is *held* until then: a clock that is ahead must not decide what is there. One
+that is more than 30 days old when it comes waits for *review*: a clock that is years behind would slip
+below every count and silently do nothing.
 
 Two different payloads under one key are both set aside until a person decides. This module knows
 nothing of the database or of how codes are read.
@@ -29,7 +34,16 @@ from typing import Final, Literal
 from stock_tracker.barcodes import Doubt, Meaning
 
 Intent = Literal[
-    "issue", "load", "receive", "return", "transfer", "count", "count_all", "scrap", "missing"
+    "issue",
+    "load",
+    "receive",
+    "return",
+    "transfer",
+    "count",
+    "count_all",
+    "scrap",
+    "missing",
+    "reverse",
 ]
 Place = Literal["van", "customer", "warehouse", "in_transit", "counterpart", "scrap"]
 
@@ -46,7 +60,14 @@ MOVES: Final[Mapping[str, tuple[Place, ...]]] = {
 #: Scanning the number of a box with one of these receives what is in it.
 RECEIVE_BOXES: Final = frozenset({"receive", "load"})
 
-ScanStatus = Literal["applied", "unknown_code", "unknown_counterpart", "conflict"]
+ScanStatus = Literal[
+    "applied", "unknown_code", "unknown_counterpart", "conflict", "held", "review", "refused"
+]
+
+#: A tablet's clock may be so far ahead; what is later waits.
+HELD_AFTER_MS: Final = 5 * 60_000
+#: What comes later than this is for a person to judge.
+REVIEWED_AFTER_MS: Final = 30 * 86_400_000
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -76,6 +97,7 @@ class ScanEvent:
     aim_id: str | None = None
     since: int | None = None
     box: str | None = None
+    reverses: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +173,16 @@ class BoxScan:
     sscc: str
 
 
-Effect = Movement | CountLine | FullCount | MissingPart | BoxScan
+@dataclass(frozen=True, slots=True)
+class Reversal:
+    """What the scan `of` moved is taken back."""
+
+    key: ScanKey
+    t: int
+    of: ScanKey
+
+
+Effect = Movement | CountLine | FullCount | MissingPart | BoxScan | Reversal
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +202,13 @@ class Reading:
     status: ScanStatus
     effect: Effect | None = None
     doubt: Doubt | None = None
+
+
+def untimely(t: int, now: int) -> Literal["held", "review"] | None:
+    """Return what becomes of a scan because of its time; None where it takes effect."""
+    if t > now + HELD_AFTER_MS:
+        return "held"
+    return "review" if t < now - REVIEWED_AFTER_MS else None
 
 
 def read(
@@ -193,6 +231,9 @@ def read(
     if scan.intent == "count_all":
         since = scan.t if scan.since is None else scan.since
         return Reading(scan, "applied", FullCount(scan.key, scan.t, places["van"], since))
+    if scan.reverses is not None:
+        of = ScanKey(scan.key.device, *scan.reverses)
+        return Reading(scan, "applied", Reversal(scan.key, scan.t, of))
     if found is None:
         return Reading(scan, "unknown_code", _box(scan, places, sscc))
     article, meaning = found

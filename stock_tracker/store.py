@@ -1,6 +1,7 @@
 """The SQL of scans and what they put into the ledger. Functions take a connection and never commit."""
 
 from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from stock_tracker import barcodes, ledger
@@ -12,6 +13,7 @@ from stock_tracker.ledger import (
     MissingPart,
     Movement,
     Reading,
+    Reversal,
     ScanEvent,
     ScanKey,
 )
@@ -29,11 +31,12 @@ JOIN scan USING (device, epoch, seq)
 
 PUT_SCAN = """
 INSERT INTO scan (device, epoch, seq, payload_hash, van_id, t, intent, code, status, raw,
-                  received_time, aim_id, qty, lot, counterpart, work_order, doubt, box)
+                  received_time, aim_id, qty, lot, counterpart, work_order, doubt, box, since,
+                  reverses_epoch, reverses_seq)
 SELECT * FROM unnest(
   %s::text[], %s::text[], %s::bigint[], %s::bigint[], %s::int[], %s::timestamptz[], %s::text[],
   %s::bytea[], %s::text[], %s::bytea[], %s::timestamptz[], %s::text[], %s::bigint[], %s::text[],
-  %s::text[], %s::text[], %s::text[], %s::text[])
+  %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[], %s::text[], %s::bigint[])
 ON CONFLICT (device, epoch, seq, payload_hash) DO NOTHING
 """
 
@@ -59,17 +62,20 @@ PUT_MISSING = "INSERT INTO missing_part VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"
 
 PUT_BOX = "INSERT INTO box_scan VALUES (%s, %s, %s, %s, %s, %s, %s)"
 
+PUT_REVERSAL = "INSERT INTO reversal VALUES (%s, %s, %s, %s, %s, %s)"
+
 PUT_COUNT = """
 INSERT INTO count_line SELECT * FROM unnest(
   %s::text[], %s::text[], %s::bigint[], %s::int[], %s::int[], %s::text[], %s::bigint[],
   %s::timestamptz[], %s::text[], %s::date[])
 """
 
-# Scans that nobody could read when they came, with where their van's movements can go.
-UNKNOWN = """
+# Scans that have not taken effect, with where their van's movements can go.
+WAITING = """
 SELECT own.location_id, depot.location_id, other.location_id, customer, in_transit, scrap,
        device, epoch, seq, payload_hash, scan.van_id, (extract(epoch FROM t) * 1000)::bigint,
-       intent, scan.code, scan.qty, lot, counterpart, work_order, raw, aim_id, NULL, box
+       intent, scan.code, scan.qty, lot, counterpart, work_order, raw, aim_id,
+       (extract(epoch FROM since) * 1000)::bigint, box, reverses_epoch, reverses_seq
 FROM scan
 JOIN van USING (van_id)
 JOIN location AS own ON (own.kind, own.van_id) = ('van', van.van_id)
@@ -84,11 +90,19 @@ CROSS JOIN LATERAL (
   WHERE location.organisation_id = van.organisation_id
     AND kind IN ('customer', 'in_transit', 'scrap')
 ) AS shared
-WHERE status = 'unknown_code'
+WHERE status = %(status)s AND t <= %(until)s
+  AND (%(device)s::text IS NULL OR (device, epoch, seq) = (%(device)s, %(epoch)s, %(seq)s))
 """
 
-#: What the first columns of `UNKNOWN` are.
+#: What the first columns of `WAITING` are.
 PLACES: Final = ("van", "warehouse", "counterpart", "customer", "in_transit", "scrap")
+
+# What contested scans had taken back.
+UNDO_REVERSALS = """
+SELECT device, of_epoch, of_seq FROM reversal
+JOIN unnest(%s::text[], %s::text[], %s::bigint[]) AS contested (device, epoch, seq)
+  USING (device, epoch, seq)
+"""
 
 # Boxes that contested scans had to do with; their own scans are gone with that.
 UNDO_BOXES = """
@@ -104,9 +118,14 @@ SELECT sscc FROM boxed
 UNION SELECT box FROM movement JOIN contested USING (device, epoch, seq) WHERE box IS NOT NULL
 """
 
-KNOWN_NOW = """
-UPDATE scan SET status = %s, doubt = %s
+TAKES_EFFECT = """
+UPDATE scan SET status = %s, doubt = %s, decided_by = coalesce(%s, decided_by)
 WHERE (device, epoch, seq, payload_hash) = (%s, %s, %s, %s)
+"""
+
+REFUSE = """
+UPDATE scan SET status = 'refused', decided_by = %s
+WHERE status = 'review' AND (device, epoch, seq) = (%s, %s, %s)
 """
 
 # A contested key did nothing: its movement and its count leave the ledger until a person decides.
@@ -131,6 +150,10 @@ WITH contested AS (
   WHERE (full_count.device, full_count.epoch, full_count.seq)
       = (contested.device, contested.epoch, contested.seq)
   RETURNING location_id
+), reversed AS (
+  DELETE FROM reversal USING contested
+  WHERE (reversal.device, reversal.epoch, reversal.seq)
+      = (contested.device, contested.epoch, contested.seq)
 ), missed AS (
   DELETE FROM missing_part USING contested
   WHERE (missing_part.device, missing_part.epoch, missing_part.seq)
@@ -199,13 +222,16 @@ async def write_scans(
     async with conn.cursor() as cursor:
         await put_rows(conn, PUT_SCAN, [_scan_row(reading, now) for reading in stored])
         touched = await _write_effects(conn, readings)
-        boxes = boxes_of(readings)
+        boxes, undone = boxes_of(readings), set[ScanKey]()
         if contested:
             await cursor.execute(UNDO_BOXES, _columns(list(contested)))
             boxes |= {row[0] for row in await cursor.fetchall()}
+            await cursor.execute(UNDO_REVERSALS, _columns(list(contested)))
+            undone = {ScanKey(*row) for row in await cursor.fetchall()}
             await cursor.execute(UNDO, _columns(list(contested)))
             touched.update(await cursor.fetchall())
-    return touched | await received.settle_boxes(conn, boxes)
+    scanned = {reading.scan.key for reading in readings} | set(contested)
+    return touched | await received.settle_scanned(conn, boxes, scanned | undone)
 
 
 def boxes_of(readings: Iterable[Reading]) -> set[str]:
@@ -229,6 +255,9 @@ async def _write_effects(conn: Connection, readings: Iterable[Reading]) -> set[P
             PUT_MISSING, [_missing_row(m) for m in effects if isinstance(m, MissingPart)]
         )
         await cursor.executemany(PUT_BOX, [_box_row(b) for b in effects if isinstance(b, BoxScan)])
+        await cursor.executemany(
+            PUT_REVERSAL, [_reversal_row(r) for r in effects if isinstance(r, Reversal)]
+        )
     known: list[Pair] = []
     if full:
         found = await conn.execute(KNOWN_AT, ([f.location_id for f in full],))
@@ -248,35 +277,84 @@ async def revive(conn: Connection) -> int:
     mean, not on which came first.
     """
     await lock_ledger(conn)
+    known = [r for r in await _reread(conn, "unknown_code", FAR) if r.status != "unknown_code"]
+    await _take_effect(conn, known, None)
+    return len(known)
+
+
+async def admit_held(conn: Connection, now: int) -> int:
+    """Give their effect to scans whose time has come; return how many."""
+    until = as_datetime(now + ledger.HELD_AFTER_MS)
+    found = await conn.execute(
+        "SELECT FROM scan WHERE status = 'held' AND t <= %s LIMIT 1", (until,)
+    )
+    if await found.fetchone() is None:
+        return 0
+    await lock_ledger(conn)
+    readings = await _reread(conn, "held", until)
+    await _take_effect(conn, readings, None)
+    return len(readings)
+
+
+async def decide(conn: Connection, key: ScanKey, by: str, *, accept: bool) -> bool:
+    """Let a scan that waits for review take effect, or refuse it; return whether one waited."""
+    await lock_ledger(conn)
+    if not accept:
+        refused = await conn.execute(REFUSE, (by, key.device, key.epoch, key.seq))
+        return refused.rowcount > 0
+    readings = await _reread(conn, "review", FAR, key)
+    await _take_effect(conn, readings, by)
+    return bool(readings)
+
+
+#: After every scan.
+FAR: Final = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+async def _reread(
+    conn: Connection, status: str, until: datetime, key: ScanKey | None = None
+) -> list[Reading]:
+    """Return what scans of a status would do now."""
+    asked = {
+        "status": status,
+        "until": until,
+        "device": key and key.device,
+        "epoch": key and key.epoch,
+        "seq": key and key.seq,
+    }
     waiting: list[tuple[ScanEvent, dict[str, int]]] = []
-    for row in await (await conn.execute(UNKNOWN)).fetchall():
+    for row in await (await conn.execute(WAITING, asked)).fetchall():
         places = zip(PLACES, row, strict=False)
-        device, epoch, seq, *rest = row[len(PLACES) :]
-        waiting.append(
-            (
-                ScanEvent(ScanKey(device, epoch, seq), *rest),
-                {name: place for name, place in places if place is not None},
-            )
-        )
+        device, epoch, seq, *rest, of_epoch, of_seq = row[len(PLACES) :]
+        undone = None if of_epoch is None else (of_epoch, of_seq)
+        scan = ScanEvent(ScanKey(device, epoch, seq), *[*rest, undone])
+        waiting.append((scan, {name: place for name, place in places if place is not None}))
     articles = await load_articles(conn, [scan for scan, _ in waiting])
-    readings = [
-        ledger.read(scan, found, places)
+    return [
+        ledger.read(
+            scan,
+            barcodes.look_up(scan.code, articles, scan.aim_id),
+            places,
+            barcodes.sscc(scan.code, scan.aim_id),
+        )
         for scan, places in waiting
-        if (found := barcodes.look_up(scan.code, articles, scan.aim_id)) is not None
     ]
+
+
+async def _take_effect(conn: Connection, readings: Sequence[Reading], by: str | None) -> None:
     async with conn.cursor() as cursor:
         await cursor.executemany(
-            KNOWN_NOW,
+            TAKES_EFFECT,
             [
-                (r.status, r.doubt, r.scan.key.device, r.scan.key.epoch, r.scan.key.seq,
+                (r.status, r.doubt, by, r.scan.key.device, r.scan.key.epoch, r.scan.key.seq,
                  r.scan.payload_hash)
                 for r in readings
             ],
         )  # fmt: skip
     touched = await _write_effects(conn, readings)
-    touched |= await received.settle_boxes(conn, boxes_of(readings))
+    scanned = {reading.scan.key for reading in readings}
+    touched |= await received.settle_scanned(conn, boxes_of(readings), scanned)
     await refresh(conn, touched)
-    return len(readings)
 
 
 async def put_unusable(conn: Connection, keys: Sequence[ScanKey]) -> None:
@@ -307,6 +385,7 @@ def _scan_row(reading: Reading, now: int) -> tuple[object, ...]:
         key.device, key.epoch, key.seq, scan.payload_hash, scan.van_id, as_datetime(scan.t),
         scan.intent, scan.code, reading.status, scan.raw, as_datetime(now), scan.aim_id, scan.qty,
         scan.lot, scan.counterpart, scan.work_order, reading.doubt, scan.box,
+        None if scan.since is None else as_datetime(scan.since), *(scan.reverses or (None, None)),
     )  # fmt: skip
 
 
@@ -330,6 +409,11 @@ def _missing_row(m: MissingPart) -> tuple[object, ...]:
         key.device, key.epoch, key.seq, as_datetime(m.t), m.location_id, m.item_id, m.qty,
         m.work_order,
     )  # fmt: skip
+
+
+def _reversal_row(r: Reversal) -> tuple[object, ...]:
+    key = r.key
+    return (key.device, key.epoch, key.seq, as_datetime(r.t), r.of.epoch, r.of.seq)
 
 
 def _box_row(b: BoxScan) -> tuple[object, ...]:

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import Final
 
+from stock_tracker.ledger import ScanKey
 from stock_tracker.resupply import orders
 from stock_tracker.resupply.orders import LineFacts
 from stock_tracker.resupply.positions import LocationItem, columns
@@ -61,6 +62,49 @@ UPDATE scan SET status = CASE WHEN EXISTS (
 FROM box_scan
 WHERE box_scan.sscc = ANY(%s) AND status IN ('applied', 'unknown_code')
   AND (scan.device, scan.epoch, scan.seq) = (box_scan.device, box_scan.epoch, box_scan.seq)
+"""
+
+# Scans that have received a box: what takes one back follows the movements of the other.
+BOX_SCANS: Final = "SELECT device, epoch, seq FROM box_scan WHERE sscc = ANY(%s)"
+
+# Reversals that these scans are, or that take these scans back.
+CONCERNED: Final = """
+WITH said AS (
+  SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS said (device, epoch, seq)
+), undone AS (
+  SELECT device, epoch AS of_epoch, seq AS of_seq FROM said
+  UNION
+  SELECT device, of_epoch, of_seq FROM said JOIN reversal USING (device, epoch, seq)
+)"""
+
+FORGET_REVERSED: Final = f"""{CONCERNED}
+DELETE FROM movement USING undone
+WHERE kind = 'reverse' AND (movement.device, reverses_epoch, reverses_seq)
+  = (undone.device, undone.of_epoch, undone.of_seq)
+RETURNING from_location_id, to_location_id, item_id, lot
+"""
+
+# The earliest reversal of a scan moves back what that one moved, at that one's own time.
+PUT_REVERSED: Final = f"""{CONCERNED}, earliest AS (
+  SELECT DISTINCT ON (device, of_epoch, of_seq) reversal.*
+  FROM undone JOIN reversal USING (device, of_epoch, of_seq)
+  ORDER BY device, of_epoch, of_seq, t, epoch, seq
+), put AS (
+  INSERT INTO movement (device, epoch, seq, line, t, kind, item_id, lot, qty, from_location_id,
+                        to_location_id, work_order, reverses_epoch, reverses_seq)
+  SELECT earliest.device, earliest.epoch, earliest.seq, was.line, was.t, 'reverse', was.item_id,
+         was.lot, was.qty, was.to_location_id, was.from_location_id, was.work_order, of_epoch, of_seq
+  FROM earliest JOIN movement AS was
+    ON (was.device, was.epoch, was.seq) = (earliest.device, of_epoch, of_seq)
+  WHERE was.kind <> 'reverse'
+  RETURNING *
+), posted AS (
+  INSERT INTO posting
+  SELECT device, epoch, seq, line, side.location_id, item_id, lot, delta, t
+  FROM put, LATERAL (VALUES (from_location_id, -qty), (to_location_id, qty))
+    AS side (location_id, delta)
+)
+SELECT from_location_id, to_location_id, item_id, lot FROM put
 """
 
 # What was shipped leaves the warehouse for where it is on its way.
@@ -168,20 +212,31 @@ WHERE order_id = %(order)s AND state <> %(state)s
 """
 
 
-async def settle_boxes(conn: Connection, boxes: Collection[str]) -> set[Pair]:
-    """Let the scans of these boxes move what was shipped in them.
+async def settle_scanned(
+    conn: Connection, boxes: Collection[str], scans: Collection[ScanKey] = ()
+) -> set[Pair]:
+    """Let boxes move what was shipped in them, and reversals take back what scans have moved.
+
+    Args:
+        conn: The caller's.
+        boxes: Numbers of boxes of which a scan or a report is new.
+        scans: New scans, and those that they contest.
 
     Returns:
         The pairs that this touches, and those of the orders whose parts are in the boxes.
     """
-    if not boxes:
-        return set()
-    asked = (sorted(boxes),)
-    gone = await (await conn.execute(FORGET_BOXED, asked)).fetchall()
-    put = await (await conn.execute(PUT_BOXED, asked)).fetchall()
-    await conn.execute(MARK_BOX_SCANS, asked)
-    ordered = await (await conn.execute(ORDERED_IN_BOXES, asked)).fetchall()
-    return sides(gone) | sides(put) | set(ordered)
+    touched: set[Pair] = set()
+    keys = set(scans)
+    if boxes:
+        asked = (sorted(boxes),)
+        touched = sides(await (await conn.execute(FORGET_BOXED, asked)).fetchall())
+        touched |= sides(await (await conn.execute(PUT_BOXED, asked)).fetchall())
+        await conn.execute(MARK_BOX_SCANS, asked)
+        touched.update(await (await conn.execute(ORDERED_IN_BOXES, asked)).fetchall())
+        keys |= {ScanKey(*r) for r in await (await conn.execute(BOX_SCANS, asked)).fetchall()}
+    columns_of = [k.device for k in keys], [k.epoch for k in keys], [k.seq for k in keys]
+    touched |= sides(await (await conn.execute(FORGET_REVERSED, columns_of)).fetchall())
+    return touched | sides(await (await conn.execute(PUT_REVERSED, columns_of)).fetchall())
 
 
 async def settle_shipped(conn: Connection, reports: Collection[tuple[int, str]]) -> set[Pair]:

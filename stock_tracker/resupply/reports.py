@@ -70,7 +70,7 @@ async def take(conn: Connection, said: Sequence[Report], now: int) -> list[Shipp
     concerned = await (await conn.execute(CONCERNED, asked)).fetchall()
     order_ids = {row[0] for row in concerned}
     touched = await received.settle_shipped(conn, ids)
-    touched |= await received.settle_boxes(conn, {row[1] for row in concerned if row[1]})
+    touched |= await received.settle_scanned(conn, {row[1] for row in concerned if row[1]})
     await received.settle_reported(conn, order_ids)
     ordered = await (await conn.execute(ORDERED, (sorted(order_ids),))).fetchall()
     await refresh(conn, touched, now, order_ids, {(place, item) for place, item in ordered})

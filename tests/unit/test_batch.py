@@ -195,7 +195,7 @@ def test_a_van_that_nobody_knows_is_a_rejection(topic: str, van: str) -> None:
     assert len(batch.rejections[0].detail) < 1_000
 
 
-@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("topic", [topic for topic in TOPICS if topic != SCAN])
 def test_what_claims_to_be_two_minutes_ahead_is_believed_and_more_is_not(topic: str) -> None:
     name, unit = ("tst", 1_000) if topic == PHONE else ("t", 1)
     edge = (NOW + FUTURE_MS) // unit
@@ -254,9 +254,34 @@ def test_one_ancient_position_does_not_spoil_its_backlog() -> None:
     assert (rejection.reason, json.loads(rejection.payload)) == ("ancient", ancient)
 
 
-def test_a_scan_from_the_future_keeps_its_key() -> None:
-    (rejection,) = read((SCAN, ISSUE | {"t": NOW + FUTURE_MS + 1})).rejections
+def test_a_rejected_scan_keeps_its_key() -> None:
+    (rejection,) = read((SCAN, ISSUE | {"qty": -1})).rejections
     assert rejection.key == ScanKey("van-001", "e", 1)
+
+
+@pytest.mark.parametrize("t", [NOW + 10**9, NOW - 10**10])
+def test_no_scan_is_rejected_for_its_time(t: int) -> None:
+    batch = read((SCAN, ISSUE | {"t": t}))
+    assert (len(batch.scans), batch.rejections) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"intent": "reverse"}, "names a scan"),
+        ({"intent": "reverse", "code": None}, "names a scan"),
+        ({"intent": "reverse", "reverses": {"epoch": "e", "seq": 9}}, "has no code"),
+        ({"intent": "reverse", "code": None, "reverses": {"epoch": "e", "seq": 1}}, "itself"),
+        ({"reverses": {"epoch": "e", "seq": 9}}, "only `reverse`"),
+        ({"shipment": "0" * 18}, "only what is received"),
+    ],
+)
+def test_fields_of_a_scan_that_do_not_go_together_are_refused_in_words(
+    more: dict[str, object], words: str
+) -> None:
+    (rejection,) = read((SCAN, ISSUE | more)).rejections
+    assert rejection.reason == "bad_payload"
+    assert words in rejection.detail
 
 
 SPOILED = [
@@ -264,7 +289,7 @@ SPOILED = [
     *((topic, {"t": "x", "tst": "x", "state": "x"}) for topic in TOPICS),
     *((topic.replace("001", "999"), {}) for topic in TOPICS),
     *((topic + "/x", {}) for topic in TOPICS),
-    *((topic, {"t": NOW + 10**9}) for topic in TOPICS[:3]),
+    *((topic, {"t": NOW + 10**9}) for topic in TOPICS[:3] if topic != SCAN),
     (PHONE, {"tst": NOW // 1_000 + 10**6}),
 ]
 
