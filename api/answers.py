@@ -456,6 +456,29 @@ class UnknownCodes:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingScan:
+    """A scan that has no effect yet: of a time to come, or so old that a person decides."""
+
+    van: str
+    epoch: str
+    seq: int
+    t_ms: int
+    received_ms: int
+    intent: str
+    code: str
+    qty: int | None
+    status: Literal["held", "review"]
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingScans:
+    """Scans that wait, oldest first."""
+
+    scans: list[WaitingScan]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Order:
     """A resupply order. `units` adds base units over all lines.
 

@@ -15,6 +15,7 @@ import say of an edit names it, so that it can be found.
 | transfer_not_found     | 404    | no such transfer, or another organisation's                |
 | transfer_over          | 409    | the transfer is done, or was decided otherwise             |
 | unusable_report        | 422    | the report says something that cannot be                   |
+| scan_not_waiting       | 404    | no such scan waits for a decision                          |
 | tour_not_found         | 404    | the van has no tour on that day                            |
 | stop_not_found         | 404    | no such stop, or another organisation's                    |
 | delivery_not_found     | 404    | no such delivery, or another organisation's                |
@@ -60,6 +61,7 @@ TITLES: Final = {
     "transfer_not_found": "No such transfer",
     "transfer_over": "The transfer is over",
     "unusable_report": "This report cannot be used",
+    "scan_not_waiting": "No such scan waits",
     "tour_not_found": "No such tour",
     "stop_not_found": "No such stop",
     "delivery_not_found": "No such delivery",

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from psycopg.rows import class_row
 
-from api.answers import Charge, QuestionKind, StockQuestion, UnknownCode
+from api.answers import Charge, QuestionKind, StockQuestion, UnknownCode, WaitingScan
 from api.auth import OrganisationId
 from api.times import ms
 from storage.pool import Connection
@@ -91,6 +91,22 @@ async def questions(
     values = {**asdict(which), "organisation": organisation, "limit": limit, "kind": kind}
     async with conn.cursor(row_factory=class_row(StockQuestion)) as cursor:
         await cursor.execute(query, values)
+        return await cursor.fetchall()
+
+
+async def waiting(conn: Connection, organisation: OrganisationId, limit: int) -> list[WaitingScan]:
+    """Return up to `limit` scans that have no effect yet because of their time, oldest first."""
+    query = f"""
+        SELECT van.code AS van, scan.epoch, scan.seq, {ms("scan.t")} AS t_ms,
+               {ms("scan.received_time")} AS received_ms, scan.intent,
+               encode(scan.code, 'escape') AS code, scan.qty, scan.status
+        FROM scan JOIN van USING (van_id)
+        WHERE status IN ('held', 'review') AND van.organisation_id = %s
+        ORDER BY scan.t, van.code, scan.epoch, scan.seq
+        LIMIT %s
+    """
+    async with conn.cursor(row_factory=class_row(WaitingScan)) as cursor:
+        await cursor.execute(query, (organisation, limit))
         return await cursor.fetchall()
 
 

@@ -2,13 +2,24 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Path, Query
 
-from api.answers import Charges, QuestionKind, StockQuestions, UnknownCodes
-from api.auth import Organisation, OrganisationId
+from api.answers import Charges, QuestionKind, StockQuestions, UnknownCodes, WaitingScans
+from api.auth import Organisation, OrganisationId, only_from_here
+from api.problems import Problem
 from api.queries import charges
 from api.resources import Conn, Now
-from api.routes.parameters import Code, TimeMs, checked_codes, checked_span, today, working_day
+from api.routes.parameters import (
+    Code,
+    DecisionBody,
+    TimeMs,
+    checked_codes,
+    checked_span,
+    today,
+    working_day,
+)
+from stock_tracker import store
+from stock_tracker.ledger import ScanKey
 from storage.pool import Connection
 
 ROWS_MAX: Final = 5_000
@@ -75,6 +86,36 @@ async def list_unknown_codes(
     """Return the codes that vans have scanned and nobody has entered, most frequent first."""
     found = await charges.unknown_codes(conn, organisation, limit + 1)
     return UnknownCodes(found[:limit], truncated=len(found) > limit)
+
+
+@router.get("/waiting")
+async def list_waiting(conn: Conn, organisation: Organisation, limit: Limit = 500) -> WaitingScans:
+    """Return scans without effect because of their time: to come, or more than 30 days back."""
+    found = await charges.waiting(conn, organisation, limit + 1)
+    return WaitingScans(found[:limit], truncated=len(found) > limit)
+
+
+@router.post(
+    "/waiting/{van}/{epoch}/{seq}/decision",
+    status_code=204,
+    dependencies=[Depends(only_from_here)],
+)
+async def decide(
+    conn: Conn,
+    organisation: Organisation,
+    van: Annotated[str, Path(max_length=200)],
+    epoch: Annotated[str, Path(max_length=64)],
+    seq: Annotated[int, Path(ge=1, le=2**62)],
+    body: DecisionBody,
+) -> None:
+    """Let a scan that is more than 30 days old take effect at its own time, or refuse it."""
+    await checked_codes(conn, organisation, van=van)
+    key = ScanKey(van, epoch, seq)
+    async with conn.transaction():
+        decided = await store.decide(conn, key, body.by, accept=body.accept)
+    if not decided:
+        detail = f"Scan {seq} of {van!r} ({epoch!r}) does not wait for a decision."
+        raise Problem(404, "scan_not_waiting", detail)
 
 
 async def _which(

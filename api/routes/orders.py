@@ -13,14 +13,13 @@ from api.auth import Organisation, OrganisationId, only_from_here
 from api.problems import Problem
 from api.queries import orders
 from api.resources import Conn, Now
-from api.routes.parameters import Code, checked_codes
+from api.routes.parameters import Code, Person, checked_codes
 from stock_tracker.barcodes import is_sscc
 from storage.pool import Connection
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
 OrderCode = Annotated[str, Path(max_length=200)]
-Person = Annotated[str, Field(min_length=1, max_length=200, description="Who does it.")]
 
 
 @dataclass(frozen=True, slots=True)

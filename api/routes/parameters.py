@@ -1,10 +1,12 @@
 """Parameters that several routes take, and what is wrong with them."""
 
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import Query
 from fastapi.exceptions import RequestValidationError
+from pydantic import Field
 
 from api.auth import OrganisationId
 from api.cursors import TIME_MS_MAX
@@ -24,7 +26,16 @@ Day = Annotated[
     date | None,
     Query(alias="date", description="A local day, like 2026-11-20; it turns at 3 in the morning."),
 ]
+Person = Annotated[str, Field(min_length=1, max_length=200, description="Who does it.")]
 SPAN_MAX: Final = timedelta(days=31)
+
+
+@dataclass(frozen=True, slots=True)
+class DecisionBody:
+    """Yes or no, and who says so."""
+
+    accept: bool
+    by: Person
 
 
 async def van_key(conn: Connection, organisation: OrganisationId, code: str) -> int:

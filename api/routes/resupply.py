@@ -1,6 +1,5 @@
 """What will be ordered, handed over and counted again, and the decisions that wait for a person."""
 
-from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query
@@ -12,22 +11,22 @@ from api.problems import Problem
 from api.queries import resupply
 from api.queries.charges import Which
 from api.resources import Conn, Now
-from api.routes.orders import ApprovalBody, Person
-from api.routes.parameters import Code, TimeMs, checked_codes, checked_span, today, working_day
+from api.routes.orders import ApprovalBody
+from api.routes.parameters import (
+    Code,
+    DecisionBody,
+    TimeMs,
+    checked_codes,
+    checked_span,
+    today,
+    working_day,
+)
 
 ROWS_MAX: Final = 5_000
 ID_MAX: Final = 2**63 - 1
 
 Limit = Annotated[int, Query(ge=1, le=ROWS_MAX)]
 router = APIRouter(prefix="/v1", tags=["resupply"])
-
-
-@dataclass(frozen=True, slots=True)
-class DecisionBody:
-    """Whether the transfer is to be made, and who says so."""
-
-    accept: bool
-    by: Person
 
 
 @router.get("/proposals")

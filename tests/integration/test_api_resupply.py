@@ -198,6 +198,28 @@ async def test_an_order_shows_where_its_items_lie_in_the_warehouse(
     assert json.dumps(shown)
 
 
+async def test_a_scan_of_last_month_is_listed_and_decided_once(
+    api: httpx.AsyncClient, conn: Conn, database_url: str
+) -> None:
+    conn.execute(
+        "INSERT INTO scan (device, epoch, seq, payload_hash, van_id, t, intent, code, status, raw,"
+        " received_time) VALUES ('V1', 'e', 77, 1, 1, '2026-09-01Z', 'issue', 'FIL-20', 'review', '{}',"
+        " '2026-11-20 08:00Z'), ('X9', 'e', 78, 1, 9, '2026-09-01Z', 'issue', 'FIL-20', 'review', '{}',"
+        " '2026-11-20 08:00Z')"
+    )
+    conn.execute("INSERT INTO barcode VALUES ('FIL-20', 1, 1)")
+    [found] = (await answer(api, "/v1/parts/waiting"))["scans"]
+    assert (found["van"], found["seq"], found["code"], found["status"]) == (
+        "V1", 77, "FIL-20", "review",
+    )  # fmt: skip
+    path = "/v1/parts/waiting/V1/e/77/decision"
+    assert (await post(api, path, accept=True, by="p"))[0] == 204
+    assert rows(database_url, "SELECT kind, item_id, qty FROM movement") == [("issue", 1, 1)]
+    status, problem = await post(api, path, accept=True, by="p")
+    assert (status, problem["code"]) == (404, "scan_not_waiting")
+    assert (await post(api, "/v1/parts/waiting/X9/e/78/decision", accept=True, by="p"))[0] == 404
+
+
 # --- Papers -----------------------------------------------------------------------------------------
 
 
