@@ -17,7 +17,7 @@ from psycopg.rows import scalar_row
 from api.auth import OrganisationId
 from geofence.imports import sites, tours
 from stock_tracker.levels import lock_ledger
-from stock_tracker.papers.symbols import sscc
+from stock_tracker.papers.sscc import sscc
 from stock_tracker.resupply.positions import refresh_proposals
 from storage.imports import ImportResult
 from storage.pool import Connection

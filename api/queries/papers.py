@@ -12,12 +12,12 @@ from psycopg.rows import class_row
 
 from api.auth import OrganisationId
 from stock_tracker.papers.labels import BinLabel
-from stock_tracker.papers.pick_list import PickLine, PickList
+from stock_tracker.papers.pick_list import Destination, PickLine, PickList
 from storage.pool import Connection
 
 ORDER = """
 SELECT o.order_id, o.code AS order, warehouse.name AS warehouse, van.code AS van,
-       coalesce(technician.name, '') AS technician, o.mode, o.due_at, warehouse.time_zone,
+       coalesce(technician.name, '') AS technician, o.mode, coalesce(o.due_at, o.cutoff_at) AS due_at, warehouse.time_zone,
        o.is_urgent, site.name AS site, site.code AS site_code,
        CASE o.mode WHEN 'site' THEN site.latitude_deg WHEN 'home' THEN home_latitude_deg END
          AS latitude_deg,
@@ -37,9 +37,11 @@ LINES = """
 SELECT coalesce(bin, '') AS bin, item.ref, item.name,
        least(line.requested - line.cancelled, coalesce(line.allocated, line.requested))
          - line.shipped AS qty,
-       line.requested - line.cancelled - line.shipped AS requested,
        coalesce((line.inputs ->> 'pack_qty')::integer, 1) AS pack_qty,
-       coalesce(line.inputs ->> 'why', '') AS why, lacking.ref AS instead_of
+       CASE WHEN line.allocated < line.requested - line.cancelled
+            THEN 'of ' || line.requested - line.cancelled || ', the rest is a backorder; ' ELSE '' END
+         || coalesce(line.inputs ->> 'why', '') AS why,
+       lacking.ref AS substitute_for
 FROM resupply_line AS line
 JOIN resupply_order AS o USING (order_id)
 JOIN item USING (item_id)
@@ -54,7 +56,7 @@ WHERE line.order_id = %s
 BINS = """
 SELECT bin, ref, item.name,
        coalesce((SELECT min(barcode.code) FROM barcode
-                 WHERE barcode.item_id = item.item_id AND pack_qty = 1 AND barcode.code ~ '^[ -~]+$'), ref) AS code
+                 WHERE barcode.item_id = item.item_id AND pack_qty = 1), '') AS code
 FROM warehouse_bin JOIN warehouse USING (warehouse_id) JOIN item USING (item_id)
 WHERE warehouse.organisation_id = %s AND warehouse.code = %s ORDER BY bin, ref
 """
@@ -70,7 +72,7 @@ class Found:
     van: str
     technician: str
     mode: Literal["van", "home", "site"]
-    due_at: datetime | None
+    due_at: datetime
     time_zone: str
     is_urgent: bool
     site: str | None
@@ -78,14 +80,19 @@ class Found:
     latitude_deg: float | None
     longitude_deg: float | None
 
-    def ship_to(self) -> list[str]:
-        """Return whom it goes to and where, line by line."""
+    @property
+    def destination(self) -> Destination:
+        """Whom it is for."""
+        return Destination(self.van, self.technician)
+
+    def ship_to(self) -> tuple[str, ...]:
+        """Return where it goes, line by line."""
         lines = [self.site or self.technician or self.van]
         if self.site_code:
             lines.append(f"Site {self.site_code}")
         if self.latitude_deg is not None and self.longitude_deg is not None:
             lines.append(f"{self.latitude_deg:.5f}, {self.longitude_deg:.5f}")
-        return lines
+        return tuple(lines)
 
 
 async def find(conn: Connection, organisation: OrganisationId, code: str) -> Found | None:
@@ -101,9 +108,16 @@ async def pick_list(conn: Connection, found: Found) -> PickList:
         await cursor.execute(LINES, (found.order_id,))
         lines = await cursor.fetchall()
     return PickList(
-        found.order, found.warehouse, found.van, found.technician, found.mode, found.ship_to(),
-        found.due_at or datetime.now().astimezone(), found.time_zone, found.is_urgent, lines,
-    )  # fmt: skip
+        order_code=found.order,
+        warehouse=found.warehouse,
+        destination=found.destination,
+        mode=found.mode,
+        ship_to=found.ship_to(),
+        due_at=found.due_at,
+        time_zone=found.time_zone,
+        lines=tuple(lines),
+        is_emergency=found.is_urgent,
+    )
 
 
 async def bins(

@@ -18,7 +18,7 @@ from api.resources import Conn
 from api.routes.orders import OrderCode
 from stock_tracker.barcodes import is_sscc
 from stock_tracker.papers import labels, pick_list
-from stock_tracker.papers.labels import BoxLabel
+from stock_tracker.papers.labels import ShippingLabel
 from storage.pool import Connection
 
 Responses = dict[int | str, dict[str, Any]]
@@ -36,14 +36,14 @@ router = APIRouter(prefix="/v1", tags=["papers"])
 async def pick_list_pdf(conn: Conn, organisation: Organisation, code: OrderCode) -> Response:
     """Return what is still to be picked of an order, as pages to print."""
     it = await papers.pick_list(conn, await _found(conn, organisation, code))
-    return Response(await asyncio.to_thread(pick_list.as_pdf, it), media_type=PDF)
+    return Response(await asyncio.to_thread(pick_list.pick_list_pdf, it), media_type=PDF)
 
 
 @router.get("/orders/{code}/pick-list.csv", response_class=Response, responses=AS_CSV)
 async def pick_list_csv(conn: Conn, organisation: Organisation, code: OrderCode) -> Response:
     """Return what is still to be picked of an order, as a table."""
     it = await papers.pick_list(conn, await _found(conn, organisation, code))
-    return Response(pick_list.as_csv(it), media_type="text/csv; charset=utf-8")
+    return Response(pick_list.pick_list_csv(it), media_type="text/csv; charset=utf-8")
 
 
 @router.post("/orders/{code}/boxes", status_code=201, dependencies=[Depends(only_from_here)])
@@ -66,11 +66,10 @@ async def box_label(
     if not is_sscc(sscc):
         raise Problem(422, "unusable_report", "The last digit is not its check digit: mistyped?")
     found = await _found(conn, organisation, code)
-    label = BoxLabel(
-        sscc, found.order, found.van, [found.warehouse], found.ship_to(),
-        "URGENT" if found.is_urgent else "",
-    )  # fmt: skip
-    return Response(await asyncio.to_thread(labels.box_pdf, label), media_type=PDF)
+    label = ShippingLabel(
+        sscc, found.order, found.destination, (found.warehouse,), found.ship_to(), found.is_urgent
+    )
+    return Response(await asyncio.to_thread(labels.sscc_label_pdf, label), media_type=PDF)
 
 
 @router.get("/warehouses/{code}/bin-labels.pdf", response_class=Response, responses=AS_PDF)
@@ -79,7 +78,7 @@ async def bin_labels(
 ) -> Response:
     """Return the labels of a warehouse's bins, 24 on a page."""
     found = await papers.bins(conn, organisation, code)
-    return Response(await asyncio.to_thread(labels.bins_pdf, found), media_type=PDF)
+    return Response(await asyncio.to_thread(labels.bin_labels_pdf, found), media_type=PDF)
 
 
 async def _found(conn: Connection, organisation: OrganisationId, code: str) -> papers.Found:

@@ -1,104 +1,210 @@
-"""What the warehouse picks by: an order as a page, and as a table for other programs.
+"""The pick list of an order: what a picker walks with, on paper or as a sheet.
 
-Lines stand in the order of the walk, by bin and reference. The order's code is a Code 128 and a
-DataMatrix at the top, so that whoever picks confirms by scanning. A quantity is told in pieces and, where
-it is packed, in packs. The table is CSV as RFC 4180 has it; a cell that a spreadsheet would take for a
-formula gets an apostrophe before it.
+Paper first: one line a thing to take, in the order of the shelves, with a box to tick, the quantity
+large, and in packs as they lie in the bin. The order's code stands at the top as Data Matrix and as
+Code 128, so that a scan tells which order is being picked, and in plain letters on every page. Why a
+thing is wanted stands under its name: a picker who knows finds the mistakes. Colour never says
+anything alone.
+
+Bars need printable ASCII and room; an order code that gives neither has its Data Matrix only.
+
+The sheet (RFC 4180, UTF-8) holds the same lines. A cell that a spreadsheet would take for a formula
+gets an apostrophe in front: names come from suppliers, and `=HYPERLINK(...)` is no name.
 """
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from typing import Final, Literal
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
 from zoneinfo import ZoneInfo
 
-from stock_tracker.papers import pages, symbols
+from stock_tracker.papers.page import pdf
+from stock_tracker.papers.symbols import Symbol, code_128, data_matrix
+from stock_tracker.resupply.orders import Mode
 
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")
+GOES_TO: Final[Mapping[Mode, str]] = {
+    "van": "The van",
+    "home": "The technician's home",
+    "site": "The site",
+}
+DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+#: What the bars may take of the page, and how wide a module is where that leaves a choice.
+BARS_WIDTH_MM: Final = 100.0
+MODULE_MM: Final = 0.38
+SMALLEST_MODULE_MM: Final = 0.25
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS: Final = (
-    "order", "van", "bin", "item", "name", "qty", "packs", "requested", "instead_of", "why",
-)  # fmt: skip
-WHERE: Final = {"van": "To the van", "home": "To the technician's home", "site": "To the site"}
+    *("order", "bin", "ref", "name", "qty", "pack_qty"),
+    *("packs", "lot", "expiry", "substitute_for", "why"),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class PickLine:
-    """One item: `qty` base units to pick of `requested`, in packs of `pack_qty`."""
+    """One thing to take from one bin.
+
+    Attributes:
+        bin: Empty where the warehouse has not said; such lines come last.
+        ref: The item's reference.
+        name: The item's name.
+        qty: In base units.
+        pack_qty: Base units in a pack; 1 where it comes singly.
+        why: Why it is wanted, in words; may be empty.
+        lot: The lot to take, where it matters.
+        expiry: The last day of use of that lot.
+        substitute_for: The reference that was asked for, where this one replaces it.
+    """
 
     bin: str
     ref: str
     name: str
     qty: int
-    requested: int
     pack_qty: int
-    why: str
-    instead_of: str | None = None
+    why: str = ""
+    lot: str | None = None
+    expiry: date | None = None
+    substitute_for: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Whom the parts are for."""
+
+    van_code: str
+    technician: str
 
 
 @dataclass(frozen=True, slots=True)
 class PickList:
-    """An order as the warehouse sees it. `ship_to` is lines of an address; times are aware."""
+    """An order, ready to be picked.
 
-    order: str
+    Attributes:
+        order_code: Its stable name.
+        warehouse: The warehouse's name.
+        destination: Whom the parts are for.
+        mode: How they get there.
+        ship_to: Lines of an address, or a position in words; may be empty.
+        due_at: When it should be there, an aware time.
+        time_zone: The warehouse's IANA zone.
+        lines: In any order.
+        is_emergency: Whether it goes before everything else.
+    """
+
+    order_code: str
     warehouse: str
-    van: str
-    technician: str
-    mode: Literal["van", "home", "site"]
-    ship_to: Sequence[str]
+    destination: Destination
+    mode: Mode
+    ship_to: tuple[str, ...]
     due_at: datetime
     time_zone: str
-    is_urgent: bool
-    lines: Sequence[PickLine]
+    lines: tuple[PickLine, ...]
+    is_emergency: bool = False
 
 
-def as_pdf(it: PickList) -> bytes:
-    """Return the pick list as pages of A4."""
-    lines = [
-        {**asdict(line), "packs": in_packs(line.qty, line.pack_qty)} for line in _walk(it.lines)
-    ]
-    due = it.due_at.astimezone(ZoneInfo(it.time_zone))
-    head = {key: value for key, value in asdict(it).items() if key not in {"lines", "due_at"}}
-    return pages.pdf(
+def pick_list_pdf(order: PickList) -> bytes:
+    """Return the list as a PDF of A4 pages; the same list makes the same bytes.
+
+    Raises:
+        ValueError: A time that is not aware.
+    """
+    lines = _walk(order.lines)
+    return pdf(
         "pick_list.typ",
         {
-            **head,
-            "lines": lines,
-            "due": f"{due:%a %d %b %Y, %H:%M}",
-            "where": WHERE[it.mode],
-            "bars": symbols.code_128(it.order),
-            "matrix": symbols.data_matrix(it.order),
+            "order_code": order.order_code,
+            "warehouse": order.warehouse,
+            "van_code": order.destination.van_code,
+            "technician": order.destination.technician,
+            "goes_to": GOES_TO[order.mode],
+            "ship_to": order.ship_to,
+            "due_at": _local(order.due_at, order.time_zone),
+            "is_emergency": order.is_emergency,
+            "matrix": {"svg": data_matrix(order.order_code).svg},
+            "bars": _bars(code_128(order.order_code)),
+            "total": _total(lines),
+            "lines": [
+                {
+                    "bin": line.bin,
+                    "ref": line.ref,
+                    "name": line.name,
+                    "qty": str(line.qty),
+                    "packs": packs(line.qty, line.pack_qty),
+                    "notes": _notes(line),
+                    "why": line.why,
+                }
+                for line in lines
+            ],
         },
     )
 
 
-def as_csv(it: PickList) -> bytes:
-    """Return the pick list as a table, UTF-8."""
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for line in _walk(it.lines):
-        row = (
-            it.order, it.van, line.bin, line.ref, line.name, str(line.qty),
-            in_packs(line.qty, line.pack_qty), str(line.requested), line.instead_of or "", line.why,
-        )  # fmt: skip
-        writer.writerow([guarded(cell) for cell in row])
-    return out.getvalue().encode()
+def pick_list_csv(order: PickList) -> bytes:
+    """Return the list as comma-separated values in UTF-8, with a header, in the order of the paper."""
+    text = io.StringIO(newline="")
+    sheet = csv.writer(text, lineterminator="\r\n")
+    sheet.writerow(COLUMNS)
+    for line in _walk(order.lines):
+        cells = (
+            *(order.order_code, line.bin, line.ref, line.name, str(line.qty), str(line.pack_qty)),
+            *(packs(line.qty, line.pack_qty), line.lot or ""),
+            *(line.expiry.isoformat() if line.expiry else "", line.substitute_for or "", line.why),
+        )
+        sheet.writerow(_harmless(cell) for cell in cells)
+    return text.getvalue().encode()
 
 
-def in_packs(qty: int, pack_qty: int) -> str:
-    """Return a quantity in packs, like `3 x 10 + 2`; empty for what is packed singly."""
-    packs, rest = divmod(qty, pack_qty)
-    if pack_qty == 1 or not packs:
+def packs(qty: int, pack_qty: int) -> str:
+    """Return a quantity in packs as they lie in the bin, like `3 × 10 + 2`; empty for singles."""
+    if pack_qty <= 1:
         return ""
-    return f"{packs} x {pack_qty}" + (f" + {rest}" if rest else "")
+    whole, loose = divmod(qty, pack_qty)
+    if not whole:
+        return f"{loose} loose"
+    return f"{whole} × {pack_qty}" + (f" + {loose}" if loose else "")
 
 
-def guarded(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
+def _walk(lines: tuple[PickLine, ...]) -> list[PickLine]:
+    """Return the lines in the order of the shelves: A-2 before A-10, and no bin last."""
+    return sorted(lines, key=lambda line: (not line.bin, _natural(line.bin), _natural(line.ref)))
+
+
+def _natural(text: str) -> tuple[tuple[str, int], ...]:
+    """Return a key by which runs of digits count as numbers."""
+    return tuple(
+        (between, int(digits or 0)) for between, digits in re.findall(r"([^0-9]*)([0-9]*)", text)
+    )
+
+
+def _local(moment: datetime, time_zone: str) -> str:
+    if moment.utcoffset() is None:
+        raise ValueError(f"The time {moment} has no time zone: give an aware time")
+    local = moment.astimezone(ZoneInfo(time_zone))
+    return f"{DAYS[local.weekday()]} {local:%Y-%m-%d %H:%M} ({time_zone})"
+
+
+def _bars(symbol: Symbol | None) -> dict[str, object] | None:
+    if symbol is None or symbol.modules_wide * SMALLEST_MODULE_MM > BARS_WIDTH_MM:
+        return None
+    width_mm = min(BARS_WIDTH_MM, symbol.modules_wide * MODULE_MM)
+    return {"svg": symbol.svg, "width_mm": width_mm}
+
+
+def _notes(line: PickLine) -> list[str]:
+    notes = [f"Instead of {line.substitute_for}"] if line.substitute_for else []
+    lot = [f"Lot {line.lot}"] if line.lot else []
+    expiry = [f"use by {line.expiry.isoformat()}"] if line.expiry else []
+    return notes + ([", ".join(lot + expiry)] if lot or expiry else [])
+
+
+def _total(lines: list[PickLine]) -> str:
+    count, units = len(lines), sum(line.qty for line in lines)
+    return (
+        f"{count} {'line' if count == 1 else 'lines'}, {units} {'unit' if units == 1 else 'units'}"
+    )
+
+
+def _harmless(cell: str) -> str:
     return f"'{cell}" if cell.startswith(FORMULA) else cell
-
-
-def _walk(lines: Sequence[PickLine]) -> list[PickLine]:
-    return sorted(lines, key=lambda line: (line.bin == "", line.bin, line.ref))

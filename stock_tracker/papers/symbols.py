@@ -1,55 +1,83 @@
-"""Bar codes as SVG, and the numbers of boxes. Pure.
+"""Bar codes as drawings: SVG with one unit a module, quiet zones included.
 
-Three symbols (drawn by pyStrich, Apache-2.0): Code 128 for what people may have to type, GS1-128 for the
-number of a box, DataMatrix where room is short. A GS1-128 begins with FNC1, which tells a reader that
-element strings follow; a Code 128 with the same digits would not be one (GS1 General Specifications
-5.4). Quiet zones are part of each picture, so that no page can forget them.
+A symbol knows its size in modules; the page chooses how wide a module is printed (the X-dimension).
+All dark modules are one path, so that no rasteriser draws hairlines between neighbours. Text under a
+symbol is the page's business.
 
-A box is named by its SSCC: an extension digit, the company's GS1 prefix, a serial number, and a check
-digit, 18 digits in all (2.2.1, 7.9). It is used again after a year at the earliest, so serials only grow.
+* Code 128 (ISO/IEC 15417) for text in ASCII. A symbol that opens with FNC1 is GS1-128 (GS1 General
+  Specifications 5.4): a reader tells it by the AIM identifier `]C1`, a plain one by `]C0`. The quiet
+  zones are 10 modules left and right (5.4.4.2).
+* Data Matrix ECC 200 (ISO/IEC 16022) for any text; beyond Latin-1 it says so by an ECI. The quiet
+  zone is one module, drawn as two here.
+
+Encoding is pyStrich's (Apache-2.0).
 """
 
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from pystrich.code128 import Code128Data, Code128Encoder
-from pystrich.datamatrix import DataMatrixEncoder
+from pystrich.datamatrix import DataMatrixData, DataMatrixEncoder
 from pystrich.gs1 import GS1Fixed
 
-SSCC_BODY: Final = 17
-PREFIX_DIGITS: Final = range(4, 13)
+LINEAR_QUIET_ZONE: Final = 10
+MATRIX_QUIET_ZONE: Final = 2
+
+#: x, y, width and height of a dark rectangle, in modules.
+Mark = tuple[int, int, int, int]
 
 
-def sscc(company_prefix: str, serial: int, extension: int = 0) -> str:
-    """Return the 18 digits of a box.
+@dataclass(frozen=True, slots=True)
+class Symbol:
+    """A drawing of a bar code.
 
-    Raises:
-        ValueError: The prefix is not 4 to 12 digits, or the serial has no room behind it.
+    Attributes:
+        svg: Stretches to whatever box it is put in.
+        modules_wide: With the quiet zones.
+        modules_high: As above; 1 for bars, whose height is free.
     """
-    if not (company_prefix.isdecimal() and len(company_prefix) in PREFIX_DIGITS):
-        raise ValueError(f"a GS1 company prefix has 4 to 12 digits, not {company_prefix!r}")
-    room = SSCC_BODY - 1 - len(company_prefix)
-    if not 0 <= serial < 10**room or not 0 <= extension <= 9:
-        raise ValueError(
-            f"behind prefix {company_prefix} there is room for {room} digits of serial"
-        )
-    body = f"{extension}{company_prefix}{serial:0{room}d}"
-    weighed = sum(int(d) * (3 if i % 2 == 0 else 1) for i, d in enumerate(reversed(body)))
-    return f"{body}{-weighed % 10}"
+
+    svg: str
+    modules_wide: int
+    modules_high: int
 
 
-def code_128(text: str) -> str | None:
-    """Return a Code 128 without text under it; None for a text that it cannot hold (not ASCII)."""
-    if not (text.isascii() and text.isprintable()):
+def code_128(text: str) -> Symbol | None:
+    """Return a text as Code 128; None where it is not printable ASCII, so that bars cannot say it."""
+    if not text or not (text.isascii() and text.isprintable()):
         return None
-    return str(Code128Encoder(text, {"show_label": False}).get_svg())
+    return _bars(Code128Data(text, encoding="ascii"))
 
 
-def gs1_128_of_box(number: str) -> str:
-    """Return the GS1-128 of a box's number: FNC1, then element string (00)."""
-    fields = Code128Data.gs1(GS1Fixed("00", number))
-    return str(Code128Encoder(fields, {"show_label": False}).get_svg())
+def gs1_128_sscc(sscc: str) -> Symbol:
+    """Return an SSCC as GS1-128: FNC1, then AI 00 and the 18 digits."""
+    return _bars(Code128Data.gs1(GS1Fixed("00", sscc)))
 
 
-def data_matrix(text: str) -> str:
-    """Return a DataMatrix (ECC 200) of a text."""
-    return str(DataMatrixEncoder(text).get_svg())
+def data_matrix(text: str) -> Symbol:
+    """Return a text as a square Data Matrix."""
+    encoder = DataMatrixEncoder(
+        DataMatrixData(text, auto_encoding=True), quiet_zone=MATRIX_QUIET_ZONE
+    )
+    found = encoder.get_rect_marks()
+    return Symbol(_svg(found.marks, found.width, found.height), found.width, found.height)
+
+
+def _bars(content: Code128Data) -> Symbol:
+    bars = Code128Encoder(content).bars
+    wide = len(bars) + 2 * LINEAR_QUIET_ZONE
+    marks = (
+        (LINEAR_QUIET_ZONE + bar.start(), 0, bar.end() - bar.start(), 1)
+        for bar in re.finditer("1+", bars)
+    )
+    return Symbol(_svg(marks, wide, 1), wide, 1)
+
+
+def _svg(marks: Iterable[Mark], wide: int, high: int) -> str:
+    path = "".join(f"M{x} {y}h{w}v{h}h-{w}z" for x, y, w, h in marks)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {wide} {high}" '
+        f'preserveAspectRatio="none"><path d="{path}"/></svg>'
+    )
