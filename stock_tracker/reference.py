@@ -7,14 +7,14 @@ vans. Nothing here knows scans or orders.
 """
 
 import hashlib
-from datetime import date, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from stock_tracker import barcodes
+from stock_tracker import barcodes, supplies
 from stock_tracker.levels import lock_ledger
 from stock_tracker.resupply.positions import refresh_proposals
 from stock_tracker.store import revive
@@ -51,25 +51,30 @@ POSTGRES_ORIGIN: Final = as_datetime(POSTGRES_ORIGIN_MS)
 # --- Items -------------------------------------------------------------------------------------
 
 
+Cost = Annotated[float, Meta(gt=0, le=1_000_000, description="a number above 0, up to 1000000")]
+
+
 class ItemRow(msgspec.Struct, frozen=True):
-    """A line of items.csv."""
+    """A line of items.csv. `cost` is that of holding one for long, against other items."""
 
     item: Code
     name: Name
     base_unit: Code = "piece"
     tracked: YesNo = "true"
     critical: YesNo = "false"
+    cost: Cost = 1.0
 
 
-STAGED_ITEM = "ref text, name text, base_unit text, tracked boolean, critical boolean"
+STAGED_ITEM = "ref text, name text, base_unit text, tracked boolean, critical boolean, cost float4"
 MERGE_ITEMS = """
-INSERT INTO item AS kept (ref, name, base_unit, tracked, critical)
-SELECT ref, name, base_unit, tracked, critical FROM staged
+INSERT INTO item AS kept (ref, name, base_unit, tracked, critical, cost)
+SELECT ref, name, base_unit, tracked, critical, cost FROM staged
 ON CONFLICT ON CONSTRAINT item_ref_once DO UPDATE SET
   name = excluded.name, base_unit = excluded.base_unit, tracked = excluded.tracked,
-  critical = excluded.critical
-WHERE (kept.name, kept.base_unit, kept.tracked, kept.critical)
-  IS DISTINCT FROM (excluded.name, excluded.base_unit, excluded.tracked, excluded.critical)
+  critical = excluded.critical, cost = excluded.cost
+WHERE (kept.name, kept.base_unit, kept.tracked, kept.critical, kept.cost)
+  IS DISTINCT FROM (excluded.name, excluded.base_unit, excluded.tracked, excluded.critical,
+                    excluded.cost)
 """
 ITEMS = "SELECT ref, item_id FROM item"
 
@@ -84,7 +89,7 @@ async def import_items(conn: Connection, data: bytes, *, organisation: str) -> I
 
 def staged_item(_line: int, row: ItemRow) -> StagedRow:
     """Return an item as staged."""
-    return (row.item, row.name, row.base_unit, is_yes(row.tracked), is_yes(row.critical))
+    return (row.item, row.name, row.base_unit, is_yes(row.tracked), is_yes(row.critical), row.cost)
 
 
 # --- Barcodes ----------------------------------------------------------------------------------
@@ -166,8 +171,24 @@ WHERE (kept.reorder_point, kept.order_up_to, kept.cap, kept.pack_qty)
 """
 
 
+# Of the pairs that follow these lines few need an order, or have a proposal that may have to go.
+PAIRS_FOLLOWING = """
+SELECT DISTINCT location_id, item_id
+FROM staged
+JOIN van_template ON van_template.code = staged.template
+JOIN van USING (template_id)
+JOIN location USING (van_id)
+JOIN level USING (location_id, item_id)
+LEFT JOIN proposal USING (location_id, item_id)
+WHERE location.kind = 'van' AND (level.qty <= staged.reorder_point OR proposal.qty IS NOT NULL)
+"""
+
+
 async def import_templates(conn: Connection, data: bytes, *, organisation: str) -> ImportResult:
-    """Import van templates, one row an item; items that the file does not list stay."""
+    """Import van templates, one row an item; items that the file does not list stay.
+
+    What the vans of these templates propose follows at once.
+    """
     await begin(conn, organisation)
     items = await ids_by_code(conn, ITEMS)
 
@@ -183,7 +204,12 @@ async def import_templates(conn: Connection, data: bytes, *, organisation: str) 
     sheet = sift(csv_rows(data, TemplateRow), TemplateRow, staged_line, ["template", "item"])
     await stage(conn, STAGED_TEMPLATE_LINE, sheet.staged)
     await conn.execute(ADD_TEMPLATES)
-    return result("templates", sheet, await merge(conn, MERGE_TEMPLATE_LINES))
+    done = result("templates", sheet, await merge(conn, MERGE_TEMPLATE_LINES))
+    if done.inserted or done.updated:
+        await lock_ledger(conn)
+        pairs = await conn.execute(PAIRS_FOLLOWING)
+        await refresh_proposals(conn, await pairs.fetchall())
+    return done
 
 
 # --- Opening stock -----------------------------------------------------------------------------
@@ -300,49 +326,10 @@ def postgres_us(text: str) -> int:
     return (moment(text) - POSTGRES_ORIGIN) // timedelta(microseconds=1)
 
 
-# --- Usage before Cordée -----------------------------------------------------------------------
-
-
-class UsageRow(msgspec.Struct, frozen=True):
-    """A line of usage.csv: what a van used of an item in the week that began on a Monday."""
-
-    van: str
-    item: str
-    week: Annotated[date, Meta(description="a Monday like 2026-01-26")]
-    qty: Quantity
-
-
-VAN_IDS = "SELECT code, van_id FROM van WHERE organisation_id = %s"
-STAGED_USAGE = "van_id int, item_id int, week date, qty int"
-MERGE_USAGE = """
-INSERT INTO usage_history AS kept (van_id, item_id, week, qty)
-SELECT van_id, item_id, week, qty FROM staged
-ON CONFLICT (van_id, item_id, week) DO UPDATE SET qty = excluded.qty
-WHERE kept.qty <> excluded.qty
-"""
-
-
-async def import_usage(conn: Connection, data: bytes, *, organisation: str) -> ImportResult:
-    """Import what was used before scans were kept here: what vans should hold follows from it."""
-    owner = await begin(conn, organisation)
-    vans = await ids_by_code(conn, VAN_IDS, [owner])
-    items = await ids_by_code(conn, ITEMS)
-
-    def staged_usage(_line: int, row: UsageRow) -> StagedRow:
-        if row.week.weekday() != 0:
-            monday = row.week - timedelta(days=row.week.weekday())
-            raise UnusableRowError(f"week {row.week} is no Monday: did you mean {monday}?")
-        return (known(vans, "van", row.van), known(items, "item", row.item), row.week, row.qty)
-
-    sheet = sift(csv_rows(data, UsageRow), UsageRow, staged_usage, ["van", "item", "week"])
-    await stage(conn, STAGED_USAGE, sheet.staged)
-    return result("usage", sheet, await merge(conn, MERGE_USAGE))
-
-
 KINDS: Final[dict[str, Importer]] = {
     "items": import_items,
     "barcodes": import_barcodes,
     "templates": import_templates,
     "stock": import_stock,
-    "usage": import_usage,
+    **supplies.KINDS,
 }

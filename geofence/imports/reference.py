@@ -7,6 +7,7 @@ Positions are WGS 84 degrees. Nothing here knows fixes, visits or stock.
 """
 
 import re
+from datetime import date
 from typing import Annotated, Final
 
 import msgspec
@@ -46,7 +47,12 @@ VanCode = Annotated[
 
 
 class WarehouseRow(msgspec.Struct, frozen=True):
-    """A line of warehouses.csv."""
+    """A line of warehouses.csv. A file without one of the columns from `closed_days` on leaves it.
+
+    `delivery_days` are working days from a cut-off to its delivery at `delivery_time`, closed days are
+    like `2026-12-25;2027-01-01`, a courier takes `express_minutes` to a site (0: there is none), orders
+    are approved `automatic` or `by_person`, and boxes are numbered behind `sscc_prefix`.
+    """
 
     warehouse: Code
     name: Name
@@ -54,11 +60,41 @@ class WarehouseRow(msgspec.Struct, frozen=True):
     longitude_deg: LongitudeDeg
     time_zone: Code = DEFAULT_TIME_ZONE
     cutoff_times: Name = "16:00"
+    closed_days: str | None = None
+    delivery_days: (
+        Annotated[int, Meta(ge=0, le=30, description="a whole number of days from 0 to 30")] | None
+    ) = None
+    delivery_time: str | None = None
+    express_minutes: (
+        Annotated[int, Meta(ge=0, le=10_080, description="a whole number of minutes to 10080")]
+        | None
+    ) = None
+    approval: (
+        Annotated[
+            str, Meta(pattern=r"^(automatic|by_person)\Z", description="automatic or by_person")
+        ]
+        | None
+    ) = None
+    sscc_prefix: (
+        Annotated[str, Meta(pattern=r"^[0-9]{7,12}\Z", description="7 to 12 digits")] | None
+    ) = None
 
 
 STAGED_WAREHOUSE = """
   code text, name text, latitude_deg float8, longitude_deg float8, time_zone text,
-  cutoff_times time[]
+  cutoff_times time[], closed_days date[], delivery_days int, delivery_time time,
+  express_minutes int, approval text, sscc_prefix text
+"""
+# What is NULL was not said: it stays, or gets the table's default.
+SET_UP_WAREHOUSES = """
+UPDATE warehouse AS kept SET
+  closed_days = coalesce(said.closed_days, kept.closed_days),
+  delivery_days = coalesce(said.delivery_days, kept.delivery_days),
+  delivery_time = coalesce(said.delivery_time, kept.delivery_time),
+  express_minutes = coalesce(said.express_minutes, kept.express_minutes),
+  approval = coalesce(said.approval, kept.approval),
+  sscc_prefix = coalesce(said.sscc_prefix, kept.sscc_prefix)
+FROM staged AS said WHERE kept.organisation_id = %s AND kept.code = said.code
 """
 MERGE_WAREHOUSES = """
 INSERT INTO warehouse AS kept
@@ -85,6 +121,7 @@ async def import_warehouses(conn: Connection, data: bytes, *, organisation: str)
     sheet = sift(csv_rows(data, WarehouseRow), WarehouseRow, staged_warehouse, ["warehouse"])
     await stage(conn, STAGED_WAREHOUSE, sheet.staged)
     merged = await merge(conn, MERGE_WAREHOUSES, [owner])
+    await conn.execute(SET_UP_WAREHOUSES, [owner])
     await conn.execute(LOCATE_WAREHOUSES, [owner])
     return result("warehouses", sheet, merged)
 
@@ -95,8 +132,20 @@ def staged_warehouse(_line: int, row: WarehouseRow) -> StagedRow:
     cutoffs = sorted({clock_time(text) for text in re.split(r"[;\s]+", row.cutoff_times) if text})
     if not cutoffs:
         raise UnusableRowError("cutoff_times names no time: give one, like 16:00")
+    closed = None if row.closed_days is None else _days(row.closed_days)
+    delivery = clock_time(row.delivery_time) if row.delivery_time else None
     return (row.warehouse, row.name, *place(row.latitude_deg, row.longitude_deg),
-            row.time_zone, cutoffs)  # fmt: skip
+            row.time_zone, cutoffs, closed, row.delivery_days, delivery, row.express_minutes,
+            row.approval, row.sscc_prefix)  # fmt: skip
+
+
+def _days(text: str) -> list[date]:
+    try:
+        return sorted({date.fromisoformat(day) for day in re.split(r"[;\s]+", text) if day})
+    except ValueError as error:
+        raise UnusableRowError(
+            f"closed_days {text!r} are no days: give them like 2026-12-25;2027-01-01"
+        ) from error
 
 
 # --- Technicians -------------------------------------------------------------------------------

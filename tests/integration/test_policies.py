@@ -6,8 +6,8 @@ from datetime import date, timedelta
 import psycopg
 import pytest
 
-from stock_tracker.reference import import_usage
 from stock_tracker.resupply import policies
+from stock_tracker.supplies import import_usage
 from storage.pool import Pool
 from tests.integration.test_orders import MONDAY_MORNING
 from tests.integration.test_resupply import execute, plan
