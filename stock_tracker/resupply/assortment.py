@@ -2,7 +2,7 @@
 
 Over the time in which nothing ordered now can arrive (delivery and the gap between two cut-offs) a van
 must live on what it has: a request of k units is served if the demand before it leaves that many,
-`P(D ≤ S - k)`, D being Poisson, or negative binomial where its variance is greater than its mean
+`P(D ≤ S - k)`, averaged over the sizes that were asked for, D being Poisson, or negative binomial where its variance is greater than its mean
 (r = mu²/(sigma² - mu)). The vans of a template have different work, so their fill rates are averaged by it.
 
 What a van holds is bought unit by unit. Each goes where it serves most requests for its cost, until
@@ -70,20 +70,20 @@ def probabilities(mean: Reals, variance: Reals, upto: int) -> Reals:
     return np.asarray(made)
 
 
-def fill_rates(mean: Reals, variance: Reals, size: Reals, upto: int = UNITS_MAX) -> Reals:
+def fill_rates(mean: Reals, variance: Reals, sizes: Reals, upto: int = UNITS_MAX) -> Reals:
     """Return the share of requests served by S = 0 .. upto, shape (..., upto + 1).
 
     Args:
         mean: Of the demand until what is ordered arrives.
         variance: Of the same.
-        size: Units of a request; a request of k is served if the demand before it leaves k.
+        sizes: How often a request is for 1 .. k units, shape (..., k), together 1; broadcasts.
         upto: The greatest S.
     """
-    served = np.cumsum(probabilities(mean, variance, upto), axis=-1)
-    units = np.broadcast_to(np.maximum(1, np.round(size)).astype(int), np.shape(mean))
-    left = np.arange(upto + 1) - units[..., None]
-    chosen = np.take_along_axis(served, np.clip(left, 0, upto), axis=-1)
-    return np.where(left >= 0, np.minimum(chosen, 1.0), 0.0)
+    served = np.minimum(np.cumsum(probabilities(mean, variance, upto), axis=-1), 1.0)
+    made = np.zeros_like(served)
+    for k in range(1, min(sizes.shape[-1], upto) + 1):
+        made[..., k:] += sizes[..., k - 1, None] * served[..., : upto + 1 - k]
+    return np.asarray(made)
 
 
 def averaged(fill: Reals, weights: Reals) -> Reals:

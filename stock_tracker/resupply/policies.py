@@ -24,6 +24,8 @@ WORKING_DAYS: Final = 5.0
 #: How many parts a job takes that takes any, until scans tell.
 USUAL_PARTS: Final = 1.5
 JOB_TARGET: Final = 0.98
+#: Requests for more units than this count as this many.
+SIZE_MAX: Final = 12
 
 #: Whose demand is pooled: vans whose technicians have the same skills, else those of one template.
 VANS = """
@@ -154,8 +156,8 @@ async def propose(
 
 async def _rates(
     conn: Connection, vans: Sequence[Van], items: Items, today: date
-) -> tuple[Reals, tuple[Reals, Reals]]:
-    """Return weekly rates (items, vans), and mean and variance of a request's size (items,)."""
+) -> tuple[Reals, Reals]:
+    """Return weekly rates (items, vans), and how often a request is for 1 .. k units (items, k)."""
     end = today - timedelta(days=today.weekday())
     earliest = end - timedelta(weeks=WEEKS_MAX)
     (first,) = await (await conn.execute(FIRST_WEEK, (earliest,))).fetchone() or (None,)
@@ -178,25 +180,27 @@ async def _rates(
             made.rate, work / work.sum(), mine.sum(axis=2), float(weeks)
         )
     # A van's week holds one request, hardly ever two: its size is that of the request.
-    hits = used > 0
-    size = used.sum(axis=(1, 2)) / np.maximum(1, hits.sum(axis=(1, 2)))
-    deviation = np.where(hits, (used - size[:, None, None]) ** 2, 0.0).sum(axis=(1, 2))
-    return rates, (np.maximum(size, 1.0), deviation / np.maximum(1, hits.sum(axis=(1, 2))))
+    sizes = np.stack([(used == k).sum(axis=(1, 2)) for k in range(1, SIZE_MAX)], axis=1)
+    sizes = np.column_stack([sizes, (used >= SIZE_MAX).sum(axis=(1, 2))]).astype(float)
+    sizes[sizes.sum(axis=1) == 0, 0] = 1.0
+    return rates, sizes / sizes.sum(axis=1, keepdims=True)
 
 
 async def _propose_template(
     conn: Connection,
     template_id: int,
     rates: Reals,
-    sizes: tuple[Reals, Reals],
+    sizes: Reals,
     items: Items,
     weeks: float,
     target: float,
     now: int,
 ) -> tuple[int, float]:
-    size, size_var = sizes
+    units = np.arange(1, SIZE_MAX + 1)
+    size = sizes @ units
+    size_var = sizes @ units**2 - size**2
     mean, variance = demand.over(rates, size[:, None], size_var[:, None], weeks)
-    by_van = assortment.fill_rates(mean, variance, size[:, None])
+    by_van = assortment.fill_rates(mean, variance, sizes[:, None])
     fill = assortment.averaged(by_van, rates)
     rate = rates.sum(axis=1)
     chosen = assortment.assort(rate / size, fill, items.cost, items.critical & (rate > 0), target)

@@ -20,6 +20,8 @@ from stock_tracker.resupply.assortment import (
 from stock_tracker.resupply.demand import Reals
 
 NONE_CRITICAL = np.zeros(3, bool)
+#: All requests are for one unit.
+ONE = np.array([1.0])
 
 
 @given(st.floats(0, 60), st.floats(1, 5))
@@ -41,21 +43,28 @@ def test_probabilities_of_poisson_and_of_negative_binomial_by_hand() -> None:
 
 
 def test_a_van_that_holds_one_serves_who_comes_when_nothing_was_used() -> None:
-    fill = fill_rates(np.array([0.1]), np.array([0.1]), np.array([1.0]), 3)
+    fill = fill_rates(np.array([0.1]), np.array([0.1]), ONE, 3)
     assert fill[0, 0] == 0
     assert fill[0, 1] == pytest.approx(np.exp(-0.1))
     assert fill[0, 2] == pytest.approx(np.exp(-0.1) * 1.1)
 
 
 def test_who_asks_for_three_at_once_is_not_served_by_two() -> None:
-    fill = fill_rates(np.array([0.1]), np.array([0.3]), np.array([3.0]), 5)
+    fill = fill_rates(np.array([0.1]), np.array([0.3]), np.array([0.0, 0.0, 1.0]), 5)
     assert fill[0, :3].tolist() == [0, 0, 0]
     assert fill[0, 3] == pytest.approx(probabilities(np.array(0.1), np.array(0.3), 0)[0])
 
 
+def test_requests_of_several_sizes_are_served_by_their_shares() -> None:
+    mean = np.array([0.4])
+    one, two = (fill_rates(mean, mean, np.eye(2)[k], 4) for k in (0, 1))
+    mixed = fill_rates(mean, mean, np.array([0.75, 0.25]), 4)
+    assert mixed == pytest.approx(0.75 * one + 0.25 * two)
+
+
 @given(st.floats(0, 20), st.floats(1, 4), st.integers(1, 5))
 def test_more_on_board_never_serves_less(mean: float, wider: float, size: int) -> None:
-    fill = fill_rates(np.array([mean]), np.array([mean * wider]), np.array([float(size)]), 60)[0]
+    fill = fill_rates(np.array([mean]), np.array([mean * wider]), np.eye(5)[size - 1], 60)[0]
     assert (np.diff(fill) >= -1e-12).all()
     assert (fill >= 0).all()
     assert (fill <= 1).all()
@@ -75,7 +84,7 @@ def test_the_fill_rate_comes_true_in_a_simulated_van(upto: int, weekly: float) -
             back.append(t + 0.5)
     mean = np.array([weekly * 0.5])
     # Who is not served takes nothing, so that the van is fuller than if all were: conservative.
-    told = float(fill_rates(mean, mean, np.array([1.0]), upto)[0, upto])
+    told = float(fill_rates(mean, mean, ONE, upto)[0, upto])
     assert told - 0.005 <= served / len(asked_at) <= told + 0.05
 
 
@@ -113,7 +122,7 @@ def test_the_best_step_each_time_is_within_its_last_step_of_the_best_over_all(
     rates: list[float], cost: list[float], target: float
 ) -> None:
     mean = np.array(rates)
-    fill = fill_rates(mean, mean, np.ones(3), 6)
+    fill = fill_rates(mean, mean, ONE, 6)
     requests, costs = mean, np.array(cost)
     made = assort(requests, fill, costs, NONE_CRITICAL, target)
     best = brute_force(requests, fill, costs, target * 0.999)
@@ -135,7 +144,7 @@ def corners(fill: Reals) -> list[int]:
 def test_it_never_costs_more_than_one_fill_rate_for_all(seed: int, target: float) -> None:
     rng = np.random.default_rng(seed)
     mean = rng.gamma(0.5, 1.0, 30) + 0.01
-    fill = fill_rates(mean, mean, np.ones(30), 25)
+    fill = fill_rates(mean, mean, ONE, 25)
     cost = rng.uniform(0.5, 4, 30)
     alike = np.argmax(fill >= target, axis=1)
     reached = float((mean * fill[np.arange(30), alike]).sum() / mean.sum())
@@ -147,7 +156,7 @@ def test_it_never_costs_more_than_one_fill_rate_for_all(seed: int, target: float
 
 def test_what_is_critical_is_held_whatever_it_costs() -> None:
     mean = np.array([0.5, 0.5, 0.001])
-    fill = fill_rates(mean, mean, np.ones(3), 10)
+    fill = fill_rates(mean, mean, ONE, 10)
     made = assort(mean, fill, np.array([1.0, 1.0, 1_000.0]), np.array([False, False, True]), 0.9)
     assert made.fill[2] >= CRITICAL_FILL
     assert assort(mean, fill, np.array([1.0, 1.0, 1e3]), NONE_CRITICAL, 0.9).order_up_to[2] == 0
@@ -155,7 +164,7 @@ def test_what_is_critical_is_held_whatever_it_costs() -> None:
 
 def test_what_nobody_asks_for_is_not_carried() -> None:
     mean = np.array([0.5, 0.0, 0.5])
-    fill = fill_rates(mean, mean, np.ones(3), 10)
+    fill = fill_rates(mean, mean, ONE, 10)
     made = assort(mean, fill, np.ones(3), NONE_CRITICAL, 0.999)
     assert made.order_up_to[1] == 0
     assert (made.order_up_to[[0, 2]] > 0).all()
