@@ -332,6 +332,7 @@ async def tick(
             *rules.alert_messages(raised, _vans(reference), now),
             *rules.order_messages(news.orders, now),
             *rules.handover_messages(news.handovers, now),
+            *rules.count_messages(news.tasks, now),
         ],
         now,
     )

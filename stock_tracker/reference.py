@@ -17,7 +17,7 @@ from msgspec import Meta
 from stock_tracker import barcodes, supplies
 from stock_tracker.levels import lock_ledger
 from stock_tracker.resupply.positions import refresh_proposals
-from stock_tracker.store import revive
+from stock_tracker.store import read_again, revive
 from storage.copy import POSTGRES_ORIGIN_MS
 from storage.imports import (
     Importer,
@@ -119,10 +119,17 @@ WHERE (kept.item_id, kept.pack_qty) <> (excluded.item_id, excluded.pack_qty)
 """
 
 
+CHANGED_BARCODES = """
+SELECT kept.item_id FROM staged JOIN barcode AS kept USING (code)
+WHERE (kept.item_id, kept.pack_qty) <> (staged.item_id, staged.pack_qty)
+"""
+
+
 async def import_barcodes(conn: Connection, data: bytes, *, organisation: str) -> ImportResult:
     """Import barcodes; a GTIN is stored, and found to be repeated, as its 14 digits.
 
-    Scans that were waiting for their code take effect.
+    Scans that were waiting for their code take effect, and those of a code that means something else
+    from now on are read again.
     """
     await begin(conn, organisation)
     items = await ids_by_code(conn, ITEMS)
@@ -132,8 +139,10 @@ async def import_barcodes(conn: Connection, data: bytes, *, organisation: str) -
 
     sheet = sift(csv_rows(data, BarcodeRow), BarcodeRow, staged_barcode, ["code"])
     await stage(conn, STAGED_BARCODE, sheet.staged)
+    changed = await (await conn.execute(CHANGED_BARCODES)).fetchall()
     done = result("barcodes", sheet, await merge(conn, MERGE_BARCODES))
     await revive(conn)
+    await read_again(conn, {row[0] for row in changed})
     return done
 
 

@@ -70,8 +70,8 @@ INSERT INTO count_line SELECT * FROM unnest(
   %s::timestamptz[], %s::text[], %s::date[])
 """
 
-# Scans that have not taken effect, with where their van's movements can go.
-WAITING = """
+# Scans as they came, with where their van's movements can go.
+SAID = """
 SELECT own.location_id, depot.location_id, other.location_id, customer, in_transit, scrap,
        device, epoch, seq, payload_hash, scan.van_id, (extract(epoch FROM t) * 1000)::bigint,
        intent, scan.code, scan.qty, lot, counterpart, work_order, raw, aim_id,
@@ -91,11 +91,20 @@ CROSS JOIN LATERAL (
     AND kind IN ('customer', 'in_transit', 'scrap')
 ) AS shared
 WHERE status = %(status)s AND t <= %(until)s
-  AND (%(device)s::text IS NULL OR (device, epoch, seq) = (%(device)s, %(epoch)s, %(seq)s))
+  AND (%(devices)s::text[] IS NULL OR (device, epoch, seq) IN (
+    SELECT * FROM unnest(%(devices)s::text[], %(epochs)s::text[], %(seqs)s::bigint[])))
 """
 
-#: What the first columns of `WAITING` are.
+#: What the first columns of `SAID` are.
 PLACES: Final = ("van", "warehouse", "counterpart", "customer", "in_transit", "scrap")
+
+# Scans that did something with these items by themselves, not as a part of a box.
+SCANS_OF_ITEMS = """
+SELECT device, epoch, seq FROM movement
+WHERE item_id = ANY(%(items)s) AND line = 0 AND kind NOT IN ('ship', 'reverse')
+UNION SELECT device, epoch, seq FROM missing_part WHERE item_id = ANY(%(items)s)
+UNION SELECT device, epoch, seq FROM count_line WHERE item_id = ANY(%(items)s) AND device <> 'import'
+"""
 
 # What contested scans had taken back.
 UNDO_REVERSALS = """
@@ -129,12 +138,14 @@ WHERE status = 'review' AND (device, epoch, seq) = (%s, %s, %s)
 """
 
 # A contested key did nothing: its movement and its count leave the ledger until a person decides.
-UNDO = """
+MARK_CONTESTED = """
+UPDATE scan SET status = 'conflict'
+FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS contested (device, epoch, seq)
+WHERE (scan.device, scan.epoch, scan.seq) = (contested.device, contested.epoch, contested.seq)
+"""
+FORGET_EFFECTS = """
 WITH contested AS (
   SELECT * FROM unnest(%s::text[], %s::text[], %s::bigint[]) AS contested (device, epoch, seq)
-), marked AS (
-  UPDATE scan SET status = 'conflict' FROM contested
-  WHERE (scan.device, scan.epoch, scan.seq) = (contested.device, contested.epoch, contested.seq)
 ), moved AS (
   DELETE FROM movement USING contested
   WHERE (movement.device, movement.epoch, movement.seq)
@@ -163,6 +174,10 @@ SELECT from_location_id, item_id, lot FROM moved
 UNION SELECT to_location_id, item_id, lot FROM moved
 UNION SELECT location_id, item_id, lot FROM counted
 UNION SELECT location_id, item_id, lot FROM level JOIN counted_all USING (location_id)
+"""
+
+MARK_DIRTY = """
+INSERT INTO stock_dirty SELECT * FROM unnest(%s::int[], %s::int[]) ON CONFLICT DO NOTHING
 """
 
 # The longest unbroken row of numbers after `through`: the n-th number beyond it must be through + n.
@@ -228,7 +243,8 @@ async def write_scans(
             boxes |= {row[0] for row in await cursor.fetchall()}
             await cursor.execute(UNDO_REVERSALS, _columns(list(contested)))
             undone = {ScanKey(*row) for row in await cursor.fetchall()}
-            await cursor.execute(UNDO, _columns(list(contested)))
+            await cursor.execute(MARK_CONTESTED, _columns(list(contested)))
+            await cursor.execute(FORGET_EFFECTS, _columns(list(contested)))
             touched.update(await cursor.fetchall())
     scanned = {reading.scan.key for reading in readings} | set(contested)
     return touched | await received.settle_scanned(conn, boxes, scanned | undone)
@@ -302,7 +318,7 @@ async def decide(conn: Connection, key: ScanKey, by: str, *, accept: bool) -> bo
     if not accept:
         refused = await conn.execute(REFUSE, (by, key.device, key.epoch, key.seq))
         return refused.rowcount > 0
-    readings = await _reread(conn, "review", FAR, key)
+    readings = await _reread(conn, "review", FAR, [key])
     await _take_effect(conn, readings, by)
     return bool(readings)
 
@@ -311,19 +327,32 @@ async def decide(conn: Connection, key: ScanKey, by: str, *, accept: bool) -> bo
 FAR: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
+async def read_again(conn: Connection, item_ids: Collection[int]) -> int:
+    """Read the scans of these items again, whose codes mean something else now; return how many.
+
+    What a scan did follows from its payload and from what codes mean: a corrected code corrects.
+    """
+    if not item_ids:
+        return 0
+    await lock_ledger(conn)
+    rows = await conn.execute(SCANS_OF_ITEMS, {"items": sorted(item_ids)})
+    keys = [ScanKey(*row) for row in await rows.fetchall()]
+    readings = await _reread(conn, "applied", FAR, keys)
+    again = [reading.scan.key for reading in readings]
+    forgotten = await conn.execute(FORGET_EFFECTS, _columns(again))
+    await _take_effect(conn, readings, None, set(await forgotten.fetchall()))
+    return len(readings)
+
+
 async def _reread(
-    conn: Connection, status: str, until: datetime, key: ScanKey | None = None
+    conn: Connection, status: str, until: datetime, keys: Sequence[ScanKey] | None = None
 ) -> list[Reading]:
-    """Return what scans of a status would do now."""
-    asked = {
-        "status": status,
-        "until": until,
-        "device": key and key.device,
-        "epoch": key and key.epoch,
-        "seq": key and key.seq,
-    }
+    """Return what scans of a status, or some of them, would do now."""
+    columns = (None, None, None) if keys is None else _columns(keys)
+    asked = {"status": status, "until": until}
+    asked |= dict(zip(("devices", "epochs", "seqs"), columns, strict=True))
     waiting: list[tuple[ScanEvent, dict[str, int]]] = []
-    for row in await (await conn.execute(WAITING, asked)).fetchall():
+    for row in await (await conn.execute(SAID, asked)).fetchall():
         places = zip(PLACES, row, strict=False)
         device, epoch, seq, *rest, of_epoch, of_seq = row[len(PLACES) :]
         undone = None if of_epoch is None else (of_epoch, of_seq)
@@ -341,7 +370,16 @@ async def _reread(
     ]
 
 
-async def _take_effect(conn: Connection, readings: Sequence[Reading], by: str | None) -> None:
+async def _take_effect(
+    conn: Connection,
+    readings: Sequence[Reading],
+    by: str | None,
+    forgotten: Collection[Pair] = (),
+) -> None:
+    """Write what scans do now, and let all that rests on it follow.
+
+    What is to be counted again is asked for by the next tick, which can tell the tablets.
+    """
     async with conn.cursor() as cursor:
         await cursor.executemany(
             TAKES_EFFECT,
@@ -351,10 +389,12 @@ async def _take_effect(conn: Connection, readings: Sequence[Reading], by: str | 
                 for r in readings
             ],
         )  # fmt: skip
-    touched = await _write_effects(conn, readings)
+    touched = await _write_effects(conn, readings) | set(forgotten)
     scanned = {reading.scan.key for reading in readings}
     touched |= await received.settle_scanned(conn, boxes_of(readings), scanned)
     await refresh(conn, touched)
+    pairs = sorted({pair[:2] for pair in touched})
+    await conn.execute(MARK_DIRTY, ([p[0] for p in pairs], [p[1] for p in pairs]))
 
 
 async def put_unusable(conn: Connection, keys: Sequence[ScanKey]) -> None:

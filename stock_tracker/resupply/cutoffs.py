@@ -14,7 +14,8 @@ from typing import Any
 from psycopg.rows import class_row, dict_row
 from psycopg.types.json import Jsonb
 
-from stock_tracker.levels import lock_ledger
+from stock_tracker.ledger import CountTask
+from stock_tracker.levels import lock_ledger, refresh_tasks
 from stock_tracker.resupply import calendars, handovers, orders, positions, urgent
 from stock_tracker.resupply.allocation import Want, allocate
 from stock_tracker.resupply.calendars import Calendar
@@ -235,10 +236,11 @@ class Lacking:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What is to be told after a tick: orders to warehouses, handovers to vans."""
+    """What is to be told after a tick: orders to warehouses, handovers to vans, what to count again."""
 
     orders: list[Order]
     handovers: list[Handover]
+    tasks: list[CountTask]
 
 
 async def tick(conn: Connection, now: int) -> News:
@@ -249,7 +251,8 @@ async def tick(conn: Connection, now: int) -> News:
         warehouses = await cursor.fetchall()
     due = [(w, cutoff) for w in warehouses if (cutoff := _due(w, moment)) is not None]
     touched = await _move_on([w for w in warehouses if w not in [d[0] for d in due]], conn)
-    touched |= await positions.refresh_needs(conn) | await positions.take_dirty(conn)
+    dirty = await positions.take_dirty(conn)
+    touched |= dirty | await positions.refresh_needs(conn)
     touched |= await handovers.lapse(conn, moment)
     if touched or due:
         await lock_ledger(
@@ -259,7 +262,8 @@ async def tick(conn: Connection, now: int) -> News:
     for warehouse, cutoff in due:
         await _close(conn, warehouse, cutoff, moment)
     await _hasten(conn, moment)
-    return News(await _send(conn, moment), await handovers.tell(conn, now))
+    tasks = await refresh_tasks(conn, {(*pair, "") for pair in dirty}, now)
+    return News(await _send(conn, moment), await handovers.tell(conn, now), tasks)
 
 
 def _due(warehouse: Warehouse, moment: datetime) -> datetime | None:

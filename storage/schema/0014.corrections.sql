@@ -124,3 +124,24 @@ LANGUAGE sql STABLE AS $$
     ) AS event
   ) AS summed
 $$;
+
+CREATE OR REPLACE VIEW scan_flag AS
+SELECT device, epoch, seq, van_id, t, doubt AS flag FROM scan
+WHERE status = 'applied' AND doubt IS NOT NULL
+UNION ALL
+SELECT scan.device, scan.epoch, scan.seq, scan.van_id, scan.t, 'scanned_twice'
+FROM scan
+WHERE status = 'applied' AND intent NOT IN ('count', 'count_all', 'reverse', 'missing') AND EXISTS (
+  SELECT FROM scan AS first
+  WHERE first.van_id = scan.van_id AND first.status = 'applied'
+    AND (first.intent, first.code) = (scan.intent, scan.code)
+    AND first.t BETWEEN scan.t - INTERVAL '10 seconds' AND scan.t
+    AND (first.t, first.device, first.epoch, first.seq) < (scan.t, scan.device, scan.epoch, scan.seq))
+UNION ALL
+SELECT movement.device, movement.epoch, movement.seq, scan.van_id, movement.t, 'serial_moved_twice'
+FROM standing_movement AS movement JOIN scan USING (device, epoch, seq)
+WHERE scan.status = 'applied' AND serial <> '' AND EXISTS (
+  SELECT FROM standing_movement AS first
+  WHERE (first.item_id, first.serial, first.kind) = (movement.item_id, movement.serial, movement.kind)
+    AND (first.t, first.device, first.epoch, first.seq)
+      < (movement.t, movement.device, movement.epoch, movement.seq));

@@ -8,6 +8,7 @@ import pytest
 
 from ingest.batch import Delivery
 from stock_tracker.ledger import ScanKey
+from stock_tracker.reference import import_barcodes
 from stock_tracker.store import decide
 from storage.pool import Pool
 from tests.integration.test_orders import tick
@@ -212,3 +213,64 @@ async def test_a_scan_of_last_year_waits_for_a_person(
 async def test_thirty_days_late_is_not_too_late(company_url: str, pool: Pool) -> None:
     await commit(pool, scan("van-001", 1, "issue", qty=3, t=NOW - 30 * DAY))
     assert rows(company_url, "SELECT status FROM scan") == [("applied",)]
+
+
+# --- A code that meant something else --------------------------------------------------------------
+
+
+async def imported(pool: Pool, *lines: str) -> None:
+    async with pool.connection() as conn:
+        data = "\n".join(["code,item,pack_qty", *lines]).encode()
+        assert not (await import_barcodes(conn, data, organisation="default")).bad
+
+
+async def test_a_corrected_pack_corrects_what_was_scanned_by_it(
+    company_url: str, pool: Pool
+) -> None:
+    said = [
+        scan("van-001", 1, "count", qty=8, t=NOW - 5_000),
+        scan("van-001", 2, "load", "FUSE-BOX", qty=2, t=NOW - 4_000),
+        scan("van-001", 3, "issue", "FUSE-BOX", t=NOW - 3_000),
+        back(4, 3, t=NOW - 2_000),
+    ]
+    await commit(pool, *said)
+    assert ("van-001", 1, 28) in rows(company_url, LEVELS)
+    await imported(pool, "FUSE-BOX,P-1,5")
+    assert ("van-001", 1, 18) in rows(company_url, LEVELS)
+    corrected = tables(company_url)
+    # As if it had been right from the beginning.
+    execute(company_url, f"{EMPTY}, reversal, stock_dirty")
+    await commit(pool, *said)
+    assert tables(company_url) == corrected
+
+
+async def test_a_code_that_was_entered_for_another_item_moves_its_scans_there(
+    company_url: str, pool: Pool
+) -> None:
+    await commit(
+        pool, scan("van-001", 1, "load", qty=2), scan("van-001", 2, "missing", qty=1, t=NOW + 9)
+    )
+    await imported(pool, "FUSE,P-2,1")
+    held = "SELECT item_id, qty FROM level WHERE location_id = 6"
+    assert rows(company_url, held) == [(2, 2)]
+    assert rows(company_url, "SELECT item_id FROM missing_part") == [(2,)]
+
+
+async def test_what_a_late_code_makes_negative_is_to_be_counted_at_the_next_tick(
+    company_url: str, pool: Pool
+) -> None:
+    await commit(pool, scan("van-001", 1, "issue", "NEW"))
+    await imported(pool, "NEW,P-1,1")
+    assert rows(company_url, "SELECT FROM count_task") == []
+    await tick(pool, NOW + 1)
+    assert rows(company_url, "SELECT reason FROM count_task") == [("negative",)]
+    topics = rows(company_url, "SELECT topic FROM outbox WHERE topic LIKE '%/inbox'")
+    assert topics == [("fleet/v1/van-001/inbox",)]
+
+
+async def test_a_full_count_that_is_said_twice_raises_no_question(
+    company_url: str, pool: Pool
+) -> None:
+    for seq in (1, 2):
+        await commit(pool, scan("van-001", seq, "count_all", None, since=NOW - 9, t=NOW + seq))  # type: ignore[arg-type]
+    assert rows(company_url, "SELECT * FROM scan_flag") == []
