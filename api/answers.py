@@ -18,7 +18,7 @@ OrderState = Literal[
 Verdict = Literal["visit", "pass", "undecided"]
 Punctuality = Literal["early", "on_time", "late", "unplanned", "repeated"]
 Outcome = Literal["planned", "on_site", "done", "skipped"]
-ReportKind = Literal["accepted", "picked", "short", "shipped", "cancelled"]
+ReportKind = Literal["accepted", "picked", "short", "shipped", "delivered", "cancelled"]
 TransferState = Literal["proposed", "accepted", "done", "refused"]
 DeliveryState = Literal["pending", "retrying", "delivered", "dead"]
 UnusableReason = Literal["null_island", "poor_accuracy", "frozen", "jump", "future", "ancient"]
@@ -615,6 +615,29 @@ class NewBox:
     """The number (SSCC) of a box that is being packed: print its label, name it when it is shipped."""
 
     sscc: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnclaimedBox:
+    """A box that was left at a home or a site, and that no van has received."""
+
+    sscc: str
+    order: str
+    van: str
+    mode: str
+    technician: str | None
+    site: str | None
+    delivered_ms: int
+    lines: int
+    units: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnclaimedBoxes:
+    """Boxes that wait, longest first."""
+
+    boxes: list[UnclaimedBox]
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)

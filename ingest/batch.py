@@ -225,8 +225,10 @@ def _read_report(reader: _Reader, delivery: Delivery, warehouse: str) -> None:
 def _object_to_report(said: OrderReport, now: int) -> Objection | None:
     if said.kind in {"picked", "short", "shipped"} and not said.lines:
         return "bad_payload", f"a report of what is {said.kind} needs `lines`"
-    if said.sscc is not None and said.kind != "shipped":
-        return "bad_payload", "only what is shipped has an `sscc`"
+    if said.sscc is not None and said.kind not in {"shipped", "delivered"}:
+        return "bad_payload", "only what is shipped or delivered has an `sscc`"
+    if said.sscc is None and said.kind == "delivered":
+        return "bad_payload", "a report of what is delivered needs the `sscc` of its box"
     if said.sscc is not None and not barcodes.is_sscc(said.sscc):
         return "bad_payload", "the last digit of `sscc` is not its check digit: is it mistyped?"
     return _future(said.t, now)

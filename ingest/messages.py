@@ -177,14 +177,14 @@ class OrderReport(msgspec.Struct, frozen=True):
 
     `id` is the warehouse's own for the report; a repeat is a no-op. `picked` says all that is picked by
     then, `shipped` what is in one box (`sscc`, if it has a number), `short` what is lacking: with
-    `backorder` it will still come, else it is cancelled. `cancelled` without lines is of all that was
-    not shipped.
+    `backorder` it will still come, else it is cancelled. `delivered` names the box that was left at a
+    home or a site. `cancelled` without lines is of all that was not shipped.
     """
 
     id: Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]
     t: TimeMs
     order: ShortText
-    kind: Literal["accepted", "picked", "short", "shipped", "cancelled"]
+    kind: Literal["accepted", "picked", "short", "shipped", "delivered", "cancelled"]
     lines: Annotated[list[ReportLine], Meta(max_length=5_000)] = []
     sscc: Sscc | None = None
     user: ShortText | None = None

@@ -5,7 +5,7 @@ Scoped by organisation; reads, never commits. How a proposal is made is not know
 
 from psycopg.rows import class_row
 
-from api.answers import Proposal, Recount, Transfer, TransferState, Variance
+from api.answers import Proposal, Recount, Transfer, TransferState, UnclaimedBox, Variance
 from api.auth import OrganisationId
 from api.queries.charges import Which
 from api.times import ms
@@ -73,6 +73,35 @@ async def transfers(
     }
     async with conn.cursor(row_factory=class_row(Transfer)) as cursor:
         await cursor.execute(query, values)
+        return await cursor.fetchall()
+
+
+async def unclaimed(
+    conn: Connection, organisation: OrganisationId, limit: int, *, van: str | None = None
+) -> list[UnclaimedBox]:
+    """Return up to `limit` boxes that were delivered and not received, those that wait longest first."""
+    query = f"""
+        SELECT box.sscc, o.code AS "order", van.code AS van, o.mode, technician.name AS technician,
+               site.code AS site, {ms("box.t")} AS delivered_ms, content.lines, content.units
+        FROM box_place AS box
+        JOIN resupply_order AS o USING (order_id)
+        JOIN location AS own ON own.location_id = o.location_id
+        JOIN van ON van.van_id = own.van_id
+        LEFT JOIN technician ON technician.technician_id = van.technician_id
+        LEFT JOIN site ON site.site_id = o.site_id
+        CROSS JOIN LATERAL (
+          SELECT count(*)::integer AS lines, coalesce(sum(qty), 0)::integer AS units
+          FROM shipped_line WHERE shipped_line.sscc = box.sscc
+        ) AS content
+        WHERE o.organisation_id = %(organisation)s
+          AND (%(van)s::text IS NULL OR van.code = %(van)s)
+          AND NOT EXISTS (SELECT FROM standing_movement AS m
+                          WHERE m.box = box.sscc AND m.kind = 'receive')
+        ORDER BY box.t, box.sscc
+        LIMIT %(limit)s
+    """
+    async with conn.cursor(row_factory=class_row(UnclaimedBox)) as cursor:
+        await cursor.execute(query, {"organisation": organisation, "van": van, "limit": limit})
         return await cursor.fetchall()
 
 

@@ -113,9 +113,12 @@ async def report(
     order = await order_of(conn, organisation, code)
     if body.kind in {"picked", "short", "shipped"} and not body.lines:
         raise Problem(422, "unusable_report", f"A report of what is {body.kind} needs lines.")
-    if body.sscc is not None and (body.kind != "shipped" or not is_sscc(body.sscc)):
-        detail = "Only what is shipped has an SSCC, and its last digit is a check digit."
+    boxed = body.kind in {"shipped", "delivered"}
+    if body.sscc is not None and not (boxed and is_sscc(body.sscc)):
+        detail = "Only what is shipped or delivered has an SSCC; its last digit is a check digit."
         raise Problem(422, "unusable_report", detail)
+    if body.sscc is None and body.kind == "delivered":
+        raise Problem(422, "unusable_report", "Name the box that was delivered, by its SSCC.")
     known = {line.item for line in await orders.lines(conn, organisation, code)}
     if unknown := sorted({line.item for line in body.lines} - known):
         raise Problem(422, "unusable_report", f"{', '.join(unknown)} is not on this order.")

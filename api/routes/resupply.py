@@ -5,7 +5,15 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Path, Query
 
 from api import commands
-from api.answers import Proposals, Recounts, Transfer, Transfers, TransferState, Variances
+from api.answers import (
+    Proposals,
+    Recounts,
+    Transfer,
+    Transfers,
+    TransferState,
+    UnclaimedBoxes,
+    Variances,
+)
 from api.auth import Organisation, only_from_here
 from api.problems import Problem
 from api.queries import resupply
@@ -86,6 +94,16 @@ async def decide_transfer(
     if not changed and found[0].state != ("accepted" if body.accept else "refused"):
         raise Problem(409, "transfer_over", f"It is {found[0].state}: nothing is left to decide.")
     return found[0]
+
+
+@router.get("/boxes/unclaimed")
+async def list_unclaimed(
+    conn: Conn, organisation: Organisation, van: Code = None, limit: Limit = 500
+) -> UnclaimedBoxes:
+    """Return boxes that lie at homes and sites, since when, and for which van."""
+    await checked_codes(conn, organisation, van=van)
+    found = await resupply.unclaimed(conn, organisation, limit + 1, van=van)
+    return UnclaimedBoxes(found[:limit], truncated=len(found) > limit)
 
 
 @router.get("/counts/variances")

@@ -29,7 +29,7 @@ from typing import Any, Final, Literal
 
 Mode = Literal["van", "home", "site"]
 State = Literal["proposed", "approved", "sent", "picked", "shipped", "received", "cancelled"]
-ReportKind = Literal["accepted", "picked", "short", "shipped", "cancelled"]
+ReportKind = Literal["accepted", "picked", "short", "shipped", "delivered", "cancelled"]
 
 #: States in which nothing more can come.
 CLOSED: Final[frozenset[State]] = frozenset({"received", "cancelled"})

@@ -17,6 +17,48 @@ from storage.pool import Connection
 Pair = tuple[int, int, str]
 """A location, an item and a lot."""
 
+# What was left at a home or a site lies there from then on.
+PUT_DELIVERED: Final = """
+WITH put AS (
+  INSERT INTO movement (device, epoch, seq, line, t, kind, item_id, lot, qty, from_location_id,
+                        to_location_id, box)
+  SELECT 'warehouse/' || box.warehouse_id, box.report, 1,
+         row_number() OVER (PARTITION BY box.sscc ORDER BY s.warehouse_id, s.report, s.line),
+         box.t, 'deliver', s.item_id, s.lot, s.qty, box.from_location_id, box.location_id, box.sscc
+  FROM box_place AS box JOIN shipped_line AS s USING (sscc)
+  WHERE box.sscc = ANY(%s)
+  RETURNING *
+), posted AS (
+  INSERT INTO posting
+  SELECT device, epoch, seq, line, side.location_id, item_id, lot, delta, t
+  FROM put, LATERAL (VALUES (from_location_id, -qty), (to_location_id, qty))
+    AS side (location_id, delta)
+)
+SELECT from_location_id, to_location_id, item_id, lot FROM put
+"""
+
+# Lines that were scanned by themselves come from where their box lies.
+PLACE_LINES: Final = """
+WITH line AS (
+  SELECT m.device, m.epoch, m.seq, m.line, m.item_id, m.lot, m.from_location_id AS was,
+         coalesce(box.location_id, way.location_id) AS location_id
+  FROM movement AS m
+  JOIN location AS own ON own.location_id = m.to_location_id
+  JOIN location AS way ON (way.organisation_id, way.kind) = (own.organisation_id, 'in_transit')
+  LEFT JOIN box_place AS box ON box.sscc = m.box
+  WHERE m.box = ANY(%s) AND m.line = 0 AND m.kind = 'receive'
+), moved AS (
+  UPDATE movement AS m SET from_location_id = line.location_id FROM line
+  WHERE (m.device, m.epoch, m.seq, m.line) = (line.device, line.epoch, line.seq, line.line)
+    AND was <> line.location_id
+), posted AS (
+  UPDATE posting AS p SET location_id = line.location_id FROM line
+  WHERE (p.device, p.epoch, p.seq, p.line) = (line.device, line.epoch, line.seq, line.line)
+    AND p.location_id = was AND was <> line.location_id
+)
+SELECT was, location_id, item_id, lot FROM line WHERE was <> location_id
+"""
+
 FORGET_BOXED: Final = """
 DELETE FROM movement WHERE box = ANY(%s) AND line > 0
 RETURNING from_location_id, to_location_id, item_id, lot
@@ -34,9 +76,14 @@ WITH earliest AS (
   INSERT INTO movement (device, epoch, seq, line, t, kind, item_id, lot, qty, from_location_id,
                         to_location_id, box)
   SELECT device, epoch, seq,
-         row_number() OVER (PARTITION BY earliest.sscc ORDER BY warehouse_id, report, shipped.line),
-         earliest.t, 'receive', item_id, lot, qty, from_location_id, location_id, earliest.sscc
-  FROM earliest JOIN shipped_line AS shipped USING (sscc)
+         row_number() OVER (
+           PARTITION BY earliest.sscc
+           ORDER BY shipped.warehouse_id, shipped.report, shipped.line),
+         earliest.t, 'receive', item_id, lot, qty,
+         coalesce(place.location_id, earliest.from_location_id), earliest.location_id, earliest.sscc
+  FROM earliest
+  JOIN shipped_line AS shipped USING (sscc)
+  LEFT JOIN box_place AS place ON place.sscc = earliest.sscc
   WHERE NOT EXISTS (
     SELECT FROM movement AS m
     WHERE (m.box, m.item_id, m.line) = (earliest.sscc, shipped.item_id, 0) AND m.kind = 'receive')
@@ -230,7 +277,8 @@ async def settle_scanned(
     if boxes:
         asked = (sorted(boxes),)
         touched = sides(await (await conn.execute(FORGET_BOXED, asked)).fetchall())
-        touched |= sides(await (await conn.execute(PUT_BOXED, asked)).fetchall())
+        for statement in (PUT_DELIVERED, PLACE_LINES, PUT_BOXED):
+            touched |= sides(await (await conn.execute(statement, asked)).fetchall())
         await conn.execute(MARK_BOX_SCANS, asked)
         touched.update(await (await conn.execute(ORDERED_IN_BOXES, asked)).fetchall())
         keys |= {ScanKey(*r) for r in await (await conn.execute(BOX_SCANS, asked)).fetchall()}

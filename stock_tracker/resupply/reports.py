@@ -22,6 +22,20 @@ CONCERNED: Final = """
 SELECT order_id, sscc FROM order_report
 JOIN unnest(%s::int[], %s::text[]) AS said (warehouse_id, report) USING (warehouse_id, report)
 """
+# Homes and sites hold stock from the first time that something is left there.
+MAKE_PLACES: Final = """
+INSERT INTO location (organisation_id, kind, technician_id, site_id)
+SELECT DISTINCT o.organisation_id, o.mode, CASE o.mode WHEN 'home' THEN van.technician_id END,
+       CASE o.mode WHEN 'site' THEN o.site_id END
+FROM order_report AS said
+JOIN unnest(%s::int[], %s::text[]) AS new (warehouse_id, report) USING (warehouse_id, report)
+JOIN resupply_order AS o USING (order_id)
+JOIN location AS own ON own.location_id = o.location_id
+JOIN van ON van.van_id = own.van_id
+WHERE said.kind = 'delivered'
+  AND ((o.mode = 'home' AND van.technician_id IS NOT NULL) OR (o.mode = 'site' AND o.site_id IS NOT NULL))
+ON CONFLICT ON CONSTRAINT location_owner_once DO NOTHING
+"""
 ORDERED: Final = """
 SELECT location_id, item_id FROM resupply_line WHERE order_id = ANY(%s)
 """
@@ -67,6 +81,7 @@ async def take(conn: Connection, said: Sequence[Report], now: int) -> list[Shipp
         return []
     ids = sorted({(report.warehouse_id, report.report) for report in new})
     asked = [i[0] for i in ids], [i[1] for i in ids]
+    await conn.execute(MAKE_PLACES, asked)
     concerned = await (await conn.execute(CONCERNED, asked)).fetchall()
     order_ids = {row[0] for row in concerned}
     touched = await received.settle_shipped(conn, ids)

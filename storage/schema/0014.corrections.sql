@@ -145,3 +145,27 @@ WHERE scan.status = 'applied' AND serial <> '' AND EXISTS (
   WHERE (first.item_id, first.serial, first.kind) = (movement.item_id, movement.serial, movement.kind)
     AND (first.t, first.device, first.epoch, first.seq)
       < (movement.t, movement.device, movement.epoch, movement.seq));
+
+-- --- What was delivered and nobody has taken on board yet -----------------------------------------
+
+ALTER TABLE order_report
+  DROP CONSTRAINT order_report_kind_check,
+  ADD CONSTRAINT order_report_kind_check CHECK (kind IN
+    ('accepted', 'picked', 'short', 'shipped', 'delivered', 'cancelled'));
+
+CREATE VIEW box_place AS
+SELECT DISTINCT ON (said.sscc) said.sscc, said.warehouse_id, said.report, said.order_id, said.t,
+       place.location_id, way.location_id AS from_location_id
+FROM sound_report AS said
+JOIN resupply_order AS o USING (order_id)
+JOIN location AS own ON own.location_id = o.location_id
+JOIN van ON van.van_id = own.van_id
+JOIN location AS place ON place.organisation_id = o.organisation_id AND place.kind = o.mode
+  AND CASE o.mode WHEN 'home' THEN place.technician_id = van.technician_id
+                  WHEN 'site' THEN place.site_id = o.site_id ELSE false END
+JOIN location AS way ON (way.organisation_id, way.kind) = (o.organisation_id, 'in_transit')
+WHERE said.kind = 'delivered' AND said.sscc IS NOT NULL
+ORDER BY said.sscc, said.t, said.report;
+COMMENT ON VIEW box_place IS
+  'Where boxes lie that a carrier has left at a home or a site: from there, not from where they were on'
+  ' their way, a van receives them.';

@@ -661,7 +661,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/parts", "/v1/parts/questions", "/v1/parts/unknown-codes",
         "/v1/orders/{code}/approval", "/v1/orders/{code}/reports", "/v1/proposals",
         "/v1/proposals/{van}/{item}/approval", "/v1/transfers",
-        "/v1/transfers/{transfer_id}/decision", "/v1/counts/variances", "/v1/counts/recounts",
+        "/v1/transfers/{transfer_id}/decision", "/v1/counts/variances", "/v1/counts/recounts", "/v1/boxes/unclaimed",
         "/v1/parts/waiting", "/v1/parts/waiting/{van}/{epoch}/{seq}/decision",
         "/v1/orders/{code}/pick-list.pdf", "/v1/orders/{code}/pick-list.csv",
         "/v1/orders/{code}/boxes", "/v1/orders/{code}/boxes/{sscc}.pdf",

@@ -208,6 +208,31 @@ async def test_an_order_shows_where_its_items_lie_in_the_warehouse(
     assert json.dumps(shown)
 
 
+async def test_a_box_that_lies_at_a_home_is_listed_until_it_is_received(
+    api: httpx.AsyncClient, conn: Conn, database_url: str
+) -> None:
+    conn.execute("UPDATE resupply_order SET mode = 'home' WHERE code = 'O-1'")
+    conn.execute(
+        "INSERT INTO location (organisation_id, kind, warehouse_id) VALUES (1, 'warehouse', 1),"
+        " (2, 'customer', NULL), (2, 'in_transit', NULL), (2, 'scrap', NULL)"
+    )
+    said = {"id": "1", "t": NOW_MS, "order": "O-1", "kind": "shipped", "sscc": BOX}
+    lines = [{"item": "FIL-20", "qty": 6}]
+    reports = [said | {"lines": lines}, said | {"id": "2", "kind": "delivered"}]
+    topic = "warehouse/v1/reports/LYON"
+    deliveries = [Delivery(topic, json.dumps(one).encode()) for one in reports]
+    async with opened(database_url) as pool:
+        await service.commit(pool, deliveries, None, lambda: NOW_MS)
+        [box] = (await answer(api, "/v1/boxes/unclaimed", van="V1"))["boxes"]
+        assert (box["sscc"], box["order"], box["mode"], box["technician"], box["units"]) == (
+            BOX, "O-1", "home", "Ana", 6,
+        )  # fmt: skip
+        scan = {"epoch": "e", "seq": 99, "t": NOW_MS, "intent": "receive", "code": BOX}
+        received = Delivery("fleet/v1/V1/scan", json.dumps(scan).encode())
+        await service.commit(pool, [received], None, lambda: NOW_MS)
+    assert (await answer(api, "/v1/boxes/unclaimed"))["boxes"] == []
+
+
 async def test_a_scan_of_last_month_is_listed_and_decided_once(
     api: httpx.AsyncClient, conn: Conn, database_url: str
 ) -> None:

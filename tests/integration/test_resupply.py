@@ -345,6 +345,7 @@ async def test_receipts_without_a_box_fill_the_oldest_order_first(
         ({"lines": []}, "bad_payload", "needs `lines`"),
         ({"sscc": "004000000000000177"}, "bad_payload", "check digit"),
         ({"kind": "accepted", "sscc": BOX}, "bad_payload", "only what is shipped"),
+        ({"kind": "delivered", "lines": []}, "bad_payload", "needs the `sscc`"),
         ({"kind": "eaten"}, "bad_payload", "eaten"),
         ({"t": MONDAY_NOON + 600_000}, "future", "ahead of the clock"),
     ],
@@ -373,6 +374,81 @@ async def test_another_warehouse_cannot_report_on_an_order(company_url: str, poo
     said = report("cancelled", 1)
     await commit(pool, Delivery("warehouse/v1/reports/OTHER", said.payload), now=MONDAY_NOON)
     assert rows(company_url, "SELECT reason FROM rejected") == [("unknown_order",)]
+
+
+# --- What is left at a home or a site -----------------------------------------------------------------
+
+PLACES = """
+SELECT kind, item_id, qty FROM level JOIN location USING (location_id)
+WHERE kind IN ('home', 'site', 'in_transit', 'van') AND item_id = 1 ORDER BY 1
+"""
+AT_HOME = """
+INSERT INTO technician (organisation_id, code, name, home_latitude_deg, home_longitude_deg)
+VALUES (1, 'T1', 'Jo', 48, 11);
+UPDATE van SET technician_id = 1 WHERE code = 'van-001';
+"""
+
+
+async def at_home(url: str, pool: Pool) -> None:
+    """An order of nine fuses and two contactors goes to the home of van 1's technician."""
+    with psycopg.connect(url) as conn:
+        conn.execute(AT_HOME)
+    await ordered(pool)
+    assert rows(url, "SELECT mode FROM resupply_order") == [("home",)]
+
+
+async def test_what_is_left_at_a_home_lies_there_until_the_van_takes_it_on_board(
+    company_url: str, pool: Pool
+) -> None:
+    await at_home(company_url, pool)
+    shipped = report("shipped", 3, lines=lines(("P-1", 9)), sscc=BOX)
+    left = report("delivered", 4, MONDAY_NOON + 60_000, sscc=BOX)
+    await commit(pool, shipped, now=MONDAY_NOON)
+    assert rows(company_url, PLACES) == [("in_transit", 1, 9), ("van", 1, 1)]
+    await commit(pool, left, now=MONDAY_NOON + 60_000)
+    assert rows(company_url, PLACES) == [("home", 1, 9), ("in_transit", 1, 0), ("van", 1, 1)]
+    assert {row[1] for row in rows(company_url, LINES)} == {"shipped"}
+    box = scan("van-001", 5, "receive", BOX, t=TUESDAY_MORNING)
+    await commit(pool, box, now=TUESDAY_MORNING)
+    assert rows(company_url, PLACES) == [("home", 1, 0), ("in_transit", 1, 0), ("van", 1, 10)]
+
+
+async def test_a_van_without_a_home_to_deliver_to_has_its_boxes_on_their_way(
+    company_url: str, pool: Pool
+) -> None:
+    await ordered(pool)
+    said = [
+        report("shipped", 3, lines=lines(("P-1", 9)), sscc=BOX),
+        report("delivered", 4, MONDAY_NOON + 1, sscc=BOX),
+    ]
+    await commit(pool, *said, now=MONDAY_NOON + 1)
+    assert rows(company_url, PLACES) == [("in_transit", 1, 9), ("van", 1, 1)]
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_what_was_left_where_comes_to_the_same_in_any_order(
+    company_url: str, pool: Pool, seed: int
+) -> None:
+    with psycopg.connect(company_url) as conn:
+        conn.execute(AT_HOME)
+    rng = random.Random(seed)
+    said = [
+        report("shipped", 3, lines=lines(("P-1", 6), ("P-2", 2)), sscc=BOX),
+        report("shipped", 4, lines=lines(("P-1", 3)), sscc=OTHER_BOX),
+        report("delivered", 5, MONDAY_NOON + 60_000, sscc=BOX),
+        report("delivered", 6, MONDAY_NOON + 50_000, sscc=BOX),
+        report("delivered", 7, MONDAY_NOON + 60_000, sscc=OTHER_BOX),
+        scan("van-001", 5, "receive", "FUSE", qty=5, t=TUESDAY_MORNING, shipment=BOX),
+        scan("van-001", 6, "receive", BOX, t=TUESDAY_MORNING + 1),
+        scan("van-001", 7, "receive", OTHER_BOX, t=TUESDAY_MORNING + 2),
+    ]
+    said = [one for one in said if rng.random() < 0.85]
+    expected = await told(company_url, pool, [said])
+    kept = rows(company_url, PLACES)
+    for _ in range(3):
+        rng.shuffle(said)
+        assert await told(company_url, pool, [[one] for one in said]) == expected
+        assert rows(company_url, PLACES) == kept
 
 
 # --- Order does not matter -------------------------------------------------------------------------
