@@ -44,6 +44,7 @@ from ops import stock as stocks
 from simulators import stock_truth, stock_world
 from simulators.stock_days import Box, Fleet, Sent
 from simulators.stock_world import CUTOFF, DELIVERY, WAREHOUSE, StockWorld, local_ms
+from stock_tracker.resupply import policies
 from storage.pool import Pool, connect, migrate
 from storage.settings import Settings
 
@@ -156,7 +157,7 @@ class Judged:
         )  # fmt: skip
         for kind, text in stock_world.files(self.world, HISTORY_WEEKS):
             await self._import(settings, kind, text)
-        for template in await stocks.propose(settings, 0.985):
+        for template in await stocks.propose(settings, policies.JOB_TARGET):
             await stocks.accept(settings, template, ())
         vans = {van: index for index, van in enumerate(self.world.vans)}
         with psycopg.connect(url) as conn:

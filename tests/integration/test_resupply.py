@@ -307,6 +307,21 @@ async def test_a_box_that_is_scanned_twice_is_received_once(company_url: str, po
     assert ("van", "van-001", "P-1", 10) in rows(company_url, LEVELS)
 
 
+async def test_of_two_vans_that_scan_a_box_the_one_that_scanned_it_first_has_it(
+    company_url: str, pool: Pool
+) -> None:
+    await ordered(pool)
+    said = [
+        report("shipped", 3, lines=lines(("P-1", 9)), sscc=BOX),
+        scan("van-002", 5, "receive", BOX, t=TUESDAY_MORNING + 60_000),
+        scan("van-001", 6, "receive", BOX, t=TUESDAY_MORNING),
+    ]
+    for one in said:
+        await commit(pool, one, now=TUESDAY_MORNING + 60_000)
+    assert ("van", "van-001", "P-1", 10) in rows(company_url, LEVELS)
+    assert not [row for row in rows(company_url, LEVELS) if row[1] == "van-002" and row[3]]
+
+
 async def test_a_box_that_nobody_has_sent_waits_until_somebody_has(
     company_url: str, pool: Pool
 ) -> None:
