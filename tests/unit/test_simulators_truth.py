@@ -128,7 +128,7 @@ def test_the_book_is_what_an_independent_reading_of_the_payloads_gives(
             anchors[pair] = max(anchors[pair], (key, qty))
         else:
             postings.append((key, pair, qty if scan["intent"] == "load" else -qty))
-            if scan["counterpart"]:
+            if scan.get("counterpart"):
                 postings.append((key, (scan["counterpart"], ref), qty))
     levels = {pair: qty for pair, (_, qty) in anchors.items()}
     for key, pair, delta in postings:
