@@ -123,7 +123,7 @@ def test_the_book_is_what_an_independent_reading_of_the_payloads_gives(
             continue
         ref, pack_qty = item_and_pack[scan["code"]]
         pair = (key[1], ref)
-        qty = pack_qty * (1 if scan["qty"] is None else scan["qty"])
+        qty = pack_qty * (1 if scan.get("qty") is None else scan["qty"])
         if scan["intent"] == "count":
             anchors[pair] = max(anchors[pair], (key, qty))
         else:
