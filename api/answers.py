@@ -12,6 +12,10 @@ AlertKind = Literal["at_risk", "late", "missed", "overstayed", "silent"]
 AlertState = Literal["open", "cleared", "withdrawn"]
 Cause = Literal["left_late", "slow_road", "long_visit", "detour", "silence"]
 QuestionKind = Literal["visit_without_scan", "scan_without_visit", "load_away_from_depot"]
+TrustReason = Literal[
+    "never_counted", "negative", "old_count", "movements", "unconfirmed", "visits_needing_it",
+    "visits_without_scan",
+]  # fmt: skip
 OrderState = Literal[
     "proposed", "approved", "sent", "picked", "shipped", "received", "cancelled"
 ]  # fmt: skip
@@ -452,6 +456,127 @@ class UnknownCodes:
     """Unknown codes, those scanned most often first."""
 
     codes: list[UnknownCode]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StockFigures:
+    """How well vans were stocked in a period; a share, from 0 to 1, is null where it is of nothing.
+
+    Of the units that jobs asked for, `units_had` were issued; the others were scanned as missing. A
+    job (its work order, else the visit) is `complete` if nothing was missing.
+
+    `pairs` are a van and an item that it should hold, `pair_hours` the hours in which something was
+    known of them, `out_hours` those of them in which nothing was on board. What a van should hold is
+    what its template says now, or an exception at the end of the period.
+
+    `counts` are the counted lines that had an earlier count to start from: `exact` found what was
+    expected, `close` was off by no more than 1 unit or 10 %.
+    """
+
+    from_ms: int
+    to_ms: int
+    units_asked: int
+    units_had: int
+    units_share: float | None
+    jobs: int
+    jobs_complete: int
+    jobs_share: float | None
+    pairs: int
+    pair_hours: float
+    out_hours: float
+    out_share: float | None
+    counts: int
+    counts_exact: int
+    exact_share: float | None
+    counts_close: int
+    close_share: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MissingPart:
+    """An item that vans had not when jobs needed it, and how often.
+
+    `jobs` lacked it, `units` in base units; `scans` also counts what belongs to no known job.
+    """
+
+    item: str
+    name: str
+    base_unit: str
+    jobs: int
+    units: int
+    scans: int
+
+
+@dataclass(frozen=True, slots=True)
+class MissingParts:
+    """Parts whose lack cost jobs their first-time fix, those that most jobs lacked first."""
+
+    from_ms: int
+    to_ms: int
+    items: list[MissingPart]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeadItem:
+    """What lies in a van unused; `value` is its quantity times the item's cost.
+
+    Something is known of it there since `known_since_ms`: what came on board lately has had no
+    chance yet.
+    """
+
+    van: str
+    item: str
+    name: str
+    base_unit: str
+    qty: int
+    value: float
+    last_issued_ms: int | None
+    known_since_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadStock:
+    """What no van has issued for `days`, most valuable first; the sums are over all of it."""
+
+    days: int
+    pairs: int
+    units: int
+    value: float
+    items: list[DeadItem]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedPair:
+    """How far a van's level of an item can be believed, from 0 to 1, and why no further.
+
+    `reasons` are those that cost 1 % or more, the worst first. Movements and visits are those since
+    the last count, visits those that were planned and ended without a scan; of them
+    `visits_needing_it` had a job that was to need the item. `worth` is what a count is worth: the
+    chance that the level is wrong, times the item's cost.
+    """
+
+    van: str
+    item: str
+    name: str
+    base_unit: str
+    qty: int
+    trust: float
+    worth: float
+    counted_at_ms: int | None
+    movements: int
+    visits_needing_it: int
+    visits_without_scan: int
+    reasons: list[TrustReason]
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedPairs:
+    """Pairs of a van and an item, the least trusted first."""
+
+    pairs: list[TrustedPair]
     truncated: bool
 
 

@@ -20,6 +20,7 @@ from api.routes import (
     alerts,
     charges,
     edits,
+    figures,
     operations,
     orders,
     overview,
@@ -108,7 +109,7 @@ def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> 
     app.add_middleware(SecurityHeaders)
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
-        edits, webhooks, resupply, papers,
+        edits, webhooks, resupply, papers, figures,
     ):  # fmt: skip
         app.include_router(routes.router)
     app.frontend("/", directory=WEB, fallback=None)

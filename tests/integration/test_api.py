@@ -658,6 +658,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/visits", "/v1/alerts", "/v1/orders", "/v1/orders/{code}", "/v1/rejected",
         "/v1/overview", "/v1/live", "/v1/stops/{stop_id}/proposals",
         "/v1/webhooks", "/v1/webhooks/deliveries", "/v1/webhooks/deliveries/{delivery_id}/resend",
+        "/v1/stock/figures", "/v1/stock/missing", "/v1/stock/dead", "/v1/stock/trust",
         "/v1/parts", "/v1/parts/questions", "/v1/parts/unknown-codes",
         "/v1/orders/{code}/approval", "/v1/orders/{code}/reports", "/v1/proposals",
         "/v1/proposals/{van}/{item}/approval", "/v1/transfers",
