@@ -6,19 +6,15 @@ Items, barcodes and templates are shared by the installation, stock belongs to a
 vans. Nothing here knows scans or orders.
 """
 
-import hashlib
-from datetime import timedelta
-from functools import lru_cache
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from stock_tracker import barcodes, supplies
+from stock_tracker import barcodes, stocktakes, supplies
 from stock_tracker.levels import lock_ledger
-from stock_tracker.resupply.positions import refresh_proposals
+from stock_tracker.resupply.positions import refresh_many
 from stock_tracker.store import read_again, revive
-from storage.copy import POSTGRES_ORIGIN_MS
 from storage.imports import (
     Importer,
     ImportResult,
@@ -27,10 +23,8 @@ from storage.imports import (
     merge,
     result,
     stage,
-    stage_numbers,
 )
 from storage.pool import Connection
-from storage.settings import as_datetime
 from storage.sheets import (
     Code,
     Name,
@@ -42,16 +36,15 @@ from storage.sheets import (
     csv_rows,
     is_yes,
     known,
-    moment,
     sift,
 )
-
-POSTGRES_ORIGIN: Final = as_datetime(POSTGRES_ORIGIN_MS)
 
 # --- Items -------------------------------------------------------------------------------------
 
 
-Cost = Annotated[float, Meta(gt=0, le=1_000_000, description="a number above 0, up to 1000000")]
+Cost = Annotated[
+    float, Meta(ge=1e-6, le=1_000_000, description="a number from 0.000001 to 1000000")
+]
 
 
 class ItemRow(msgspec.Struct, frozen=True):
@@ -180,16 +173,13 @@ WHERE (kept.reorder_point, kept.order_up_to, kept.cap, kept.pack_qty)
 """
 
 
-# Of the pairs that follow these lines few need an order, or have a proposal that may have to go.
 PAIRS_FOLLOWING = """
-SELECT DISTINCT location_id, item_id
+SELECT location_id, item_id
 FROM staged
 JOIN van_template ON van_template.code = staged.template
 JOIN van USING (template_id)
 JOIN location USING (van_id)
-JOIN level USING (location_id, item_id)
-LEFT JOIN proposal USING (location_id, item_id)
-WHERE location.kind = 'van' AND (level.qty <= staged.reorder_point OR proposal.qty IS NOT NULL)
+WHERE location.kind = 'van'
 """
 
 
@@ -217,7 +207,7 @@ async def import_templates(conn: Connection, data: bytes, *, organisation: str) 
     if done.inserted or done.updated:
         await lock_ledger(conn)
         pairs = await conn.execute(PAIRS_FOLLOWING)
-        await refresh_proposals(conn, await pairs.fetchall())
+        await refresh_many(conn, await pairs.fetchall())
     return done
 
 
@@ -237,102 +227,23 @@ VAN_LOCATIONS = """
 SELECT van.code, location_id FROM van JOIN location USING (van_id)
 WHERE van.organisation_id = %s AND location.kind = 'van'
 """
-STAGED_COUNT = "location_id int, item_id int, t timestamptz, seq bigint, qty int"
-COUNT_TYPES: Final = ("i4", "i4", "i8", "i8", "i4")
-SORT_IN_MEMORY = "SET LOCAL work_mem = '64MB'"
-# An import says one thing about a pair at a time. Once these are gone, what is staged is news.
-DROP_KNOWN_COUNTS = """
-DELETE FROM staged USING count_line AS kept
-WHERE kept.device = 'import' AND kept.lot = '' AND kept.qty = staged.qty
-  AND (kept.location_id, kept.item_id, kept.t) = (staged.location_id, staged.item_id, staged.t)
-"""
-CORRECT_COUNTS = """
-UPDATE count_line AS kept SET epoch = %s, seq = staged.seq, qty = staged.qty FROM staged
-WHERE kept.device = 'import' AND kept.lot = ''
-  AND (kept.location_id, kept.item_id, kept.t) = (staged.location_id, staged.item_id, staged.t)
-"""
-ADD_COUNTS = """
-INSERT INTO count_line (device, epoch, seq, location_id, item_id, qty, t)
-SELECT 'import', %s, seq, location_id, item_id, qty, t FROM staged
-WHERE NOT EXISTS (
-  SELECT FROM count_line AS kept
-  WHERE kept.device = 'import' AND kept.lot = ''
-    AND (kept.location_id, kept.item_id, kept.t) = (staged.location_id, staged.item_id, staged.t))
-ORDER BY seq  -- appends to the primary key's index; the order of a hash join takes twice as long
-"""
-# The latest count by the order key, whoever made it, and all postings with a greater key.
-SET_LEVELS = """
-WITH anchor AS (
-  SELECT DISTINCT ON (location_id, item_id) location_id, item_id, qty, t, device, epoch, seq
-  FROM count_line
-  JOIN (SELECT DISTINCT location_id, item_id FROM staged) AS touched USING (location_id, item_id)
-  WHERE lot = ''
-  ORDER BY location_id, item_id, t DESC, device DESC, epoch DESC, seq DESC
-), later AS (
-  SELECT location_id, item_id, sum(delta) AS delta
-  FROM anchor JOIN posting USING (location_id, item_id)
-  WHERE lot = '' AND (posting.t, posting.device, posting.epoch, posting.seq)
-    > (anchor.t, anchor.device, anchor.epoch, anchor.seq)
-  GROUP BY location_id, item_id
-), right_now AS (
-  SELECT location_id, item_id, qty + coalesce(delta, 0) AS qty, t AS counted_at
-  FROM anchor LEFT JOIN later USING (location_id, item_id)
-), updated AS (
-  UPDATE level AS kept SET qty = right_now.qty, counted_at = right_now.counted_at FROM right_now
-  WHERE (kept.location_id, kept.item_id, kept.lot) = (right_now.location_id, right_now.item_id, '')
-)
-INSERT INTO level (location_id, item_id, qty, counted_at)
-SELECT * FROM right_now
-WHERE NOT EXISTS (SELECT FROM level AS kept WHERE
-   (kept.location_id, kept.item_id, kept.lot) = (right_now.location_id, right_now.item_id, ''))
-ORDER BY location_id, item_id
-"""
-# Of 360,000 pairs few need an order; the others have no proposal and get none.
-PAIRS_TO_ORDER = """
-SELECT location_id, item_id
-FROM (SELECT DISTINCT location_id, item_id FROM staged) AS touched
-JOIN level USING (location_id, item_id)
-JOIN location USING (location_id)
-JOIN van USING (van_id)
-LEFT JOIN template_line USING (template_id, item_id)
-LEFT JOIN proposal USING (location_id, item_id)
-WHERE level.qty <= reorder_point OR proposal.qty IS NOT NULL
-"""
 
 
 async def import_stock(conn: Connection, data: bytes, *, organisation: str) -> ImportResult:
-    """Import opening stock as counts, and set the levels of the pairs it tells something new about.
-
-    The key of a count is device 'import', as epoch a hash of the file, as seq its line. A count
-    that an earlier import had for the same van, item and time is the same if the quantity is, and
-    is replaced otherwise: so a corrected file corrects, which the order of two hashes would not.
-    A count or scan made later than the import's `counted_at` still goes before it.
-    """
+    """Import opening stock as counts, and set the levels of the pairs it tells something new about."""
     owner = await begin(conn, organisation)
-    epoch = hashlib.sha256(data).hexdigest()[:32]
     vans = await ids_by_code(conn, VAN_LOCATIONS, [owner])
     items = await ids_by_code(conn, ITEMS)
 
     def staged_count(line: int, row: StockRow) -> StagedRow:
         location_id, item_id = known(vans, "van", row.van), known(items, "item", row.item)
-        return (location_id, item_id, postgres_us(row.counted_at), line, row.qty)
+        return (location_id, item_id, stocktakes.postgres_us(row.counted_at), line, row.qty)
 
     sheet = sift(csv_rows(data, StockRow), StockRow, staged_count, ["van", "item", "counted_at"])
-    await stage_numbers(conn, STAGED_COUNT, COUNT_TYPES, sheet.staged)
-    await lock_ledger(conn)
-    await conn.execute(SORT_IN_MEMORY)
-    await conn.execute(DROP_KNOWN_COUNTS)
-    updated = (await conn.execute(CORRECT_COUNTS, [epoch])).rowcount
-    inserted = (await conn.execute(ADD_COUNTS, [epoch])).rowcount
-    await conn.execute(SET_LEVELS)
-    await refresh_proposals(conn, await (await conn.execute(PAIRS_TO_ORDER)).fetchall())
-    return result("stock", sheet, (inserted, updated))
-
-
-@lru_cache(maxsize=4_096)
-def postgres_us(text: str) -> int:
-    """Return a time of the file as timestamptz holds it: microseconds since 2000-01-01 UTC."""
-    return (moment(text) - POSTGRES_ORIGIN) // timedelta(microseconds=1)
+    written = await stocktakes.put(conn, data, sheet.staged)
+    news = await conn.execute("SELECT DISTINCT location_id, item_id FROM staged")
+    await refresh_many(conn, await news.fetchall())
+    return result("stock", sheet, written)
 
 
 KINDS: Final[dict[str, Importer]] = {

@@ -4,14 +4,14 @@ As in `reference.py`, each function merges a file's good rows in the caller's tr
 propose follows at once where a policy changes; what vans should hold is worked out when somebody asks.
 """
 
-import hashlib
 from datetime import date, timedelta
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
-from stock_tracker.levels import Pair, lock_ledger, refresh_levels
+from stock_tracker import stocktakes
+from stock_tracker.levels import lock_ledger
 from stock_tracker.resupply.positions import refresh_proposals
 from storage.imports import Importer, ImportResult, begin, ids_by_code, merge, result, stage
 from storage.pool import Connection
@@ -21,8 +21,8 @@ from storage.sheets import (
     StagedRow,
     UnusableRowError,
     csv_rows,
+    has_column,
     known,
-    moment,
     sift,
 )
 
@@ -170,40 +170,25 @@ class WarehouseStockRow(msgspec.Struct, frozen=True):
     item: str
     qty: Quantity
     counted_at: str
-    bin: str = ""
+    bin: Annotated[
+        str, Meta(max_length=40, pattern=r"^[^\x00-\x1f\x7f\ud800-\udfff]*\Z",
+                  description="up to 40 characters on one line")
+    ] = ""  # fmt: skip
 
 
 WAREHOUSE_LOCATIONS = """
 SELECT warehouse.code, location_id FROM warehouse JOIN location USING (warehouse_id)
 WHERE warehouse.organisation_id = %s AND location.kind = 'warehouse'
 """
-STAGED_STOCK = "location_id int, item_id int, qty int, t timestamptz, line bigint, bin text"
-# As of vans: an import says one thing of a pair at a time, so that a corrected file corrects.
-MERGE_STOCK = """
-WITH corrected AS (
-  UPDATE count_line AS kept SET epoch = %(epoch)s, seq = staged.line, qty = staged.qty FROM staged
-  WHERE kept.device = 'import' AND kept.lot = ''
-    AND (kept.location_id, kept.item_id, kept.t) = (staged.location_id, staged.item_id, staged.t)
-    AND kept.qty <> staged.qty
-  RETURNING false AS is_new
-), added AS (
-  INSERT INTO count_line (device, epoch, seq, location_id, item_id, qty, t)
-  SELECT 'import', %(epoch)s, line, location_id, item_id, qty, t FROM staged
-  WHERE NOT EXISTS (
-    SELECT FROM count_line AS kept
-    WHERE kept.device = 'import' AND kept.lot = '' AND (kept.location_id, kept.item_id, kept.t)
-        = (staged.location_id, staged.item_id, staged.t))
-  RETURNING true AS is_new
-)
-SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new)
-FROM (TABLE corrected UNION ALL TABLE added) AS written
-"""
-MERGE_BINS = """
+STAGED_BIN = "location_id int, item_id int, bin text"
+PUT_BINS = """
 INSERT INTO warehouse_bin AS kept
-SELECT DISTINCT ON (warehouse_id, item_id) warehouse_id, item_id, bin
-FROM staged JOIN location USING (location_id) WHERE bin <> ''
-ORDER BY warehouse_id, item_id, t DESC
+SELECT warehouse_id, item_id, bin FROM staged JOIN location USING (location_id) WHERE bin <> ''
 ON CONFLICT (warehouse_id, item_id) DO UPDATE SET bin = excluded.bin WHERE kept.bin <> excluded.bin
+"""
+CLEAR_BINS = """
+DELETE FROM warehouse_bin AS kept USING staged JOIN location USING (location_id)
+WHERE (kept.warehouse_id, kept.item_id) = (location.warehouse_id, staged.item_id) AND staged.bin = ''
 """
 
 
@@ -213,27 +198,27 @@ async def import_warehouse_stock(
     """Import what warehouses hold, as counts, and where it lies.
 
     From then on orders are allocated by what is there; what a file does not list stays as it is known.
+    A file without bins leaves them; where it has that column, an empty cell means none.
     """
     owner = await begin(conn, organisation)
-    epoch = hashlib.sha256(data).hexdigest()[:32]
     warehouses = await ids_by_code(conn, WAREHOUSE_LOCATIONS, [owner])
     items = await ids_by_code(conn, ITEMS)
+    bins: dict[tuple[int, int], tuple[int, str]] = {}
 
     def staged_stock(line: int, row: WarehouseStockRow) -> StagedRow:
-        location_id = known(warehouses, "warehouse", row.warehouse)
-        return (location_id, known(items, "item", row.item), row.qty, moment(row.counted_at), line,
-                row.bin.strip())  # fmt: skip
+        place, item = known(warehouses, "warehouse", row.warehouse), known(items, "item", row.item)
+        t = stocktakes.postgres_us(row.counted_at)
+        bins[place, item] = max(bins.get((place, item), (t, row.bin)), (t, row.bin))
+        return (place, item, t, line, row.qty)
 
     rows = csv_rows(data, WarehouseStockRow)
     sheet = sift(rows, WarehouseStockRow, staged_stock, ["warehouse", "item", "counted_at"])
-    await stage(conn, STAGED_STOCK, sheet.staged)
-    await lock_ledger(conn)
-    written = await (await conn.execute(MERGE_STOCK, {"epoch": epoch})).fetchone() or (0, 0)
-    await conn.execute(MERGE_BINS)
-    touched = await conn.execute("SELECT DISTINCT location_id, item_id FROM staged")
-    pairs: list[Pair] = [(place, item, "") for place, item in await touched.fetchall()]
-    await refresh_levels(conn, pairs)
-    return result("warehouse_stock", sheet, (int(written[0]), int(written[1])))
+    written = await stocktakes.put(conn, data, sheet.staged)
+    if has_column(data, "bin"):
+        await stage(conn, STAGED_BIN, ((*pair, bin_) for pair, (_, bin_) in bins.items()))
+        await conn.execute(PUT_BINS)
+        await conn.execute(CLEAR_BINS)
+    return result("warehouse_stock", sheet, written)
 
 
 KINDS: Final[dict[str, Importer]] = {

@@ -86,27 +86,35 @@ STAGED_WAREHOUSE = """
   express_minutes int, approval text, sscc_prefix text
 """
 # What is NULL was not said: it stays, or gets the table's default.
+ADD_WAREHOUSES = """
+INSERT INTO warehouse (organisation_id, code, name, latitude_deg, longitude_deg)
+SELECT %s, code, name, latitude_deg, longitude_deg FROM staged
+ON CONFLICT ON CONSTRAINT warehouse_code_once DO NOTHING
+RETURNING code
+"""
 SET_UP_WAREHOUSES = """
 UPDATE warehouse AS kept SET
+  name = said.name, latitude_deg = said.latitude_deg, longitude_deg = said.longitude_deg,
+  time_zone = said.time_zone, cutoff_times = said.cutoff_times,
   closed_days = coalesce(said.closed_days, kept.closed_days),
   delivery_days = coalesce(said.delivery_days, kept.delivery_days),
   delivery_time = coalesce(said.delivery_time, kept.delivery_time),
   express_minutes = coalesce(said.express_minutes, kept.express_minutes),
   approval = coalesce(said.approval, kept.approval),
   sscc_prefix = coalesce(said.sscc_prefix, kept.sscc_prefix)
-FROM staged AS said WHERE kept.organisation_id = %s AND kept.code = said.code
-"""
-MERGE_WAREHOUSES = """
-INSERT INTO warehouse AS kept
-  (organisation_id, code, name, latitude_deg, longitude_deg, time_zone, cutoff_times)
-SELECT %s, code, name, latitude_deg, longitude_deg, time_zone, cutoff_times FROM staged
-ON CONFLICT ON CONSTRAINT warehouse_code_once DO UPDATE SET
-  name = excluded.name, latitude_deg = excluded.latitude_deg,
-  longitude_deg = excluded.longitude_deg, time_zone = excluded.time_zone,
-  cutoff_times = excluded.cutoff_times
-WHERE (kept.name, kept.latitude_deg, kept.longitude_deg, kept.time_zone, kept.cutoff_times)
-  IS DISTINCT FROM (excluded.name, excluded.latitude_deg, excluded.longitude_deg,
-                    excluded.time_zone, excluded.cutoff_times)
+FROM staged AS said
+WHERE kept.organisation_id = %s AND kept.code = said.code
+  AND (kept.name, kept.latitude_deg, kept.longitude_deg, kept.time_zone, kept.cutoff_times,
+       kept.closed_days, kept.delivery_days, kept.delivery_time, kept.express_minutes,
+       kept.approval, kept.sscc_prefix)
+    IS DISTINCT FROM
+      (said.name, said.latitude_deg, said.longitude_deg, said.time_zone, said.cutoff_times,
+       coalesce(said.closed_days, kept.closed_days),
+       coalesce(said.delivery_days, kept.delivery_days),
+       coalesce(said.delivery_time, kept.delivery_time),
+       coalesce(said.express_minutes, kept.express_minutes),
+       coalesce(said.approval, kept.approval), coalesce(said.sscc_prefix, kept.sscc_prefix))
+RETURNING kept.code
 """
 LOCATE_WAREHOUSES = """
 INSERT INTO location (organisation_id, kind, warehouse_id)
@@ -120,10 +128,10 @@ async def import_warehouses(conn: Connection, data: bytes, *, organisation: str)
     owner = await begin(conn, organisation)
     sheet = sift(csv_rows(data, WarehouseRow), WarehouseRow, staged_warehouse, ["warehouse"])
     await stage(conn, STAGED_WAREHOUSE, sheet.staged)
-    merged = await merge(conn, MERGE_WAREHOUSES, [owner])
-    await conn.execute(SET_UP_WAREHOUSES, [owner])
+    added = {row[0] for row in await (await conn.execute(ADD_WAREHOUSES, [owner])).fetchall()}
+    changed = {row[0] for row in await (await conn.execute(SET_UP_WAREHOUSES, [owner])).fetchall()}
     await conn.execute(LOCATE_WAREHOUSES, [owner])
-    return result("warehouses", sheet, merged)
+    return result("warehouses", sheet, (len(added), len(changed - added)))
 
 
 def staged_warehouse(_line: int, row: WarehouseRow) -> StagedRow:

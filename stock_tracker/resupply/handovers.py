@@ -26,7 +26,7 @@ FROM (
 JOIN location USING (location_id)
 JOIN van USING (van_id)
 LEFT JOIN template_line AS line ON (line.template_id, line.item_id) = (van.template_id, %(item)s)
-LEFT JOIN policy_exception AS own USING (location_id, item_id)
+LEFT JOIN exception_in_force AS own USING (location_id, item_id)
 LEFT JOIN need USING (location_id, item_id)
 WHERE location.kind = 'van' AND location_id <> %(to)s
   AND van.organisation_id = (SELECT organisation_id FROM location WHERE location_id = %(to)s)

@@ -15,7 +15,7 @@ from psycopg.rows import class_row
 from stock_tracker.levels import lock_ledger
 from stock_tracker.resupply import assortment, demand
 from stock_tracker.resupply.demand import Reals
-from stock_tracker.resupply.positions import refresh_proposals
+from stock_tracker.resupply.positions import refresh_many
 from storage.pool import Connection
 from storage.settings import as_datetime
 
@@ -86,13 +86,10 @@ WITH accepted AS (
 SELECT template_id, item_id FROM accepted
 """
 
-# Pairs of a template's vans whose proposal may change with their policy: what is known of, or proposed.
 FOLLOWING = """
-SELECT location_id, item_id FROM (
-  SELECT location_id, item_id FROM level UNION SELECT location_id, item_id FROM proposal
-) AS known
-JOIN location USING (location_id) JOIN van USING (van_id)
-WHERE location.kind = 'van' AND van.template_id = %s AND item_id = ANY(%s)
+SELECT location_id, item_id
+FROM location JOIN van USING (van_id), unnest(%s::int[]) AS changed (item_id)
+WHERE location.kind = 'van' AND van.template_id = %s
 """
 
 
@@ -252,6 +249,6 @@ async def accept(conn: Connection, template: str, items: Collection[str] | None 
     if accepted:
         await lock_ledger(conn)
         changed = [row[1] for row in accepted]
-        rows = await conn.execute(FOLLOWING, (accepted[0][0], changed))
-        await refresh_proposals(conn, await rows.fetchall())
+        rows = await conn.execute(FOLLOWING, (changed, accepted[0][0]))
+        await refresh_many(conn, await rows.fetchall())
     return len(accepted)

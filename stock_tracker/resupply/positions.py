@@ -37,7 +37,7 @@ JOIN location USING (location_id)
 JOIN van USING (van_id)
 LEFT JOIN warehouse ON warehouse.warehouse_id = van.warehouse_id
 LEFT JOIN template_line AS line USING (template_id, item_id)
-LEFT JOIN policy_exception AS own USING (location_id, item_id)
+LEFT JOIN exception_in_force AS own USING (location_id, item_id)
 LEFT JOIN need USING (location_id, item_id)
 CROSS JOIN LATERAL (
   SELECT sum(greatest(0, qty)) FILTER (WHERE lot = '' OR NOT EXISTS (
@@ -50,7 +50,26 @@ CROSS JOIN LATERAL (
   FROM level WHERE (level.location_id, level.item_id) = (pair.location_id, pair.item_id)
 ) AS held
 WHERE need.qty > 0
-   OR (is_known AND (line.item_id IS NOT NULL OR own.until >= warehouse.cutoff_done_at::date))
+   OR (is_known AND (line.item_id IS NOT NULL OR own.item_id IS NOT NULL))
+"""
+
+# Of many pairs, those that may propose something, or do: whose one lot at least is low, as all are where
+# their sum is, or of which more is asked than a template.
+MAY_PROPOSE = """
+SELECT DISTINCT location_id, item_id
+FROM unnest(%s::int[], %s::int[]) AS pair (location_id, item_id)
+JOIN location USING (location_id)
+JOIN van USING (van_id)
+LEFT JOIN template_line AS line USING (template_id, item_id)
+LEFT JOIN level USING (location_id, item_id)
+LEFT JOIN proposal USING (location_id, item_id)
+LEFT JOIN need USING (location_id, item_id)
+LEFT JOIN policy_exception AS own USING (location_id, item_id)
+WHERE level.qty <= line.reorder_point OR level.lot <> ''
+   OR proposal.qty IS NOT NULL OR need.qty IS NOT NULL OR own.until IS NOT NULL
+   OR EXISTS (SELECT FROM transfer
+              WHERE transfer.item_id = pair.item_id AND state IN ('proposed', 'accepted')
+                AND pair.location_id IN (from_location_id, to_location_id))
 """
 
 DROP_PROPOSALS = """
@@ -108,6 +127,12 @@ async def refresh_proposals(conn: Connection, pairs: Iterable[LocationItem]) -> 
         for p, qty in wanted
     ]
     await put_rows(conn, SET_PROPOSAL, rows)
+
+
+async def refresh_many(conn: Connection, pairs: Iterable[LocationItem]) -> None:
+    """Do as `refresh_proposals` for pairs of which few propose anything, many times as fast."""
+    found = await conn.execute(MAY_PROPOSE, columns(pairs))
+    await refresh_proposals(conn, await found.fetchall())
 
 
 async def load_positions(conn: Connection, pairs: Iterable[LocationItem]) -> list[Position]:

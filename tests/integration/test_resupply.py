@@ -177,7 +177,7 @@ async def test_an_exception_goes_before_the_template_until_its_day_is_over(
     await count(pool, 1, 6, MONDAY_MORNING)
     execute(
         company_url,
-        "INSERT INTO policy_exception VALUES (6, 1, 8, 12, 20, '2026-09-21', 'night duty')"
+        "INSERT INTO policy_exception VALUES (6, 1, 8, 12, 20, '2026-09-22', 'night duty')"
         if rows(company_url, "SELECT location_id FROM location WHERE van_id = 1") == [(6,)]
         else "SELECT 1 / 0",
     )
