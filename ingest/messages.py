@@ -83,7 +83,7 @@ class Scan(msgspec.Struct, frozen=True, omit_defaults=True):
     To `receive` the code of a box (SSCC) is to receive all that was shipped in it; a line that is
     received by its own code names its box in `shipment`, and goes before what the box says of it.
 
-    `reverse` takes back what another scan of this tablet moved (`reverses`), as if it had never been; it
+    `reverse` takes back what another scan of this tablet did (`reverses`), as if it had never been; it
     has no code. A count is corrected by another count. A scan of a time to come is held until then; one
     that is more than 30 days old when it comes waits for a person.
     """

@@ -16,7 +16,7 @@ which scans arrive plays no part. A scan stands for ever; a mistake is corrected
 | count    | sets the van's own quantity                 |
 | count_all| sets all that was not counted since to 0    |
 | missing  | moves nothing: a job needed it and the van had not  |
-| reverse  | takes back what another scan of this tablet moved, at that one's own time |
+| reverse  | takes back what another scan of this tablet did, at that one's own time  |
 
 A scan of a time to come is *held* until then: a clock that is ahead must not decide what is there. One
 that is more than 30 days old when it comes waits for *review*: a clock that is years behind would slip
@@ -175,7 +175,7 @@ class BoxScan:
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """What the scan `of` moved is taken back."""
+    """What the scan `of` did is taken back."""
 
     key: ScanKey
     t: int

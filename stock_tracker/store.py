@@ -95,6 +95,9 @@ WHERE status = %(status)s AND t <= %(until)s
     SELECT * FROM unnest(%(devices)s::text[], %(epochs)s::text[], %(seqs)s::bigint[])))
 """
 
+#: Effects that a reversal deletes; all others move something, which is moved back.
+SAID_ALONE: Final = (CountLine, FullCount, MissingPart)
+
 #: What the first columns of `SAID` are.
 PLACES: Final = ("van", "warehouse", "counterpart", "customer", "in_transit", "scrap")
 
@@ -246,8 +249,11 @@ async def write_scans(
             await cursor.execute(MARK_CONTESTED, _columns(list(contested)))
             await cursor.execute(FORGET_EFFECTS, _columns(list(contested)))
             touched.update(await cursor.fetchall())
-    scanned = {reading.scan.key for reading in readings} | set(contested)
-    return touched | await received.settle_scanned(conn, boxes, scanned | undone)
+    fresh = {reading.scan.key for reading in readings}
+    if undone - fresh:
+        said = await _reread(conn, "applied", FAR, sorted(undone - fresh))
+        touched |= await _write_effects(conn, [r for r in said if isinstance(r.effect, SAID_ALONE)])
+    return touched | await received.settle_scanned(conn, boxes, fresh | set(contested) | undone)
 
 
 def boxes_of(readings: Iterable[Reading]) -> set[str]:

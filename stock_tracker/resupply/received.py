@@ -154,6 +154,27 @@ PUT_REVERSED: Final = f"""{CONCERNED}, earliest AS (
 SELECT from_location_id, to_location_id, item_id, lot FROM put
 """
 
+# A count, or a part said to be missing, that was taken back has never been.
+FORGET_SAID: Final = f"""{CONCERNED}, back AS (
+  SELECT DISTINCT device, of_epoch AS epoch, of_seq AS seq
+  FROM undone JOIN reversal USING (device, of_epoch, of_seq)
+), counted AS (
+  DELETE FROM count_line USING back
+  WHERE (count_line.device, count_line.epoch, count_line.seq) = (back.device, back.epoch, back.seq)
+  RETURNING location_id, item_id, lot
+), counted_all AS (
+  DELETE FROM full_count USING back
+  WHERE (full_count.device, full_count.epoch, full_count.seq) = (back.device, back.epoch, back.seq)
+  RETURNING location_id
+), missed AS (
+  DELETE FROM missing_part USING back
+  WHERE (missing_part.device, missing_part.epoch, missing_part.seq)
+      = (back.device, back.epoch, back.seq)
+)
+SELECT location_id, item_id, lot FROM counted
+UNION SELECT location_id, item_id, lot FROM level JOIN counted_all USING (location_id)
+"""
+
 # What was shipped leaves the warehouse for where it is on its way.
 FORGET_SHIPPED: Final = """
 DELETE FROM movement USING unnest(%s::int[], %s::text[]) AS said (warehouse_id, report)
@@ -262,7 +283,7 @@ WHERE order_id = %(order)s AND state <> %(state)s
 async def settle_scanned(
     conn: Connection, boxes: Collection[str], scans: Collection[ScanKey] = ()
 ) -> set[Pair]:
-    """Let boxes move what was shipped in them, and reversals take back what scans have moved.
+    """Let boxes move what was shipped in them, and reversals take back what scans have done.
 
     Args:
         conn: The caller's.
@@ -283,6 +304,7 @@ async def settle_scanned(
         touched.update(await (await conn.execute(ORDERED_IN_BOXES, asked)).fetchall())
         keys |= {ScanKey(*r) for r in await (await conn.execute(BOX_SCANS, asked)).fetchall()}
     columns_of = [k.device for k in keys], [k.epoch for k in keys], [k.seq for k in keys]
+    touched.update(await (await conn.execute(FORGET_SAID, columns_of)).fetchall())
     touched |= sides(await (await conn.execute(FORGET_REVERSED, columns_of)).fetchall())
     return touched | sides(await (await conn.execute(PUT_REVERSED, columns_of)).fetchall())
 

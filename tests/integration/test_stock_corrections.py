@@ -90,6 +90,48 @@ async def test_taking_back_twice_takes_back_once_and_only_ones_own(
     assert ("van-001", 1, 8) in rows(company_url, LEVELS)
 
 
+@pytest.mark.parametrize("first", ["said", "taken back"])
+async def test_a_count_taken_back_leaves_what_was_known_before_it(
+    company_url: str, pool: Pool, first: str
+) -> None:
+    counted, mistaken = scan("van-001", 1, "count", qty=8), scan("van-001", 2, "count", qty=80)
+    told = [counted, mistaken, back(3, 2)] if first == "said" else [back(3, 2), mistaken, counted]
+    for one in told:
+        await commit(pool, one)
+    assert rows(company_url, LEVELS) == [("van-001", 1, 8)]
+    assert rows(company_url, "SELECT seq FROM count_line") == [(1,)]
+    await commit(pool, back(4, 1))
+    assert rows(company_url, LEVELS) == []
+
+
+async def test_a_full_count_taken_back_says_nothing_of_what_it_did_not_list(
+    company_url: str, pool: Pool
+) -> None:
+    full = scan("van-001", 2, "count_all", None, since=NOW, t=NOW + 2)  # type: ignore[arg-type]
+    await commit(pool, scan("van-001", 1, "count", qty=8, t=NOW - 9), full)
+    assert rows(company_url, LEVELS) == [("van-001", 1, 0)]
+    await commit(pool, back(3, 2))
+    assert rows(company_url, LEVELS) == [("van-001", 1, 8)]
+
+
+async def test_a_part_that_was_there_after_all_was_not_lacking(
+    company_url: str, pool: Pool
+) -> None:
+    lacking = "SELECT qty FROM missing_part"
+    await commit(pool, scan("van-001", 1, "missing", qty=2, work_order="W"))
+    assert rows(company_url, lacking) == [(2,)]
+    await commit(pool, back(2, 1))
+    assert rows(company_url, lacking) == []
+
+
+async def test_a_contested_taking_back_leaves_the_count(company_url: str, pool: Pool) -> None:
+    await commit(pool, scan("van-001", 1, "count", qty=8), scan("van-001", 2, "count", qty=5))
+    await commit(pool, back(3, 2))
+    assert rows(company_url, LEVELS) == [("van-001", 1, 8)]
+    await commit(pool, back(3, 1))
+    assert rows(company_url, LEVELS) == [("van-001", 1, 5)]
+
+
 async def test_a_box_that_was_received_by_mistake_is_on_order_again(
     company_url: str, pool: Pool
 ) -> None:
@@ -109,6 +151,7 @@ async def test_a_box_that_was_received_by_mistake_is_on_order_again(
 
 def story(rng: random.Random) -> list[Delivery]:
     """Issues, a box, what takes them back, and conflicts among both."""
+    full = {"since": NOW - 30_000}
     said = [
         scan("van-001", 1, "count", qty=8, t=NOW - 90_000),
         scan("van-001", 2, "issue", qty=3, t=NOW - 80_000),
@@ -122,6 +165,13 @@ def story(rng: random.Random) -> list[Delivery]:
         back(9, 5, t=NOW - 20_000),
         back(10, 9, t=NOW - 10_000),  # taking back a taking back does nothing
         back(11, 77, t=NOW - 10_000),
+        back(12, 4, t=NOW - 9_000),
+        back(13, 1, t=NOW - 9_000),
+        back(13, 4, t=NOW - 9_000),  # a conflict: the first count stands
+        scan("van-001", 14, "missing", qty=2, work_order="W", t=NOW - 8_000),
+        back(15, 14, t=NOW - 7_000),
+        scan("van-001", 16, "count_all", None, t=NOW - 6_000, **full),  # type: ignore[arg-type]
+        back(17, 16, t=NOW - 5_000),
         scan("van-001", 2, "issue", qty=4, t=NOW - 80_000),  # a conflict
         report("shipped", 1, t=NOW, order="R-1", lines=lines_of(("P-1", 6), ("P-2", 1)), sscc=BOX),
     ]
@@ -138,7 +188,8 @@ async def told(url: str, pool: Pool, parts: Sequence[Sequence[Delivery]]) -> obj
         await commit(pool, *part)
     line = rows(url, "SELECT state, shipped, received FROM resupply_order JOIN resupply_line"
                      " USING (order_id)")  # fmt: skip
-    return tables(url), line
+    lacking = rows(url, "SELECT seq, qty FROM missing_part")
+    return tables(url), line, lacking
 
 
 @pytest.mark.parametrize("seed", range(8))
