@@ -704,6 +704,44 @@ class Proposals:
 
 
 @dataclass(frozen=True, slots=True)
+class PolicyProposal:
+    """What a template line should be by demand; `order_up_to` 0 is no longer carried.
+
+    What is now is null where the template has no such line. `units_a_week` is the use of all its vans,
+    `fill_share` the share of requests, from 0 to 1, that the line would serve.
+    """
+
+    template: str
+    item: str
+    name: str
+    base_unit: str
+    reorder_point_now: int | None
+    order_up_to_now: int | None
+    reorder_point: int | None
+    order_up_to: int
+    cap: int
+    units_a_week: float
+    fill_share: float
+    reason: str
+    made_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyProposals:
+    """Proposed lines of templates, those that most is used of first."""
+
+    proposals: list[PolicyProposal]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedPolicy:
+    """How many lines of the template changed."""
+
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
 class Transfer:
     """Parts that one van could hand to another; `until_ms` is when that comes too late."""
 

@@ -25,6 +25,7 @@ from api.routes import (
     orders,
     overview,
     papers,
+    policies,
     rejected,
     replan,
     resupply,
@@ -109,7 +110,7 @@ def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> 
     app.add_middleware(SecurityHeaders)
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
-        edits, webhooks, resupply, papers, figures,
+        edits, webhooks, resupply, policies, papers, figures,
     ):  # fmt: skip
         app.include_router(routes.router)
     app.frontend("/", directory=WEB, fallback=None)

@@ -7,7 +7,7 @@ the reference data grow, so that ingest matches and reads again at its next tick
 Functions take a connection and leave with their transaction done.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 import msgspec
@@ -18,6 +18,7 @@ from api.auth import OrganisationId
 from geofence.imports import sites, tours
 from stock_tracker.levels import lock_ledger
 from stock_tracker.papers.sscc import sscc
+from stock_tracker.resupply import policies
 from stock_tracker.resupply.positions import refresh_proposals
 from storage.imports import ImportResult
 from storage.pool import Connection
@@ -175,6 +176,14 @@ async def decide_transfer(
             conn, {(place, item) for giver, taker, item in decided for place in (giver, taker)}
         )
     return bool(decided)
+
+
+async def accept_policy(conn: Connection, template: str, items: Collection[str] | None) -> int:
+    """Make what is proposed for a template its policy, all or these items; return how many lines."""
+    async with conn.transaction():
+        changed = await policies.accept(conn, template, items)
+        await conn.execute(TELL_PAGES)
+    return changed
 
 
 async def number_box(conn: Connection, organisation: OrganisationId, code: str) -> str | None:

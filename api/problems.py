@@ -11,7 +11,7 @@ import say of an edit names it, so that it can be found.
 | site_not_found         | 404    | no such site, or another organisation's                    |
 | order_not_found        | 404    | no such order, or another organisation's                   |
 | order_not_waiting      | 409    | the order does not wait for an approval                    |
-| proposal_not_found     | 404    | nothing is proposed of this item for this van              |
+| proposal_not_found     | 404    | nothing is proposed of this item for this van or template  |
 | transfer_not_found     | 404    | no such transfer, or another organisation's                |
 | transfer_over          | 409    | the transfer is done, or was decided otherwise             |
 | unusable_report        | 422    | the report says something that cannot be                   |

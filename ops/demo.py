@@ -24,7 +24,7 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from ops import embedded, fleet, panel, seeds
-from ops.report import read_tables
+from ops.report import read_tables, stock_figures
 from ops.services import Services
 from simulators.truth import Report, compare
 from simulators.truth_file import read_truth
@@ -253,9 +253,12 @@ def _finish(plan: Plan, services: Services, world: fleet.WorldFile) -> int:
             return 0
         step("The tables catch up")
         report = _caught_up(plan, services, until_ms)
-        lateness = asdict(report) | {"speed": plan.speed, "vans": world.vans}
-        plan.report.write_text(json.dumps(lateness, indent=2) + "\n")
-    console.print_json(data=lateness)
+        told = asdict(report) | {"speed": plan.speed, "vans": world.vans}
+        began = datetime.combine(world.first_day, MORNING, seeds.TIME_ZONE)
+        stock = stock_figures(services.settings.database_url, began, as_datetime(until_ms))
+        told["stock"] = asyncio.run(stock)
+        plan.report.write_text(json.dumps(told, indent=2) + "\n")
+    console.print_json(data=told)
     return 0 if report.missing == 0 else 1
 
 

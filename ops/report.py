@@ -1,11 +1,20 @@
-"""What the tables say, gathered for the comparison with the truth."""
+"""What the tables say: gathered for the comparison with the truth, and as figures of a report."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 import psycopg
 from psycopg.rows import TupleRow
 
+from api.auth import DEFAULT_ORGANISATION
+from api.queries import figures
 from simulators.truth import Tables
+from storage.pool import connect
+
+#: What was not issued for longer than this lies dead, days.
+DEAD_AFTER_DAYS: Final = 90
 
 VISITS = """
 SELECT van.code, site.code, (extract(epoch FROM arrived_at) * 1000)::bigint,
@@ -48,3 +57,27 @@ def read_tables(database_url: str) -> Tables:
             orders=next(iter(ask("SELECT count(*) FROM resupply_order")))[0],
             commit_ms={(van, t): ms for van, t, ms in fixes if ms is not None},
         )
+
+
+async def stock_figures(database_url: str, since: datetime, until: datetime) -> dict[str, Any]:
+    """Return how well the vans of the first organisation were stocked from `since` to `until`.
+
+    Those of `/v1/stock/figures`, with the parts that most jobs lacked and what lies dead in vans.
+    """
+    period = figures.Period(since, until)
+    async with connect(database_url, "cordee-report") as pool, pool.connection() as conn:
+        stocked = await figures.of_period(conn, DEFAULT_ORGANISATION, period, until)
+        lacked = await figures.missing_parts(conn, DEFAULT_ORGANISATION, period, 5)
+        dead = await figures.dead_stock(conn, DEFAULT_ORGANISATION, None, until, DEAD_AFTER_DAYS, 1)
+    told = {name: _rounded(value) for name, value in asdict(stocked).items()}
+    return told | {
+        "most_missing": [asdict(part) for part in lacked],
+        "dead_after_days": DEAD_AFTER_DAYS,
+        "dead_pairs": dead.pairs,
+        "dead_units": dead.units,
+        "days": round((until - since) / timedelta(days=1), 2),
+    }
+
+
+def _rounded(value: float | None) -> float | None:
+    return round(value, 4) if isinstance(value, float) else value

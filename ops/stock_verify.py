@@ -41,12 +41,13 @@ from ingest.batch import Delivery
 from ingest.messages import InboxMessage, OrderEvent, OrderReport, ReportLine, encode
 from ops import embedded, imports
 from ops import stock as stocks
+from ops.report import stock_figures
 from simulators import stock_truth, stock_world
 from simulators.stock_days import Box, Fleet, Sent
 from simulators.stock_world import CUTOFF, DELIVERY, WAREHOUSE, StockWorld, local_ms
 from stock_tracker.resupply import policies
 from storage.pool import Pool, connect, migrate
-from storage.settings import Settings
+from storage.settings import Settings, as_datetime
 
 FIRST_DAY: Final = date(2026, 6, 1)
 HISTORY_WEEKS: Final = 52
@@ -214,7 +215,9 @@ class Judged:
                     await self._deliver(base, self.warehouse.ship(told, until), until)
             await self._deliver(base, waiting, self.end_ms)
             await base.tick(self.end_ms)
-        return self._judge(url, fleet)
+        began, ended = local_ms(self.days[0], DELIVERY), self.end_ms
+        stock = await stock_figures(url, as_datetime(began), as_datetime(ended))
+        return self._judge(url, fleet) | {"stock": stock}
 
     @staticmethod
     def _analyse(url: str) -> None:

@@ -310,3 +310,45 @@ async def test_bins_are_labelled_with_the_code_of_one_piece(
     conn.execute("INSERT INTO barcode VALUES ('04006381333931', 1, 1), ('14006381333938', 1, 10)")
     pages = await paper(api, "/v1/warehouses/LYON/bin-labels.pdf")
     assert {text for text, _ in seen(pages)} == {"04006381333931", "PUMP"}
+
+
+# --- What vans should hold ------------------------------------------------------------------------------
+
+
+def want(conn: Conn, item: int, up_to: int, why: str) -> None:
+    """Let demand want another line of the template HVAC."""
+    conn.execute(
+        "INSERT INTO policy_proposal VALUES (1, %s, %s, %s, %s, 0.5, 0.98, %s, '2026-11-20 08:00Z')",
+        [item, up_to - 1, up_to, up_to, why],
+    )
+
+
+async def test_what_demand_wants_of_a_template_says_why_and_what_is_now(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    want(conn, 1, 9, "about 0.5 a week")
+    want(conn, 2, 0, "too few to carry")
+    lines = (await answer(api, "/v1/templates/proposals", template="HVAC"))["proposals"]
+    assert {line["item"]: (line["reorder_point"], line["order_up_to"]) for line in lines} == {
+        "FIL-20": (8, 9), "SEAL_5": (None, 0),
+    }  # fmt: skip
+    first = next(line for line in lines if line["item"] == "FIL-20")
+    assert (first["reason"], first["made_ms"]) == ("about 0.5 a week", 1_795_161_600_000)
+    assert first["order_up_to_now"] is not None
+    assert (await answer(api, "/v1/templates/proposals", template="OTHER"))["proposals"] == []
+
+
+async def test_an_accepted_line_is_the_policy_and_its_vans_follow(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    want(conn, 1, 90, "much more")
+    want(conn, 2, 0, "too few to carry")
+    path = "/v1/templates/HVAC/acceptance"
+    assert await post(api, path, items=["FIL-20"]) == (200, {"lines": 1})
+    now = "SELECT order_up_to FROM template_line WHERE (template_id, item_id) = (1, 1)"
+    assert conn.execute(now).fetchall() == [(90,)]
+    assert conn.execute("SELECT item_id FROM policy_proposal").fetchall() == [(2,)]
+    assert conn.execute("SELECT FROM proposal WHERE location_id = 101 AND item_id = 1").fetchall()
+    assert (await post(api, path))[1] == {"lines": 1}
+    status, problem = await post(api, path)
+    assert (status, problem["code"]) == (404, "proposal_not_found")
