@@ -1,5 +1,7 @@
 """Weeks of a small fleet's stock through the real engine, judged by what was scanned; and its bench."""
 
+from typing import Any
+
 import pytest
 
 from ops import stock_bench, stock_verify
@@ -23,6 +25,17 @@ def test_nothing_is_ordered_twice_and_jobs_find_their_parts(report: dict[str, fl
     assert report["order_lines"] > 20
     assert report["duplicate_orders"] == 0
     assert report["job_fill_rate"] > 0.9
+
+
+def test_the_figures_say_what_the_simulated_jobs_met(report: dict[str, Any]) -> None:
+    """But for the scans that people forgot, and the jobs that needed nothing."""
+    told = report["stock"]
+    assert told["jobs_share"] == pytest.approx(report["job_fill_rate"], abs=0.02)
+    assert told["units_share"] == pytest.approx(report["unit_fill_rate"], abs=0.02)
+    assert told["jobs"] == pytest.approx(report["jobs_with_parts"], rel=0.05)
+    assert told["counts"] > 50
+    assert told["pair_hours"] == pytest.approx(told["pairs"] * told["days"] * 24, rel=0.01)
+    assert told["out_share"] < 0.2
 
 
 def test_a_warehouse_notices_an_order_that_forgets_what_is_under_way() -> None:
