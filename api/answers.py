@@ -7,6 +7,8 @@ WGS 84 degrees. This file knows neither the database nor HTTP.
 from dataclasses import dataclass
 from typing import Literal
 
+from api.roles import Role
+
 VanState = Literal["driving", "standing", "at_site", "silent", "off_duty", "never_seen"]
 AlertKind = Literal["at_risk", "late", "missed", "overstayed", "silent"]
 AlertState = Literal["open", "cleared", "withdrawn"]
@@ -917,3 +919,39 @@ class Overview:
     messages_per_s: float
     lag_p50_ms: int | None
     lag_p99_ms: int | None
+
+
+# ---- who is signed in ----
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """Who is signed in, and as what.
+
+    `csrf_token` goes into the header `X-CSRF-Token` of every request that changes something; a
+    program needs none. `vans` are those that a technician drives.
+    """
+
+    login: str
+    name: str
+    role: Role
+    vans: list[str]
+    csrf_token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignInWays:
+    """How one can sign in; `provider` is the name of the identity provider, if there is one."""
+
+    password: bool
+    provider: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token for a program, as RFC 6749 has it."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: Role

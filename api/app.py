@@ -1,4 +1,4 @@
-"""The API process: routes, live stream and the page, over one database.
+"""The API process: routes, live stream and the page, over one database, for those who may.
 
 It reads; what little it writes is in `api/commands.py`. It must not know how messages
 come in: only the tables and the channel `cordee` connect it with ingest.
@@ -7,13 +7,16 @@ come in: only the tables and the channel `cordee` connect it with ingest.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
+from api.accounts import Lifetime
+from api.doorkeeper import Doorkeeper, judged
 from api.live import LiveHub
 from api.resources import Resources
 from api.routes import (
@@ -21,6 +24,7 @@ from api.routes import (
     charges,
     edits,
     figures,
+    me,
     operations,
     orders,
     overview,
@@ -28,6 +32,7 @@ from api.routes import (
     rejected,
     replan,
     resupply,
+    session,
     tours,
     vans,
     visits,
@@ -39,6 +44,8 @@ from storage import pool, settings
 
 WEB: Final = Path(__file__).with_name("web")
 CONNECTIONS_MAX: Final = 8
+#: The longest body, a tour of 1,000 stops with their parts, has about half of it.
+BODY_BYTES_MAX: Final = 2_000_000
 
 #: The page loads nothing from elsewhere and runs no inline code; no other site may frame it.
 SECURITY_HEADERS: Final = (
@@ -72,11 +79,12 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> FastAPI:
-    """Return the application; its pool and live hub open when it starts.
-
-    With `allow_remote`, here or in the settings, other machines may reach it, and it edits nothing.
-    """
+def create_app(configured: settings.Settings) -> FastAPI:
+    """Return the application; its pool and live hub open when it starts."""
+    lifetime = Lifetime(
+        timedelta(minutes=configured.session_idle_min),
+        timedelta(hours=configured.session_hours_max),
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -86,7 +94,9 @@ def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> 
         ) as connections:
             factor = configured.clock_factor if configured.clock_origin_ms else 1.0
             hub = LiveHub(connections, configured.database_url, clock, clock_factor=factor)
-            app.state.resources = Resources(connections, hub, clock, IngestTotals())
+            app.state.resources = Resources(
+                configured, connections, hub, clock, IngestTotals(), lifetime
+            )
             running = asyncio.create_task(hub.run(), name="live hub")
             try:
                 yield
@@ -103,14 +113,15 @@ def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> 
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        max_body_size=BODY_BYTES_MAX,
     )
-    app.state.allow_edits = not (allow_remote or configured.api_allow_remote)
     problems.install(app)
+    app.add_middleware(Doorkeeper)
     app.add_middleware(SecurityHeaders)
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
-        edits, webhooks, resupply, papers, figures,
+        edits, webhooks, resupply, papers, figures, session, me,
     ):  # fmt: skip
-        app.include_router(routes.router)
+        app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)
     return app

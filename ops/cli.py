@@ -32,6 +32,7 @@ from ops import (
 from ops import health as healths
 from ops import stock as stocks
 from ops import verify as verifies
+from ops.people_commands import machine, user
 from ops.webhook_commands import webhook
 from storage.settings import Settings
 
@@ -105,7 +106,7 @@ def api() -> None:
     """Serve the API and the page."""
     settings = Settings()
     _log_json()
-    serve(settings, allow_remote=settings.api_allow_remote)
+    serve(settings)
 
 
 @main.command()
@@ -293,6 +294,8 @@ def accept(template: str, items: tuple[str, ...]) -> None:
 
 
 main.add_command(webhook)
+main.add_command(user)
+main.add_command(machine)
 
 
 @main.command()
