@@ -128,10 +128,14 @@ async def still_signed_in(
 ) -> set[str]:
     """Return which tokens are sessions still, and note that they are used: their pages are open."""
     query = f"""
-        UPDATE user_session AS session SET used_time = greatest(used_time, %(now)s)
-        FROM app_user AS u
-        WHERE u.user_id = session.user_id AND token_hash = ANY(%(hashes)s) AND {_ALIVE}
-        RETURNING token_hash
+        WITH alive AS (
+          SELECT token_hash FROM user_session AS session JOIN app_user AS u USING (user_id)
+          WHERE token_hash = ANY(%(hashes)s) AND {_ALIVE}
+        ), touched AS (
+          UPDATE user_session SET used_time = %(now)s
+          WHERE token_hash IN (SELECT token_hash FROM alive) AND used_time < %(now)s - %(every)s
+        )
+        SELECT token_hash FROM alive
     """
     by_hash = {hashed(token): token for token in tokens}
     values = {
@@ -139,10 +143,19 @@ async def still_signed_in(
         "now": now,
         "idle": lifetime.idle,
         "absolute": lifetime.absolute,
+        "every": TOUCH_EVERY,
     }
     async with conn.cursor(row_factory=scalar_row) as cursor:
         await cursor.execute(query, values)
         return {by_hash[bytes(found)] for found in await cursor.fetchall()}
+
+
+async def active_machines(conn: Connection, client_keys: Sequence[str]) -> set[str]:
+    """Return which of these programs may ask still."""
+    query = "SELECT client_key FROM machine WHERE client_key = ANY(%s) AND state = 'active'"
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(query, (list(client_keys),))
+        return set(await cursor.fetchall())
 
 
 # ---- signing in and out ----

@@ -15,6 +15,7 @@ from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
+from api.access_log import AccessLog
 from api.accounts import Lifetime
 from api.doorkeeper import Doorkeeper, judged
 from api.live import LiveHub
@@ -22,6 +23,7 @@ from api.resources import Resources
 from api.routes import (
     alerts,
     charges,
+    client_sites,
     edits,
     figures,
     me,
@@ -93,18 +95,31 @@ def create_app(configured: settings.Settings) -> FastAPI:
             configured.database_url, "cordee-api", size_max=CONNECTIONS_MAX
         ) as connections:
             factor = configured.clock_factor if configured.clock_origin_ms else 1.0
-            hub = LiveHub(connections, configured.database_url, clock, clock_factor=factor)
-            app.state.resources = Resources(
-                configured, connections, hub, clock, IngestTotals(), lifetime
+            log = AccessLog(connections)
+            hub = LiveHub(
+                connections,
+                configured.database_url,
+                clock,
+                lifetime=lifetime,
+                log=log,
+                clock_factor=factor,
             )
-            running = asyncio.create_task(hub.run(), name="live hub")
+            app.state.resources = Resources(
+                configured, connections, hub, clock, IngestTotals(), lifetime, log
+            )
+            running = [
+                asyncio.create_task(hub.run(), name="live hub"),
+                asyncio.create_task(log.run(), name="access log"),
+            ]
             try:
                 yield
             finally:
                 hub.close()
-                running.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await running
+                for task in running:
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await task
+                await log.write()
 
     # The built-in documentation pages load scripts from elsewhere; the schema itself is served.
     app = FastAPI(
@@ -120,7 +135,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
-        edits, webhooks, resupply, papers, figures, session, me,
+        edits, webhooks, resupply, papers, figures, session, me, client_sites,
     ):  # fmt: skip
         app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)

@@ -33,6 +33,7 @@ class Who:
         technician_id: Who drives, if a technician asks.
         vans: The codes of the vans that this technician drives, in order; empty for others.
         client_id: Whose sites, if a client asks.
+        until_s: When a program's token runs out, in seconds since 1970.
     """
 
     organisation: OrganisationId
@@ -44,13 +45,14 @@ class Who:
     technician_id: int | None = None
     vans: tuple[str, ...] = ()
     client_id: int | None = None
+    until_s: int | None = None
 
     @property
     def reader(self) -> str:
         """How the access log names it."""
         return f"{'machine' if self.user_id is None else 'user'}:{self.login}"
 
-    def reaches(self, van: str) -> bool:
+    def reaches(self, van: str | None) -> bool:
         """Return whether a van of the organisation may be shown."""
         return self.role != "technician" or van in self.vans
 

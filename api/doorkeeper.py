@@ -13,6 +13,7 @@ holds the two together: a route that was not judged is not run.
 | changing, by session, without its    | 403: another site may have made it            |
 | `X-CSRF-Token`                       |                                               |
 | by a role that the rule lacks        | 403                                           |
+| by a technician, of another's `{van}`| 404, as of one that does not exist            |
 
 A token in `Authorization` goes before a cookie. If the database does not answer, nobody is let in
 (503), but for `/metrics`: a token that is good says enough there, and what it then gets is that the
@@ -20,7 +21,7 @@ database is down.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -92,9 +93,10 @@ class Doorkeeper:
         Raises:
             Problem: The request is refused.
         """
-        door = self._door(scope["method"], scope["path"])
-        if door is None:
+        asked = self._door(scope["method"], scope["path"])
+        if asked is None:
             return
+        door, named = asked
         rule = rule_of(scope["method"], door.template)
         if rule is None:
             detail = f"{door.template} has no rule in api/roles.py, so nobody may use it."
@@ -115,12 +117,16 @@ class Doorkeeper:
             roles = ", ".join(sorted(rule.roles))
             detail = f"{who.login!r} is {who.role}; this is for {roles}."
             raise Problem(403, "not_for_this_role", detail)
+        van = named.get("van")
+        if van is not None and not who.reaches(van):
+            raise Problem(404, "van_not_found", f"There is no van {van!r}.")
         state["who"] = who
 
-    def _door(self, method: str, path: str) -> Door | None:
+    def _door(self, method: str, path: str) -> tuple[Door, dict[str, str]] | None:
+        """Return what is asked, with the names in its path."""
         for door in self._doors or ():
-            if method in door.methods and door.pattern.match(path):
-                return door
+            if method in door.methods and (found := door.pattern.match(path)):
+                return door, found.groupdict()
         return None
 
 
@@ -195,7 +201,9 @@ async def _looked_up(
 ) -> Who | None:
     if claims is not None:
         machine = await accounts.machine(conn, claims.client_key)
-        return machine if machine is not None and machine.role == claims.role else None
+        if machine is None or machine.role != claims.role:
+            return None
+        return replace(machine, until_s=claims.expires_s)
     token = session_token(request)
     if token is None:
         return None

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from api import accounts
+from api.access_log import AccessLog
 from api.accounts import Lifetime
 from api.live import LiveHub
 from api.passwords import Desk
@@ -27,6 +28,7 @@ class Resources:
     clock: Clock
     totals: IngestTotals
     lifetime: Lifetime
+    access_log: AccessLog
     desk: Desk = field(default_factory=Desk)
     _token_key: bytes = b""
 

@@ -4,14 +4,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Request, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import Field
 
 from api import accounts
-from api.answers import SessionOpened
+from api.answers import AccessEntries, SessionOpened
 from api.auth import Asker, Who
 from api.problems import Problem
-from api.resources import CONNECTION_WITHIN_S, Held
+from api.queries import people
+from api.resources import CONNECTION_WITHIN_S, Conn, Held
 from api.routes.session import checked_password, forget_cookie, opened
 from api.sessions import PASSWORD_CHARACTERS_MAX, weakness
 
@@ -68,3 +69,15 @@ def person(who: Who) -> int:
     if who.user_id is None:
         raise Problem(403, "not_for_machines", "A program has neither password nor sessions.")
     return who.user_id
+
+
+@router.get("/access-log")
+async def access_log(
+    conn: Conn, who: Asker, limit: Annotated[int, Query(ge=1, le=5_000)] = 500
+) -> AccessEntries:
+    """Return who looked at where one's van is or was, and in which hour, newest first.
+
+    One entry a person, van, hour and kind is kept. Whoever opens the page sees all vans.
+    """
+    found = await people.looked_at(conn, who.organisation, who.technician_id, limit + 1)
+    return AccessEntries(found[:limit], truncated=len(found) > limit)

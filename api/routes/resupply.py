@@ -21,8 +21,8 @@ from api.queries.charges import Which
 from api.resources import Conn, Now
 from api.routes.orders import ApprovalBody
 from api.routes.parameters import (
-    Code,
     DecisionBody,
+    OwnVan,
     TimeMs,
     checked_codes,
     checked_span,
@@ -39,7 +39,7 @@ router = APIRouter(prefix="/v1", tags=["resupply"])
 
 @router.get("/proposals")
 async def list_proposals(
-    conn: Conn, organisation: Organisation, van: Code = None, limit: Limit = 500
+    conn: Conn, organisation: Organisation, van: OwnVan, limit: Limit = 500
 ) -> Proposals:
     """Return what the next cut-off will order, and why; what jobs lack comes first."""
     await checked_codes(conn, organisation, van=van)
@@ -65,7 +65,7 @@ async def approve_proposal(
 async def list_transfers(
     conn: Conn,
     organisation: Organisation,
-    van: Code = None,
+    van: OwnVan,
     state: TransferState | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Transfers:
@@ -96,7 +96,7 @@ async def decide_transfer(
 
 @router.get("/boxes/unclaimed")
 async def list_unclaimed(
-    conn: Conn, organisation: Organisation, van: Code = None, limit: Limit = 500
+    conn: Conn, organisation: Organisation, van: OwnVan, limit: Limit = 500
 ) -> UnclaimedBoxes:
     """Return boxes that lie at homes and sites, since when, and for which van."""
     await checked_codes(conn, organisation, van=van)
@@ -110,7 +110,7 @@ async def list_variances(
     organisation: Organisation,
     now_ms: Now,
     *,
-    van: Code = None,
+    van: OwnVan,
     from_ms: TimeMs = None,
     to_ms: TimeMs = None,
     limit: Limit = 500,
@@ -125,7 +125,7 @@ async def list_variances(
 
 @router.get("/counts/recounts")
 async def list_recounts(
-    conn: Conn, organisation: Organisation, van: Code = None, limit: Limit = 500
+    conn: Conn, organisation: Organisation, van: OwnVan, limit: Limit = 500
 ) -> Recounts:
     """Return what vans were asked to count again, and why."""
     await checked_codes(conn, organisation, van=van)

@@ -128,9 +128,11 @@ CREATE TABLE access_log (
   PRIMARY KEY (van_id, hour, what, reader),
   CONSTRAINT access_log_hour_whole CHECK (hour = date_trunc('hour', hour, 'UTC')),
   CONSTRAINT access_log_van_within_organisation
-    FOREIGN KEY (organisation_id, van_id) REFERENCES van (organisation_id, van_id),
+    FOREIGN KEY (organisation_id, van_id) REFERENCES van (organisation_id, van_id)
+    ON DELETE CASCADE,
   CONSTRAINT access_log_technician_within_organisation
     FOREIGN KEY (organisation_id, technician_id) REFERENCES technician (organisation_id, technician_id)
+    ON DELETE SET NULL (technician_id)
 );
 CREATE INDEX access_log_of_technician ON access_log (technician_id, hour);
 COMMENT ON TABLE access_log IS
