@@ -64,6 +64,7 @@ class SiteBody:
     radius_m: float | None = None
     geometry: Annotated[dict[str, object] | None, Field(description="RFC 7946, 3.1.")] = None
     time_zone: str | None = None
+    client: Annotated[str | None, Field(description="The company whose people see it.")] = None
 
 
 TOUR_BODY: Final = {
@@ -201,6 +202,7 @@ async def put_site(
         "name": site.name,
         "radius_m": site.radius_m,
         "time_zone": site.time_zone,
+        "client": site.client,
     }
     feature: dict[str, object] = {
         "type": "Feature",
