@@ -7,6 +7,8 @@ WGS 84 degrees. This file knows neither the database nor HTTP.
 from dataclasses import dataclass
 from typing import Literal
 
+from api.roles import Role
+
 VanState = Literal["driving", "standing", "at_site", "silent", "off_duty", "never_seen"]
 AlertKind = Literal["at_risk", "late", "missed", "overstayed", "silent"]
 AlertState = Literal["open", "cleared", "withdrawn"]
@@ -955,3 +957,139 @@ class Overview:
     messages_per_s: float
     lag_p50_ms: int | None
     lag_p99_ms: int | None
+
+
+# ---- who is signed in ----
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """Who is signed in, and as what.
+
+    `csrf_token` goes into the header `X-CSRF-Token` of every request that changes something; a
+    program needs none. `vans` are those that a technician drives.
+    """
+
+    login: str
+    name: str
+    role: Role
+    vans: list[str]
+    csrf_token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignInWays:
+    """How one can sign in; `provider` is the name of the identity provider, if there is one."""
+
+    password: bool
+    provider: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """A token for a program, as RFC 6749 has it."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    scope: Role
+
+
+# ---- for those who are visited ----
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedVisit:
+    """A visit that is planned at a site, or was.
+
+    It is expected between `early_at_ms` and `late_at_ms` (nine arrivals in ten are before the
+    latter), as foreseen at `made_ms`; all three are null where nothing is foreseen yet, or any more.
+    """
+
+    site: str
+    site_name: str
+    client: str | None
+    date: str
+    window_start_ms: int
+    window_end_ms: int
+    planned_duration_s: int
+    work_order: str | None
+    technician: str | None
+    outcome: Outcome
+    arrived_at_ms: int | None
+    left_at_ms: int | None
+    early_at_ms: int | None
+    late_at_ms: int | None
+    made_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Planning:
+    """Visits that are planned at sites; `truncated` if there are more than were asked for."""
+
+    visits: list[PlannedVisit]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PartUsed:
+    """A part that was used at a visit, or taken back, in base units."""
+
+    item: str
+    name: str
+    base_unit: str
+    kind: str
+    qty: int
+
+
+@dataclass(frozen=True, slots=True)
+class VisitReport:
+    """What was done at a site: who was there from when to when, and with which parts.
+
+    Times come from where the van was; `uncertain` if it was last seen more than five minutes before
+    it was seen elsewhere. `left_at_ms` is null while it is there.
+    """
+
+    site: str
+    site_name: str
+    client: str | None
+    technician: str | None
+    arrived_at_ms: int
+    last_inside_at_ms: int
+    left_at_ms: int | None
+    dwell_s: int
+    uncertain: bool
+    window_start_ms: int | None
+    window_end_ms: int | None
+    work_order: str | None
+    parts: list[PartUsed]
+
+
+@dataclass(frozen=True, slots=True)
+class VisitReports:
+    """Reports of visits, newest first; `truncated` if there are more than were asked for."""
+
+    reports: list[VisitReport]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AccessEntry:
+    """Somebody looked at where a van was within an hour that began at `hour_ms`.
+
+    `position`: at where it was at that moment, among others on the page; `track`: at its way.
+    """
+
+    hour_ms: int
+    van: str
+    what: Literal["track", "position"]
+    who: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessEntries:
+    """Who looked at where one's van is or was, newest first."""
+
+    entries: list[AccessEntry]
+    truncated: bool

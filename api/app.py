@@ -1,4 +1,4 @@
-"""The API process: routes, live stream and the page, over one database.
+"""The API process: routes, live stream and the page, over one database, for those who may.
 
 It reads; what little it writes is in `api/commands.py`. It must not know how messages
 come in: only the tables and the channel `cordee` connect it with ingest.
@@ -7,20 +7,26 @@ come in: only the tables and the channel `cordee` connect it with ingest.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
+from api.access_log import AccessLog
+from api.accounts import Lifetime
+from api.doorkeeper import Doorkeeper, judged
 from api.live import LiveHub
 from api.resources import Resources
 from api.routes import (
     alerts,
     charges,
+    client_sites,
     edits,
     figures,
+    me,
     operations,
     orders,
     overview,
@@ -29,6 +35,7 @@ from api.routes import (
     rejected,
     replan,
     resupply,
+    session,
     tours,
     vans,
     visits,
@@ -40,6 +47,8 @@ from storage import pool, settings
 
 WEB: Final = Path(__file__).with_name("web")
 CONNECTIONS_MAX: Final = 8
+#: The longest body, a tour of 1,000 stops with their parts, has about half of it.
+BODY_BYTES_MAX: Final = 2_000_000
 
 #: The page loads nothing from elsewhere and runs no inline code; no other site may frame it.
 SECURITY_HEADERS: Final = (
@@ -73,11 +82,12 @@ class SecurityHeaders:
         await self._app(scope, receive, send_with_headers)
 
 
-def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> FastAPI:
-    """Return the application; its pool and live hub open when it starts.
-
-    With `allow_remote`, here or in the settings, other machines may reach it, and it edits nothing.
-    """
+def create_app(configured: settings.Settings) -> FastAPI:
+    """Return the application; its pool and live hub open when it starts."""
+    lifetime = Lifetime(
+        timedelta(minutes=configured.session_idle_min),
+        timedelta(hours=configured.session_hours_max),
+    )
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -86,16 +96,31 @@ def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> 
             configured.database_url, "cordee-api", size_max=CONNECTIONS_MAX
         ) as connections:
             factor = configured.clock_factor if configured.clock_origin_ms else 1.0
-            hub = LiveHub(connections, configured.database_url, clock, clock_factor=factor)
-            app.state.resources = Resources(connections, hub, clock, IngestTotals())
-            running = asyncio.create_task(hub.run(), name="live hub")
+            log = AccessLog(connections)
+            hub = LiveHub(
+                connections,
+                configured.database_url,
+                clock,
+                lifetime=lifetime,
+                log=log,
+                clock_factor=factor,
+            )
+            app.state.resources = Resources(
+                configured, connections, hub, clock, IngestTotals(), lifetime, log
+            )
+            running = [
+                asyncio.create_task(hub.run(), name="live hub"),
+                asyncio.create_task(log.run(), name="access log"),
+            ]
             try:
                 yield
             finally:
                 hub.close()
-                running.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await running
+                for task in running:
+                    task.cancel()
+                    with contextlib.suppress(asyncio.CancelledError):
+                        await task
+                await log.write()
 
     # The built-in documentation pages load scripts from elsewhere; the schema itself is served.
     app = FastAPI(
@@ -104,14 +129,15 @@ def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> 
         openapi_url="/v1/openapi.json",
         docs_url=None,
         redoc_url=None,
+        max_body_size=BODY_BYTES_MAX,
     )
-    app.state.allow_edits = not (allow_remote or configured.api_allow_remote)
     problems.install(app)
+    app.add_middleware(Doorkeeper)
     app.add_middleware(SecurityHeaders)
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
-        edits, webhooks, resupply, policies, papers, figures,
+        edits, webhooks, resupply, policies, papers, figures, session, me, client_sites,
     ):  # fmt: skip
-        app.include_router(routes.router)
+        app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)
     return app

@@ -13,6 +13,14 @@ the process starts, so that a restart is never mistaken for a continuation.
 
 A client that reads slowly holds one pending event, into which later deltas merge; see
 `api/deltas.py` for why nothing is lost by that.
+
+What a view holds depends on who looks (`Audience`): planners see the organisation's, warehouses no
+positions, operators nobody's, a technician the own van. Views of single vans are read every five seconds
+at most, so that two hundred of them cost planners nothing.
+
+A stream ends with what let it in: the session that was ended, the user or program that was disabled, the
+token that ran out. The hub hears of it by the channel `cordee_sessions`, and looks every five seconds.
+While a stream is open its session counts as used.
 """
 
 import asyncio
@@ -21,6 +29,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -29,14 +38,18 @@ import structlog
 from fastapi.sse import ServerSentEvent
 from psycopg_pool import PoolTimeout
 
-from api.auth import OrganisationId
+from api.access_log import AccessLog
+from api.accounts import Lifetime, active_machines, still_signed_in
+from api.auth import OrganisationId, Who
 from api.deltas import Delta, History, Row, View, merged
 from api.queries import alerts, orders, rejected, vans, visits
 from api.queries.overview import todays_figures
+from api.roles import Role
 from storage.pool import Connection, Pool
 from storage.settings import Clock, as_datetime, real_ms
 
 CHANNEL: Final = "cordee"
+SESSIONS: Final = "cordee_sessions"
 TICK_S: Final = 1.0
 IDLE_TICK_S: Final = 5.0
 RETRY_MS: Final = 2_000
@@ -49,32 +62,70 @@ CONNECTION_WITHIN_S: Final = 3.0
 #: Notice within about half a minute that the other end of the LISTEN connection is gone.
 KEEPALIVES: Final = "keepalives_idle=10 keepalives_interval=5 keepalives_count=3"
 
+ALWAYS: Final = Lifetime(timedelta(days=1), timedelta(days=1))
+
 logger = structlog.get_logger()
 
 
-async def read_view(
-    conn: Connection, organisation: OrganisationId, now_ms: int, real_now_ms: int
-) -> View:
-    """Read everything the page shows, keyed. Ages are left out: the page counts them itself."""
-    fleet = await vans.of_organisation(conn, organisation, now_ms)
-    overview = await todays_figures(conn, organisation, fleet, now_ms, real_now_ms)
-    since = as_datetime(now_ms - ALERTS_SINCE_MS)
-    shown_alerts = await alerts.of_organisation(
-        conn, organisation, now_ms, ALERTS_SHOWN, since=since
-    )
-    shown_visits = await visits.of_organisation(
-        conn, organisation, visits.VisitFilter(), VISITS_SHOWN
-    )
-    shown_orders = await orders.of_organisation(conn, organisation, ORDERS_SHOWN)
-    reasons = await rejected.reasons(conn, organisation, now_ms)
-    return {
-        "overview": asdict(overview),
-        "vans": {van.code: _without(asdict(van), "last_fix", "age_s") for van in fleet},
-        "alerts": {str(a.alert_id): _without(asdict(a), "lasting_s") for a in shown_alerts},
-        "visits": {f"{v.van} {v.site} {v.arrived_at_ms}": asdict(v) for v in shown_visits},
-        "orders": {order.code: asdict(order) for order in shown_orders},
-        "rejected": {reason.reason: asdict(reason) for reason in reasons},
-    }
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """Those who see the same: an organisation's planners, its warehouses, one van's technician."""
+
+    organisation: OrganisationId
+    topics: frozenset[str]
+    van: str | None = None
+
+
+#: What each role sees. A warehouse needs the vans' names to look up their stock, and no more of them.
+TOPICS: Final[dict[Role, frozenset[str]]] = {
+    "admin": frozenset({"overview", "vans", "alerts", "visits", "orders", "rejected"}),
+    "planner": frozenset({"overview", "vans", "alerts", "visits", "orders"}),
+    "warehouse": frozenset({"overview", "van_names", "orders"}),
+    "ops": frozenset({"overview", "rejected"}),
+    "technician": frozenset({"vans", "alerts", "visits", "orders"}),
+    "client": frozenset(),
+}
+#: No van has this code.
+NO_VAN: Final = ""
+
+
+def audience_of(who: Who) -> Audience:
+    """Return whom somebody looks with."""
+    van = (who.vans[0] if who.vans else NO_VAN) if who.role == "technician" else None
+    return Audience(who.organisation, TOPICS[who.role], van)
+
+
+async def read_view(conn: Connection, audience: Audience, now_ms: int, real_now_ms: int) -> View:
+    """Read all that an audience sees, keyed. Ages are left out: the page counts them itself."""
+    organisation, topics, van = audience.organisation, audience.topics, audience.van
+    view: dict[str, dict[str, object]] = {}
+    if topics & {"overview", "vans", "van_names"}:
+        fleet = await vans.of_organisation(conn, organisation, now_ms, van)
+        if "overview" in topics:
+            figures = await todays_figures(conn, organisation, fleet, now_ms, real_now_ms)
+            view["overview"] = asdict(figures)
+        if "vans" in topics:
+            view["vans"] = {v.code: _without(asdict(v), "last_fix", "age_s") for v in fleet}
+        if "van_names" in topics:
+            view["van_names"] = {v.code: v.name for v in fleet}
+    if "alerts" in topics:
+        since = as_datetime(now_ms - ALERTS_SINCE_MS)
+        shown_alerts = await alerts.of_organisation(
+            conn, organisation, now_ms, ALERTS_SHOWN, since=since, van=van
+        )
+        view["alerts"] = {str(a.alert_id): _without(asdict(a), "lasting_s") for a in shown_alerts}
+    if "visits" in topics:
+        shown_visits = await visits.of_organisation(
+            conn, organisation, visits.VisitFilter(van=van), VISITS_SHOWN
+        )
+        view["visits"] = {f"{v.van} {v.site} {v.arrived_at_ms}": asdict(v) for v in shown_visits}
+    if "orders" in topics:
+        shown_orders = await orders.of_organisation(conn, organisation, ORDERS_SHOWN, van=van)
+        view["orders"] = {order.code: asdict(order) for order in shown_orders}
+    if "rejected" in topics:
+        reasons = await rejected.reasons(conn, organisation, now_ms)
+        view["rejected"] = {reason.reason: asdict(reason) for reason in reasons}
+    return view
 
 
 def _without(row: dict[str, object], *path: str) -> dict[str, Row]:
@@ -99,9 +150,14 @@ class Pending:
 
 @dataclass(eq=False, slots=True)
 class Client:
-    """An open stream. `since` is the last seq it saw; it has `begun` once it was given a start."""
+    """An open stream. `since` is the last seq it saw; it has `begun` once it was given a start.
+
+    `noted` is the hour in which the access log was told last that it shows where vans are.
+    """
 
     since: int | None
+    who: Who | None = None
+    noted: datetime | None = None
     begun: bool = False
     pending: Pending | None = None
     status: str | None = None
@@ -111,7 +167,7 @@ class Client:
 
 @dataclass(slots=True)
 class Feed:
-    """One organisation's view and who looks at it."""
+    """One audience's view and who looks at it."""
 
     history: History = field(default_factory=lambda: History(HISTORY_DELTAS))
     clients: set[Client] = field(default_factory=set)
@@ -122,7 +178,14 @@ class LiveHub:
     """Reads for all, tells each. `run` is the only writer of feeds."""
 
     def __init__(
-        self, pool: Pool, database_url: str, clock: Clock, *, clock_factor: float = 1.0
+        self,
+        pool: Pool,
+        database_url: str,
+        clock: Clock,
+        *,
+        lifetime: Lifetime = ALWAYS,
+        log: AccessLog | None = None,
+        clock_factor: float = 1.0,
     ) -> None:
         self.epoch = secrets.token_hex(4)
         self.merged_total = 0
@@ -130,7 +193,11 @@ class LiveHub:
         self._database_url = database_url
         self._clock = clock
         self._clock_factor = clock_factor
-        self._feeds: dict[OrganisationId, Feed] = {}
+        self._lifetime = lifetime
+        self._log = log
+        self._feeds: dict[Audience, Feed] = {}
+        self._look_who = True
+        self._looked_who_at = float("-inf")
         self._wake = asyncio.Event()
         self._answers = True
         self._closed = False
@@ -147,12 +214,10 @@ class LiveHub:
                 client.closed = True
                 client.news.set()
 
-    async def stream(
-        self, organisation: OrganisationId, last_event_id: str | None
-    ) -> AsyncIterator[ServerSentEvent]:
-        """Yield one client's events until it leaves or the hub closes."""
-        feed = self._feeds.setdefault(organisation, Feed())
-        client = Client(self._seq_of(last_event_id), closed=self._closed)
+    async def stream(self, who: Who, last_event_id: str | None) -> AsyncIterator[ServerSentEvent]:
+        """Yield one client's events until it leaves, may no longer look, or the hub closes."""
+        feed = self._feeds.setdefault(audience_of(who), Feed())
+        client = Client(self._seq_of(last_event_id), who, closed=self._closed)
         feed.clients.add(client)
         if not self._answers:
             client.status = "database_down"
@@ -163,6 +228,8 @@ class LiveHub:
             while not client.closed:
                 await client.news.wait()
                 client.news.clear()
+                if client.closed:
+                    break
                 for event in self._take(feed, client):
                     yield event
         finally:
@@ -213,12 +280,14 @@ class LiveHub:
             f"{url} {KEEPALIVES} connect_timeout=5", autocommit=True
         ) as listening:
             await listening.execute(f"LISTEN {CHANNEL}")
+            await listening.execute(f"LISTEN {SESSIONS}")
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._listen(listening))
                 tasks.create_task(self._tick_for_ever())
 
     async def _listen(self, listening: psycopg.AsyncConnection) -> None:
-        async for _ in listening.notifies():
+        async for heard in listening.notifies():
+            self._look_who = self._look_who or heard.channel == SESSIONS
             self._wake.set()
         raise psycopg.OperationalError("the LISTEN connection ended")
 
@@ -226,21 +295,52 @@ class LiveHub:
         while True:
             started = time.monotonic()
             self._wake.clear()
-            for organisation, feed in list(self._feeds.items()):
-                if feed.clients:
-                    await self._tick(organisation, feed)
+            if self._look_who or started - self._looked_who_at >= IDLE_TICK_S:
+                await self._end_what_ended()
+                self._looked_who_at = started
+            for audience, feed in list(self._feeds.items()):
+                due = feed.read_at + (IDLE_TICK_S if audience.van is not None else 0.0)
+                new = any(not client.begun for client in feed.clients)
+                if feed.clients and (new or started >= due):
+                    feed.read_at = started
+                    await self._tick(audience, feed)
             self._answers = True
             await asyncio.sleep(max(0.0, started + TICK_S - time.monotonic()))
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(IDLE_TICK_S - TICK_S):
                     await self._wake.wait()
 
-    async def _tick(self, organisation: OrganisationId, feed: Feed) -> None:
+    async def _end_what_ended(self) -> None:
+        """Close the streams of those who may no longer look."""
+        self._look_who = False
+        clients = [client for feed in self._feeds.values() for client in feed.clients]
+        people = [c.who.token for c in clients if c.who is not None and c.who.token is not None]
+        machines = [c.who.login for c in clients if c.who is not None and c.who.token is None]
+        if not clients:
+            return
+        now = datetime.now(UTC)
         async with self._pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
-            view = await read_view(conn, organisation, self._clock(), real_ms())
+            tokens = await still_signed_in(conn, people, now, self._lifetime)
+            keys = await active_machines(conn, machines)
+        for client in clients:
+            who = client.who
+            if who is None:
+                continue
+            good = who.token in tokens if who.token is not None else who.login in keys
+            if not good or (who.until_s is not None and now.timestamp() >= who.until_s):
+                client.closed = True
+                client.news.set()
+
+    async def _tick(self, audience: Audience, feed: Feed) -> None:
+        async with self._pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
+            view = await read_view(conn, audience, self._clock(), real_ms())
         delta = feed.history.advance(view)
+        hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
         for client in feed.clients:
             self._tell(feed.history, client, delta)
+            if client.who is not None and client.noted != hour and self._log is not None:
+                self._log.note(client.who, "position", view.get("vans", ()), hour)
+                client.noted = hour
 
     def _tell(self, history: History, client: Client, delta: Delta) -> None:
         """Leave the news with a client: a start if it has none yet, else the delta or a sign."""

@@ -28,7 +28,16 @@ import say of an edit names it, so that it can be found.
 | bad_cursor             | 400    | the cursor is not one that this API gave out               |
 | bad_text               | 400    | a text that the database cannot hold, such as a NUL byte   |
 | bad_request            | 4xx    | any other refusal of the HTTP layer                        |
-| no_sign_in             | 403    | an edit, while other machines can reach the API            |
+| not_signed_in          | 401    | no session, no token, or one that is over                  |
+| sign_in_failed         | 401    | login and password do not belong together                  |
+| invalid_client         | 401    | client id and secret do not belong together                |
+| not_for_this_role      | 403    | the role may not use this route                            |
+| no_rule                | 403    | nobody may use this route: it has no rule                  |
+| csrf_failed            | 403    | the X-CSRF-Token is missing or wrong, or another site asks |
+| not_for_machines       | 403    | only a person has a password and sessions                  |
+| unusable_password      | 422    | the new password is too short, or too easy to guess        |
+| oidc_failed            | 4xx    | the identity provider's answer cannot be used              |
+| too_many_attempts      | 429    | too many sign-ins have failed; wait a quarter of an hour   |
 | invalid_parameters     | 422    | a parameter is missing, ill-typed or out of bounds         |
 | unusable_tour          | 422    | the import would refuse stops of this tour; nothing is kept|
 | unusable_site          | 422    | the import would refuse this site; nothing is kept         |
@@ -38,8 +47,8 @@ import say of an edit names it, so that it can be found.
 | internal_error         | 500    | a mistake of ours; the log has it                          |
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import psycopg
@@ -74,7 +83,16 @@ TITLES: Final = {
     "bad_cursor": "Not a cursor of this API",
     "bad_text": "Text that cannot be stored",
     "bad_request": "The request was refused",
-    "no_sign_in": "Not without sign-in",
+    "not_signed_in": "Nobody is signed in",
+    "sign_in_failed": "This is not login and password",
+    "invalid_client": "This is not client id and secret",
+    "not_for_this_role": "Not for this role",
+    "no_rule": "Nobody may use this route",
+    "csrf_failed": "The request may come from another site",
+    "not_for_machines": "Only a person can do this",
+    "unusable_password": "This password cannot be used",
+    "oidc_failed": "The sign-in elsewhere failed",
+    "too_many_attempts": "Too many sign-ins have failed",
     "invalid_parameters": "A parameter is wrong",
     "unusable_tour": "This tour cannot be used",
     "unusable_site": "This site cannot be used",
@@ -93,6 +111,7 @@ class Problem(Exception):  # noqa: N818  the RFC's own word
     code: str
     detail: str
     errors: Sequence[dict[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class ProblemResponse(JSONResponse):
@@ -112,8 +131,8 @@ def response(problem: Problem) -> ProblemResponse:
     }
     if problem.errors:
         body["errors"] = list(problem.errors)
-    headers = {"Retry-After": "5"} if problem.status == 503 else None
-    return ProblemResponse(body, status_code=problem.status, headers=headers)
+    headers = {"Retry-After": "5"} if problem.status == 503 else {}
+    return ProblemResponse(body, status_code=problem.status, headers={**headers, **problem.headers})
 
 
 async def _on_problem(_: Request, error: Exception) -> ProblemResponse:
@@ -148,11 +167,14 @@ async def _on_invalid(_: Request, error: Exception) -> ProblemResponse:
     return response(Problem(422, "invalid_parameters", detail, errors))
 
 
-async def _on_unavailable(_: Request, error: Exception) -> ProblemResponse:
+def unavailable(error: Exception) -> Problem:
+    """Return what to say while the database does not answer."""
     logger.warning("database unavailable", error=type(error).__name__)
-    return response(
-        Problem(503, "database_unavailable", "Check that PostgreSQL runs, then ask again.")
-    )
+    return Problem(503, "database_unavailable", "Check that PostgreSQL runs, then ask again.")
+
+
+async def _on_unavailable(_: Request, error: Exception) -> ProblemResponse:
+    return response(unavailable(error))
 
 
 async def _on_bad_text(_: Request, error: Exception) -> ProblemResponse:

@@ -1,27 +1,50 @@
 """What one running API process holds, and how a route gets at it."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, Request
 
+from api import accounts
+from api.access_log import AccessLog
+from api.accounts import Lifetime
 from api.live import LiveHub
+from api.passwords import Desk
 from api.totals import IngestTotals
 from storage.pool import Connection, Pool
-from storage.settings import Clock
+from storage.settings import Clock, Settings
 
 CONNECTION_WITHIN_S = 5.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Resources:
     """Opened when the process starts, closed when it ends."""
 
+    settings: Settings
     pool: Pool
     hub: LiveHub
     clock: Clock
     totals: IngestTotals
+    lifetime: Lifetime
+    access_log: AccessLog
+    desk: Desk = field(default_factory=Desk)
+    _token_key: bytes = b""
+
+    async def token_key(self) -> bytes:
+        """Return the key that signs tokens: the setting, else the database's, read once.
+
+        Raises:
+            psycopg_pool.PoolTimeout: It is needed for the first time and nobody answers.
+        """
+        if not self._token_key:
+            if self.settings.token_key:
+                self._token_key = self.settings.token_key.encode()
+            else:
+                async with self.pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
+                    self._token_key = await accounts.token_key(conn)
+        return self._token_key
 
 
 def resources(request: Request) -> Resources:

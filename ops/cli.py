@@ -15,10 +15,8 @@ import structlog
 import ingest.relay
 import ingest.service
 from api.serve import serve
-from ops import bench as benches
-from ops import demo as demos
-from ops import doctor as doctors
 from ops import (
+    access_http,
     embedded,
     fleet,
     imports,
@@ -29,9 +27,13 @@ from ops import (
     stock_bench,
     stock_verify,
 )
+from ops import bench as benches
+from ops import demo as demos
+from ops import doctor as doctors
 from ops import health as healths
 from ops import stock as stocks
 from ops import verify as verifies
+from ops.people_commands import machine, user
 from ops.webhook_commands import webhook
 from storage.settings import Settings
 
@@ -39,6 +41,8 @@ FOLDER = ".cordee"
 #: Of wherever one is: the services run inside it.
 FOLDER_PATH = click.Path(path_type=Path, resolve_path=True)
 DAY = click.DateTime(["%Y-%m-%d"])
+#: What `verify --what access` tries, by name: each returns figures with `findings`, empty if all is well.
+ACCESS_PARTS: dict[str, Callable[[], dict[str, Any]]] = {"http": access_http.run}
 
 
 def _log_json() -> None:
@@ -105,7 +109,7 @@ def api() -> None:
     """Serve the API and the page."""
     settings = Settings()
     _log_json()
-    serve(settings, allow_remote=settings.api_allow_remote)
+    serve(settings)
 
 
 @main.command()
@@ -176,7 +180,7 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
 @main.command()
 @click.option(
     "--what",
-    type=click.Choice(["geofence", "knowable", "stock"]),
+    type=click.Choice(["geofence", "knowable", "stock", "access"]),
     default="geofence",
     show_default=True,
 )
@@ -203,6 +207,8 @@ def verify(what: str, report: Path | None, items: int, days: int, **options: Any
                 figures = verifies.run(plan)
             case "knowable":
                 figures = verifies.knowable(plan)
+            case "access":
+                figures = {name: part() for name, part in ACCESS_PARTS.items()}
             case _:
                 figures = stock_verify.run(stock_plan)
     except (embedded.ServerError, imports.UnusableFileError) as error:
@@ -212,6 +218,7 @@ def verify(what: str, report: Path | None, items: int, days: int, **options: Any
         report.write_text(text + "\n")
     click.echo(text)
     wrong = figures.get("levels_wrong", 0) + figures.get("duplicate_orders", 0)
+    wrong += sum(len(part["findings"]) for name, part in figures.items() if name in ACCESS_PARTS)
     sys.exit(0 if figures.get("tables_equal", True) and not wrong else 1)
 
 
@@ -293,6 +300,8 @@ def accept(template: str, items: tuple[str, ...]) -> None:
 
 
 main.add_command(webhook)
+main.add_command(user)
+main.add_command(machine)
 
 
 @main.command()

@@ -23,11 +23,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from ops import embedded, fleet, panel, seeds
+from ops import embedded, fleet, panel, people, seeds
 from ops.report import read_tables, stock_figures
 from ops.services import Services
 from simulators.truth import Report, compare
 from simulators.truth_file import read_truth
+from storage.pool import connect
 from storage.settings import Clock, Settings, as_datetime, as_ms, clock, real_ms
 
 #: What is simulated of a day, local: from when the vans have just left home until all are back.
@@ -40,6 +41,9 @@ FLEET_GETS_READY_MS = 40
 #: After the last message, how long the tables may take to hold it: a killed ingest's messages come
 #: again after the broker's 30 s.
 DRAIN_S_MAX = 90.0
+
+#: Who signs in to the demo's page.
+ADMIN = "admin"
 
 console = Console()
 
@@ -89,12 +93,30 @@ def run(plan: Plan) -> int:
             step("Starting ingest, relay, API and the fleet")
             _begin_day(plan, world, services)
         address = f"http://127.0.0.1:{settings.api_port}/"
+        sign_in = asyncio.run(_admin(settings))
         console.print(
             f"[bold green]Ready[/] after {time.monotonic() - began:.1f} s. Open [bold]{address}[/]"
-            "   (this machine only: there is no sign-in yet)"
+            f"   {sign_in}"
         )
-        _watch(plan, world, servers, services, address, stop)
+        _watch(plan, world, servers, services, address, sign_in, stop)
         return _finish(plan, services, world)
+
+
+async def _admin(settings: Settings) -> str:
+    """Make the first user of a fresh folder, and return how to sign in; no password is kept."""
+    async with (
+        connect(settings.database_url, "cordee-demo", size_max=1) as pool,
+        pool.connection() as conn,
+    ):
+        try:
+            password = await people.add_user(conn, people.Person(login=ADMIN, role="admin"))
+        except people.UnusableError:
+            url = settings.database_url
+            return (
+                f"user {ADMIN}, with the password of the first run; for a new one:"
+                f" CORDEE_DATABASE_URL={url} cordee user password {ADMIN}"
+            )
+    return f"user [bold]{ADMIN}[/], password [bold]{password}[/] (shown this once)"
 
 
 @contextmanager
@@ -214,6 +236,7 @@ def _watch(
     servers: embedded.Servers,
     services: Services,
     address: str,
+    sign_in: str,
     stop: Event,
 ) -> None:
     """Show the panel and keep the services alive until it is time to stop; skip the nights."""
@@ -237,7 +260,9 @@ def _watch(
             if console.is_terminal:
                 note = ", ".join(f"{n} restarted {c} times" for n, c in services.restarts.items())
                 figures = panel.read(conn, moment)
-                live.update(panel.draw(figures, moment, address, plan.speed, note), refresh=True)
+                live.update(
+                    panel.draw(figures, moment, address, sign_in, plan.speed, note), refresh=True
+                )
             stop.wait(min(1.0, max(0.0, deadline - time.monotonic())))
 
 

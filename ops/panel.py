@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 import psycopg
 from psycopg.rows import class_row
+from rich.console import Group
 from rich.panel import Panel
 from rich.table import Table
 
@@ -63,7 +64,9 @@ def read(conn: psycopg.Connection, now: datetime) -> Figures:
     return found
 
 
-def draw(figures: Figures, now: datetime, address: str, speed: float, note: str) -> Panel:
+def draw(
+    figures: Figures, now: datetime, address: str, sign_in: str, speed: float, note: str
+) -> Panel:
     """Return the panel."""
     table = Table.grid(padding=(0, 3))
     for style in ("dim", "bold cyan", "dim", "bold cyan"):
@@ -82,7 +85,7 @@ def draw(figures: Figures, now: datetime, address: str, speed: float, note: str)
     local = now.astimezone(ZoneInfo("Europe/Paris"))
     title = f"[bold]Cordée[/]  {local:%a %d %b %H:%M:%S}  x{speed:g}"
     return Panel(
-        table,
+        Group(table, f"\n[dim]Sign in:[/] {sign_in}"),
         title=title,
         subtitle=f"[link={address}]{address}[/link]   Ctrl-C stops   {note}",
         padding=(1, 2),

@@ -53,15 +53,45 @@ class Settings(BaseSettings):
     )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(default=8000, description="Port the API listens on.")
-    api_allow_remote: bool = Field(
-        default=False,
-        description="Let the API listen on an address that other machines reach; there is no"
-        " sign-in yet, so put a proxy with one before it.",
-    )
     api_names: str = Field(
         default="",
         description="Names by which requests may address an API that other machines reach,"
         " separated by commas; empty for any. On loopback only its own names are answered.",
+    )
+    api_proxies: str = Field(
+        default="127.0.0.1",
+        description="Addresses of proxies, separated by commas, that are believed when they say"
+        " who asks and whether by HTTPS (X-Forwarded-For, X-Forwarded-Proto).",
+    )
+    session_idle_min: int = Field(
+        default=60, ge=1, description="Minutes after which an unused sign-in ends."
+    )
+    session_hours_max: int = Field(
+        default=12, ge=1, description="Hours after which every sign-in ends."
+    )
+    token_key: str = Field(
+        default="",
+        pattern="^(.{32,})?$",
+        description="Key that signs the tokens of machines, 32 characters or more; empty for one"
+        " that the database makes and keeps.",
+    )
+    oidc_issuer: str = Field(
+        default="",
+        description="Identity provider (OpenID Connect) that people may sign in with, as its"
+        " issuer URL; empty for none.",
+    )
+    oidc_client_id: str = Field(default="", description="What that provider calls this API.")
+    oidc_client_secret: str = Field(default="", description="What it gave this API to prove that.")
+    oidc_name: str = Field(default="", description="What the sign-in page calls the provider.")
+    oidc_claim: str = Field(
+        default="email",
+        description="Claim by which a user is found: `email`, which must be verified, is compared"
+        " with the e-mail of `cordee user add`, any other with the login.",
+    )
+    oidc_redirect_url: str = Field(
+        default="",
+        description="Where the provider sends people back, as registered there; empty for"
+        " /v1/session/oidc/callback at the address that was asked.",
     )
     postgres_programs: str = Field(
         default="",

@@ -28,6 +28,7 @@ async def of_organisation(
     kind: AlertKind | None = None,
     state: AlertState | None = None,
     since: datetime | None = None,
+    van: str | None = None,
 ) -> list[Alert]:
     """Return alerts, open ones first, then the latest changed.
 
@@ -57,6 +58,7 @@ async def of_organisation(
         WHERE van.organisation_id = %(organisation)s
           AND (%(kind)s::text IS NULL OR alert.kind = %(kind)s)
           AND (%(state)s::text IS NULL OR alert.state = %(state)s)
+          AND (%(van)s::text IS NULL OR van.code = %(van)s)
           AND (%(since)s::timestamptz IS NULL
                OR (alert.state = 'open' AND alert.kind <> 'missed')
                OR alert.changed_time >= %(since)s)
@@ -74,6 +76,7 @@ async def of_organisation(
         "kind": kind,
         "state": state,
         "since": since,
+        "van": van,
         "limit": limit,
     }
     async with conn.cursor(row_factory=class_row(Alert)) as cursor:

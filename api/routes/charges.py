@@ -2,16 +2,17 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 
 from api.answers import Charges, QuestionKind, StockQuestions, UnknownCodes, WaitingScans
-from api.auth import Organisation, OrganisationId, only_from_here
+from api.auth import Organisation, OrganisationId
 from api.problems import Problem
 from api.queries import charges
 from api.resources import Conn, Now
 from api.routes.parameters import (
     Code,
     DecisionBody,
+    OwnVan,
     TimeMs,
     checked_codes,
     checked_span,
@@ -38,7 +39,7 @@ async def list_charges(
     organisation: Organisation,
     now_ms: Now,
     *,
-    van: Code = None,
+    van: OwnVan,
     site: Code = None,
     work_order: WorkOrder = None,
     from_ms: TimeMs = None,
@@ -62,7 +63,7 @@ async def list_questions(
     organisation: Organisation,
     now_ms: Now,
     *,
-    van: Code = None,
+    van: OwnVan,
     site: Code = None,
     kind: QuestionKind | None = None,
     from_ms: TimeMs = None,
@@ -98,7 +99,6 @@ async def list_waiting(conn: Conn, organisation: Organisation, limit: Limit = 50
 @router.post(
     "/waiting/{van}/{epoch}/{seq}/decision",
     status_code=204,
-    dependencies=[Depends(only_from_here)],
 )
 async def decide(
     conn: Conn,

@@ -10,7 +10,7 @@ from api.auth import Organisation, OrganisationId
 from api.queries import figures
 from api.queries.figures import Period
 from api.resources import Conn, Now
-from api.routes.parameters import Code, TimeMs, as_moment, checked_span, van_key
+from api.routes.parameters import OwnVan, TimeMs, as_moment, checked_span, van_key
 from storage.pool import Connection
 from storage.settings import as_datetime, as_ms
 
@@ -29,7 +29,7 @@ async def stock_figures(
     organisation: Organisation,
     now_ms: Now,
     *,
-    van: Code = None,
+    van: OwnVan,
     from_ms: TimeMs = None,
     to_ms: TimeMs = None,
 ) -> StockFigures:
@@ -48,7 +48,7 @@ async def missing_parts(
     organisation: Organisation,
     now_ms: Now,
     *,
-    van: Code = None,
+    van: OwnVan,
     from_ms: TimeMs = None,
     to_ms: TimeMs = None,
     limit: Limit = 500,
@@ -71,7 +71,7 @@ async def dead_stock(
     organisation: Organisation,
     now_ms: Now,
     *,
-    van: Code = None,
+    van: OwnVan,
     days: Days = 365,
     limit: Limit = 500,
 ) -> DeadStock:
@@ -86,7 +86,7 @@ async def least_trusted(
     organisation: Organisation,
     now_ms: Now,
     *,
-    van: Code = None,
+    van: OwnVan,
     limit: Limit = 500,
 ) -> TrustedPairs:
     """Return the levels that can be believed least, and why.

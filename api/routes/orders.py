@@ -4,16 +4,16 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Body, Depends, Path, Query
+from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field
 
 from api import commands
 from api.answers import Order, Orders, OrderState, OrderWithLines, ReportKind, ReportTaken
-from api.auth import Organisation, OrganisationId, only_from_here
+from api.auth import Asker, Organisation, OrganisationId
 from api.problems import Problem
 from api.queries import orders
 from api.resources import Conn, Now
-from api.routes.parameters import Code, Person, checked_codes
+from api.routes.parameters import OwnVan, Person, checked_codes
 from stock_tracker.barcodes import is_sscc
 from storage.pool import Connection
 
@@ -66,7 +66,7 @@ REPORT_BODY: Final = {
 async def list_orders(
     conn: Conn,
     organisation: Organisation,
-    van: Code = None,
+    van: OwnVan,
     state: OrderState | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Orders:
@@ -76,16 +76,21 @@ async def list_orders(
 
 
 @router.get("/{code}")
-async def one_order(conn: Conn, organisation: Organisation, code: OrderCode) -> OrderWithLines:
+async def one_order(
+    conn: Conn, who: Asker, organisation: Organisation, code: OrderCode
+) -> OrderWithLines:
     """Return an order with its lines, the frozen inputs of each, and what was reported of it."""
+    order = await order_of(conn, organisation, code)
+    if not who.reaches(order.van):
+        raise Problem(404, "order_not_found", f"There is no order {code!r}.")
     return OrderWithLines(
-        await order_of(conn, organisation, code),
+        order,
         await orders.lines(conn, organisation, code),
         await orders.reports(conn, organisation, code),
     )
 
 
-@router.post("/{code}/approval", dependencies=[Depends(only_from_here)])
+@router.post("/{code}/approval")
 async def approve(
     conn: Conn, organisation: Organisation, code: OrderCode, body: ApprovalBody
 ) -> Order:
@@ -97,7 +102,7 @@ async def approve(
     return await order_of(conn, organisation, code)
 
 
-@router.post("/{code}/reports", status_code=202, dependencies=[Depends(only_from_here)])
+@router.post("/{code}/reports", status_code=202)
 async def report(
     conn: Conn,
     organisation: Organisation,

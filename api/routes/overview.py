@@ -7,7 +7,7 @@ from fastapi import APIRouter, Header
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api.answers import Overview
-from api.auth import Organisation
+from api.auth import Asker, Organisation
 from api.queries import vans
 from api.queries.overview import todays_figures
 from api.resources import Conn, Held, Now
@@ -26,7 +26,7 @@ async def overview(conn: Conn, organisation: Organisation, now_ms: Now) -> Overv
 @router.get("/live", response_class=EventSourceResponse)
 async def live(
     held: Held,
-    organisation: Organisation,
+    who: Asker,
     last_event_id: Annotated[str | None, Header(max_length=100)] = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream the page's rows: `snapshot` first, then `delta` and `status`; see `api/live.py`.
@@ -34,7 +34,8 @@ async def live(
     An event's data is `{"now_ms": …, "clock_factor": …, "data": …}`: the installation's time, how
     many of its seconds pass in a real one, and what the event says. A snapshot says
     `{topic: {key: row}}`, a delta `{topic: {"set": {key: row}, "gone": [key]}}`, a status
-    `{"state": "live" | "database_down"}`.
+    `{"state": "live" | "database_down"}`. Which topics there are depends on the role; a stream ends
+    when its session does.
     """
-    async for event in held.hub.stream(organisation, last_event_id):
+    async for event in held.hub.stream(who, last_event_id):
         yield event

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Final
 
-from fastapi import Query
+from fastapi import Depends, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
-from api.auth import OrganisationId
+from api.auth import Asker, OrganisationId, own_van
 from api.cursors import TIME_MS_MAX
 from api.problems import Problem
 from api.queries import sites, vans
@@ -22,6 +22,14 @@ TimeMs = Annotated[
 ]
 SearchText = Annotated[str, Query(max_length=100, description="Found in an item's ref or name.")]
 Code = Annotated[str | None, Query(max_length=200)]
+
+
+def _own_van(who: Asker, van: Code = None) -> str | None:
+    """Return the van that is asked for; to a technician always an own one, if none is named too."""
+    return own_van(who, van)
+
+
+OwnVan = Annotated[str | None, Depends(_own_van)]
 Day = Annotated[
     date | None,
     Query(alias="date", description="A local day, like 2026-11-20; it turns at 3 in the morning."),

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Path, Query
 
 from api import commands
 from api.answers import (
@@ -14,15 +14,15 @@ from api.answers import (
     UnclaimedBoxes,
     Variances,
 )
-from api.auth import Organisation, only_from_here
+from api.auth import Organisation
 from api.problems import Problem
 from api.queries import resupply
 from api.queries.charges import Which
 from api.resources import Conn, Now
 from api.routes.orders import ApprovalBody
 from api.routes.parameters import (
-    Code,
     DecisionBody,
+    OwnVan,
     TimeMs,
     checked_codes,
     checked_span,
@@ -39,7 +39,7 @@ router = APIRouter(prefix="/v1", tags=["resupply"])
 
 @router.get("/proposals")
 async def list_proposals(
-    conn: Conn, organisation: Organisation, van: Code = None, limit: Limit = 500
+    conn: Conn, organisation: Organisation, van: OwnVan, limit: Limit = 500
 ) -> Proposals:
     """Return what the next cut-off will order, and why; what jobs lack comes first."""
     await checked_codes(conn, organisation, van=van)
@@ -47,9 +47,7 @@ async def list_proposals(
     return Proposals(found[:limit], truncated=len(found) > limit)
 
 
-@router.post(
-    "/proposals/{van}/{item}/approval", status_code=204, dependencies=[Depends(only_from_here)]
-)
+@router.post("/proposals/{van}/{item}/approval", status_code=204)
 async def approve_proposal(
     conn: Conn,
     organisation: Organisation,
@@ -67,7 +65,7 @@ async def approve_proposal(
 async def list_transfers(
     conn: Conn,
     organisation: Organisation,
-    van: Code = None,
+    van: OwnVan,
     state: TransferState | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Transfers:
@@ -77,7 +75,7 @@ async def list_transfers(
     return Transfers(found)
 
 
-@router.post("/transfers/{transfer_id}/decision", dependencies=[Depends(only_from_here)])
+@router.post("/transfers/{transfer_id}/decision")
 async def decide_transfer(
     conn: Conn,
     organisation: Organisation,
@@ -98,7 +96,7 @@ async def decide_transfer(
 
 @router.get("/boxes/unclaimed")
 async def list_unclaimed(
-    conn: Conn, organisation: Organisation, van: Code = None, limit: Limit = 500
+    conn: Conn, organisation: Organisation, van: OwnVan, limit: Limit = 500
 ) -> UnclaimedBoxes:
     """Return boxes that lie at homes and sites, since when, and for which van."""
     await checked_codes(conn, organisation, van=van)
@@ -112,7 +110,7 @@ async def list_variances(
     organisation: Organisation,
     now_ms: Now,
     *,
-    van: Code = None,
+    van: OwnVan,
     from_ms: TimeMs = None,
     to_ms: TimeMs = None,
     limit: Limit = 500,
@@ -127,7 +125,7 @@ async def list_variances(
 
 @router.get("/counts/recounts")
 async def list_recounts(
-    conn: Conn, organisation: Organisation, van: Code = None, limit: Limit = 500
+    conn: Conn, organisation: Organisation, van: OwnVan, limit: Limit = 500
 ) -> Recounts:
     """Return what vans were asked to count again, and why."""
     await checked_codes(conn, organisation, van=van)

@@ -1,15 +1,15 @@
 """Vans: where they are, where they were, what they visited, what they hold."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 
 from api.answers import Stock, Van, Vans, Visits
-from api.auth import Organisation
+from api.auth import Asker, Organisation, own_van
 from api.queries import stock, vans, visits
-from api.resources import Conn, Now
+from api.resources import Conn, Held, Now
 from api.routes.parameters import SearchText, TimeMs, as_moment, checked_range, van_key
 from api.routes.visits import Cursor, Limit, Shadowed, VerdictChoice, page_of_visits
 from storage.settings import as_ms
@@ -29,22 +29,31 @@ class GeoJSONResponse(JSONResponse):
 
 
 @router.get("")
-async def list_vans(conn: Conn, organisation: Organisation, now_ms: Now) -> Vans:
-    """Return every van as it stands now."""
-    return Vans(now_ms, await vans.of_organisation(conn, organisation, now_ms))
+async def list_vans(
+    conn: Conn, held: Held, who: Asker, organisation: Organisation, now_ms: Now
+) -> Vans:
+    """Return every van as it stands now; to a technician the own one."""
+    found = await vans.of_organisation(conn, organisation, now_ms, own_van(who, None))
+    held.access_log.note(who, "position", [van.code for van in found], datetime.now(UTC))
+    return Vans(now_ms, found)
 
 
 @router.get("/{van}")
-async def one_van(conn: Conn, organisation: Organisation, now_ms: Now, van: VanCode) -> Van:
+async def one_van(
+    conn: Conn, held: Held, who: Asker, organisation: Organisation, now_ms: Now, van: VanCode
+) -> Van:
     """Return one van as it stands now."""
     await van_key(conn, organisation, van)
     [found] = await vans.of_organisation(conn, organisation, now_ms, van)
+    held.access_log.note(who, "position", [van], datetime.now(UTC))
     return found
 
 
 @router.get("/{van}/track", response_class=GeoJSONResponse)
 async def van_track(
     conn: Conn,
+    held: Held,
+    who: Asker,
     organisation: Organisation,
     van: VanCode,
     *,
@@ -60,6 +69,7 @@ async def van_track(
     """
     checked_range(from_ms, to_ms)
     key = await van_key(conn, organisation, van)
+    held.access_log.note(who, "track", [van], datetime.now(UTC))
     until = as_moment(to_ms) or await vans.newest_fix_time(conn, key)
     points: list[vans.TrackPoint] = []
     if until is not None:

@@ -11,7 +11,7 @@ from api.auth import Organisation, OrganisationId
 from api.problems import Problem
 from api.queries import visits
 from api.resources import Conn
-from api.routes.parameters import Code, TimeMs, as_moment, checked_codes, checked_range
+from api.routes.parameters import Code, OwnVan, TimeMs, as_moment, checked_codes, checked_range
 from storage.pool import Connection
 
 VISITS_MAX: Final = 500
@@ -57,7 +57,7 @@ async def list_visits(
     conn: Conn,
     organisation: Organisation,
     *,
-    van: Code = None,
+    van: OwnVan,
     site: Code = None,
     from_ms: TimeMs = None,
     to_ms: TimeMs = None,

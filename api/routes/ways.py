@@ -1,14 +1,14 @@
 """How vans moved: trips and halts, and the fixes that could not be used."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from fastapi import APIRouter
 
 from api.answers import Legs, Unusable
-from api.auth import Organisation
+from api.auth import Asker, Organisation
 from api.queries import ways
-from api.resources import Conn, Now
+from api.resources import Conn, Held, Now
 from api.routes.parameters import TimeMs, checked_span, today, van_key, working_day
 from api.routes.vans import VanCode
 from storage.settings import as_datetime, as_ms
@@ -80,6 +80,8 @@ router = APIRouter(prefix="/v1", tags=["ways"])
 )
 async def van_legs(
     conn: Conn,
+    held: Held,
+    who: Asker,
     organisation: Organisation,
     now_ms: Now,
     van: VanCode,
@@ -94,6 +96,7 @@ async def van_legs(
     """
     since, until = checked_span(from_ms, to_ms, working_day(today(now_ms)))
     key = await van_key(conn, organisation, van)
+    held.access_log.note(who, "track", [van], datetime.now(UTC))
     found = await ways.legs(conn, key, since, until)
     return Legs(van, as_ms(since), as_ms(until), found, ways.by_day(found))
 

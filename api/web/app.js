@@ -1,9 +1,11 @@
-// The page: figures on top, tables below, all from the live stream. What opens is fetched.
+// The page: figures on top, tables below, all from the live stream. What opens is fetched. What there
+// is to see depends on the role; the server sends nothing else.
 
 import { element, setStatus, setStatusAndNote, setText, setTwoLines } from "./dom.js";
 import { count, day, duration, kmh, longDay, place, range, rate, span, time, timeOfDay } from "./format.js";
 import { follow } from "./live.js";
 import { map } from "./map.js";
+import { ask, stillSignedIn, withSession } from "./session.js";
 import { words } from "./strings.js";
 import { panel, table } from "./table.js";
 
@@ -33,7 +35,7 @@ const byId = (id) => document.getElementById(id);
 const chosen = { van: new URLSearchParams(location.hash.slice(1)).get("van"), state: "all", find: "" };
 
 async function read(url) {
-  const answer = await fetch(url, { headers: { accept: "application/json" } });
+  const answer = await ask(url);
   if (!answer.ok) throw new Error(`${url}: ${answer.status}`);
   return answer.json();
 }
@@ -275,15 +277,15 @@ async function readStock() {
 }
 
 function renderStock(view, now) {
-  const codes = Object.keys(view.vans).sort();
-  if (!chosen.van || !(chosen.van in view.vans)) chosen.van = codes[0] ?? null;
+  const codes = Object.keys(view.vans ?? view.van_names ?? {}).sort();
+  if (!chosen.van || !codes.includes(chosen.van)) chosen.van = codes[0] ?? null;
   if (vanChoice.dataset.codes !== codes.join()) {
     vanChoice.dataset.codes = codes.join();
     vanChoice.replaceChildren(...codes.map((code) => new Option(code, code)));
   }
   if (chosen.van && vanChoice.value !== chosen.van) vanChoice.value = chosen.van;
   vanChoice.hidden = codes.length === 0;
-  const basis = `${chosen.van} ${view.overview.scans_today} ${view.overview.orders_open}`;
+  const basis = `${chosen.van} ${view.overview?.scans_today} ${view.overview?.orders_open}`;
   if (basis !== levels.basis || performance.now() - levels.at > STOCK_EVERY_MS) {
     levels.basis = basis;
     readStock();
@@ -374,6 +376,7 @@ const CONNECTION = {
 };
 
 function renderTop() {
+  if (!live) return;
   const state = live.state();
   const word = words.connection[state];
   setStatus(byId("connection"), ...CONNECTION[state], typeof word === "function" ? word(live.age_s()) : word);
@@ -391,20 +394,42 @@ const urgency = (a, b) =>
   (a.state === "open" && a.kind === "at_risk" && b.told - a.told) ||
   (a.state === "open" && a.kind !== "missed" ? a.due_at_ms - b.due_at_ms : b.changed_ms - a.changed_ms);
 
+// What each panel is made of; a role that is not sent it does not have the panel.
+const PANELS = {
+  alerts: (view) => view.alerts,
+  vans: (view) => view.vans,
+  visits: (view) => view.visits,
+  map: (view) => view.vans,
+  orders: (view) => view.orders,
+  stock: (view) => view.vans ?? view.van_names,
+  rejected: (view) => view.rejected,
+  figures: (view) => view.overview,
+};
+
 function render() {
   renderTop();
-  const view = live.view;
+  const view = live?.view;
   if (!view) return;
   const now = live.now();
-  renderStock(view, now);
-  renderFigures(view.overview);
-  renderVans(view, now);
-  alerts.update(Object.values(view.alerts).sort(urgency), now);
-  visits.update(Object.values(view.visits).sort((a, b) => b.arrived_at_ms - a.arrived_at_ms), now);
-  orders.update(Object.values(view.orders).sort((a, b) => b.cutoff_at_ms - a.cutoff_at_ms || (a.code < b.code ? -1 : 1)), now);
-  rejected.update(Object.values(view.rejected).sort((a, b) => b.count - a.count), now);
+  for (const [id, needs] of Object.entries(PANELS)) byId(id).hidden = needs(view) === undefined;
+  if (PANELS.stock(view)) renderStock(view, now);
+  if (view.overview) renderFigures(view.overview);
+  if (view.vans) renderVans(view, now);
+  if (view.alerts) alerts.update(Object.values(view.alerts).sort(urgency), now);
+  if (view.visits) visits.update(Object.values(view.visits).sort((a, b) => b.arrived_at_ms - a.arrived_at_ms), now);
+  if (view.orders) orders.update(Object.values(view.orders).sort((a, b) => b.cutoff_at_ms - a.cutoff_at_ms || (a.code < b.code ? -1 : 1)), now);
+  if (view.rejected) rejected.update(Object.values(view.rejected).sort((a, b) => b.count - a.count), now);
 }
 
-const live = follow("/v1/live", render);
-setInterval(render, 1_000);
-render();
+// ---- while somebody is signed in ----------------------------------------------------------------------
+
+let live = null;
+
+withSession((who) => {
+  const hasPage = who.role !== "client";
+  byId("work").hidden = !hasPage;
+  if (!hasPage) return;
+  live = follow("/v1/live", render, stillSignedIn);
+  setInterval(render, 1_000);
+  render();
+});

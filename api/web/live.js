@@ -12,8 +12,11 @@ export function apply(view, delta) {
   }
 }
 
-/** Follows `url`; calls `changed()` whenever there is something new to show. */
-export function follow(url, changed) {
+/**
+ * Follows `url`; calls `changed()` whenever there is something new to show, `lost()` whenever the stream
+ * breaks: the session may be over.
+ */
+export function follow(url, changed, lost) {
   const live = {
     view: null,
     databaseDown: false,
@@ -74,6 +77,7 @@ export function follow(url, changed) {
       live.connected = false;
       live.everTried = true;
       changed();
+      lost();
       // The browser reconnects by itself unless the server refused; then it gives up, we do not.
       if (source.readyState === EventSource.CLOSED) setTimeout(open, RETRY_MS * (1 + Math.random()));
     });

@@ -2,6 +2,56 @@
 
 const vansOf = (n) => `${n} van${n === 1 ? "" : "s"}`;
 
+// The sign-in is what somebody sees who has chosen nothing yet, so it speaks the browser's language.
+const english = {
+  lang: "en",
+  title: "Sign in",
+  login: "Login",
+  password: "Password",
+  signIn: "Sign in",
+  signOut: "Sign out",
+  or: "or",
+  with: (provider) => `Sign in with ${provider}`,
+  wrong: "Login and password do not belong together.",
+  tooOften: "Too many attempts have failed. Wait a quarter of an hour.",
+  notReached: "Cordée cannot be reached just now. Try again in a moment.",
+  over: "Your session is over. Sign in again to go on where you were.",
+  elsewhereFailed: "The sign-in elsewhere did not succeed.",
+  clientPage: "There is no page for clients yet: your planning and visit reports are at",
+  roles: {
+    planner: "planner",
+    warehouse: "warehouse",
+    technician: "technician",
+    client: "client",
+    ops: "operator",
+    admin: "administrator",
+  },
+};
+const french = {
+  lang: "fr",
+  title: "Connexion",
+  login: "Identifiant",
+  password: "Mot de passe",
+  signIn: "Se connecter",
+  signOut: "Se déconnecter",
+  or: "ou",
+  with: (provider) => `Se connecter avec ${provider}`,
+  wrong: "L’identifiant et le mot de passe ne correspondent pas.",
+  tooOften: "Trop d’essais ont échoué. Attendez un quart d’heure.",
+  notReached: "Cordée ne répond pas pour l’instant. Réessayez dans un moment.",
+  over: "Votre session est terminée. Reconnectez-vous pour reprendre où vous en étiez.",
+  elsewhereFailed: "La connexion par un autre service n’a pas abouti.",
+  clientPage: "Il n’y a pas encore de page pour les clients : votre planning et vos rapports de visite sont à",
+  roles: {
+    planner: "planification",
+    warehouse: "magasin",
+    technician: "technique",
+    client: "client",
+    ops: "exploitation",
+    admin: "administration",
+  },
+};
+
 export const words = {
   locale: "en-GB",
   zone: "Europe/Paris",
@@ -13,6 +63,7 @@ export const words = {
     databaseDown: (seconds) => `stale ${seconds} s: the database does not answer`,
   },
   simulated: "simulated time",
+  session: (navigator.language ?? "").startsWith("fr") ? french : english,
   figures: {
     stops_late: ["Late", (f) => (f.stops_late ? `in ${vansOf(f.vans_late)}; ` : "") + `${f.late_stops_today} today`],
     stops_at_risk: ["At risk", (f) => (f.stops_at_risk ? `in ${vansOf(f.vans_at_risk)}` : "no stop")],

@@ -49,23 +49,34 @@ class SiteRow(msgspec.Struct, frozen=True):
     longitude_deg: LongitudeDeg
     radius_m: RadiusM
     time_zone: Code = DEFAULT_TIME_ZONE
+    client: Code | None = None
 
 
 STAGED_SITE = """
   code text, name text, latitude_deg float8, longitude_deg float8, radius_m real, area jsonb,
-  time_zone text
+  time_zone text, client text
+"""
+#: A company is known from the first site that names it; its name can be changed later.
+MERGE_CLIENTS = """
+INSERT INTO client (organisation_id, code, name)
+SELECT DISTINCT %s::integer, client, client FROM staged WHERE client IS NOT NULL
+ON CONFLICT DO NOTHING
 """
 MERGE_SITES = """
 INSERT INTO site AS kept
-  (organisation_id, code, name, latitude_deg, longitude_deg, radius_m, area, time_zone)
-SELECT %s, code, name, latitude_deg, longitude_deg, radius_m, area, time_zone FROM staged
+  (organisation_id, code, name, latitude_deg, longitude_deg, radius_m, area, time_zone, client_id)
+SELECT %s, staged.code, staged.name, latitude_deg, longitude_deg, radius_m, area, time_zone,
+       client.client_id
+FROM staged
+LEFT JOIN client ON (client.organisation_id, client.code) = (%s, staged.client)
 ON CONFLICT ON CONSTRAINT site_code_once DO UPDATE SET
   name = excluded.name, latitude_deg = excluded.latitude_deg,
   longitude_deg = excluded.longitude_deg, radius_m = excluded.radius_m, area = excluded.area,
-  time_zone = excluded.time_zone
-WHERE (kept.name, kept.latitude_deg, kept.longitude_deg, kept.radius_m, kept.area, kept.time_zone)
+  time_zone = excluded.time_zone, client_id = excluded.client_id
+WHERE (kept.name, kept.latitude_deg, kept.longitude_deg, kept.radius_m, kept.area, kept.time_zone,
+       kept.client_id)
   IS DISTINCT FROM (excluded.name, excluded.latitude_deg, excluded.longitude_deg,
-                    excluded.radius_m, excluded.area, excluded.time_zone)
+                    excluded.radius_m, excluded.area, excluded.time_zone, excluded.client_id)
 """
 
 
@@ -79,7 +90,8 @@ async def import_sites(conn: Connection, data: bytes, *, organisation: str) -> I
     else:
         sheet = sift(csv_rows(data, SiteRow), SiteRow, partial(staged_site, {}), ["site"])
     await stage(conn, STAGED_SITE, sheet.staged)
-    return result("sites", sheet, await merge(conn, MERGE_SITES, [owner]))
+    await conn.execute(MERGE_CLIENTS, [owner])
+    return result("sites", sheet, await merge(conn, MERGE_SITES, [owner, owner]))
 
 
 def staged_site(areas: Mapping[int, str], number: int, row: SiteRow) -> StagedRow:
@@ -92,4 +104,4 @@ def staged_site(areas: Mapping[int, str], number: int, row: SiteRow) -> StagedRo
             f"{RADIUS_M_MAX}"
         )
     return (row.site, row.name, *place(row.latitude_deg, row.longitude_deg), row.radius_m,
-            area, row.time_zone)  # fmt: skip
+            area, row.time_zone, row.client)  # fmt: skip

@@ -4,6 +4,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -11,8 +12,10 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from api.serve import Server, make_server
+from api.sessions import PLAIN_COOKIE
 from ops.embedded import free_port
 from storage.settings import Settings
+from tests.integration.api_client import new_session, new_user
 
 #: Friday 2026-11-20 10:00 in Paris.
 NOW_MS = 1_795_165_200_000
@@ -95,9 +98,30 @@ def expected_errors() -> list[str]:
 
 
 @pytest.fixture
-def page(browser: Browser, expected_errors: list[str]) -> Iterator[Page]:
+def page(browser: Browser, database_url: str, expected_errors: list[str]) -> Iterator[Page]:
+    """A page of an admin who is signed in already."""
+    token = new_session(database_url, new_user(database_url, "admin-1", "admin"))
+    with opened_page(browser, expected_errors, token) as page:
+        yield page
+
+
+@pytest.fixture
+def strangers_page(browser: Browser, expected_errors: list[str]) -> Iterator[Page]:
+    """A page of somebody who is not signed in yet."""
+    with opened_page(browser, [*expected_errors, "401"]) as page:
+        yield page
+
+
+@contextmanager
+def opened_page(
+    browser: Browser, expected_errors: list[str], token: str | None = None
+) -> Iterator[Page]:
     """A page that fails the test if it logs an error, breaks its policy or leaves this machine."""
     context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
+    if token is not None:
+        context.add_cookies(
+            [{"name": PLAIN_COOKIE, "value": token, "domain": "127.0.0.1", "path": "/"}]
+        )
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))

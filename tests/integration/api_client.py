@@ -1,4 +1,4 @@
-"""A small fleet in the tables, and a client of the API over them."""
+"""A small fleet in the tables, and a client of the API over them, signed in as an admin."""
 
 import contextlib
 from collections.abc import AsyncIterator, Iterator
@@ -10,7 +10,8 @@ from psycopg.types.json import Jsonb
 
 from api import problems
 from api.app import create_app
-from api.auth import OrganisationId, organisation
+from api.roles import Role
+from api.sessions import CSRF_HEADER, PLAIN_COOKIE, csrf_token, hashed, new_token
 from storage.settings import Settings
 
 #: Friday 2026-11-20 10:00 in Paris; the clock stands still there (a factor that small).
@@ -109,9 +110,69 @@ def fleet(database_url: str) -> Iterator[psycopg.Connection[Any]]:
         yield connection
 
 
+def new_session(database_url: str, login: str) -> str:
+    """Open a session of a user as a sign-in would, but without a password; return its token.
+
+    What a sign-in asks for is tested in test_people.py; hashing a password each time would make
+    every other test slower.
+    """
+    token = new_token()
+    with psycopg.connect(database_url) as connection:
+        done = connection.execute(
+            "INSERT INTO user_session SELECT %s, user_id, clock_timestamp(), clock_timestamp()"
+            " FROM app_user WHERE login = %s",
+            (hashed(token), login),
+        )
+        assert done.rowcount == 1, f"no user {login}"
+    return token
+
+
+def new_user(
+    database_url: str,
+    login: str,
+    role: Role,
+    *,
+    organisation: int = 1,
+    technician_id: int | None = None,
+    client_id: int | None = None,
+) -> str:
+    """Make a user without a password, unless there is one; return the login."""
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "INSERT INTO app_user (organisation_id, login, name, role, technician_id, client_id)"
+            " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+            (organisation, login, login.title(), role, technician_id, client_id),
+        )
+    return login
+
+
+async def machine_token(
+    api: httpx.AsyncClient, role: Role, *, organisation: int = 1, client_id: int | None = None
+) -> str:
+    """Make a program with this role, and return the token that the API gives it."""
+    key, secret = f"{role}-{organisation}-{client_id}", new_token()
+    with psycopg.connect(api.database_url) as connection:  # type: ignore[attr-defined]
+        connection.execute(
+            "INSERT INTO machine (organisation_id, client_key, name, secret_hash, role, client_id)"
+            " VALUES (%s, %s, %s, %s, %s, %s)",
+            (organisation, key, key, hashed(secret), role, client_id),
+        )
+    form = {"grant_type": "client_credentials", "client_id": key, "client_secret": secret}
+    given = await api.post("/v1/token", data=form)
+    assert given.status_code == 200, given.text
+    return str(given.json()["access_token"])
+
+
+def sign_in_as(api: httpx.AsyncClient, token: str) -> None:
+    """Let the client ask with this session from now on."""
+    api.cookies.clear()
+    api.cookies.set(PLAIN_COOKIE, token)
+    api.headers[CSRF_HEADER] = csrf_token(token)
+
+
 @contextlib.asynccontextmanager
 async def client_of(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
-    """Run the application, and ask it as a client would."""
+    """Run the application, and ask it as an admin's browser would."""
     app = create_app(settings)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with (
@@ -119,6 +180,8 @@ async def client_of(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
         httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
     ):
         client.app = app  # type: ignore[attr-defined]
+        client.database_url = settings.database_url  # type: ignore[attr-defined]
+        as_organisation(client, 1)
         yield client
 
 
@@ -145,5 +208,6 @@ def refusal(response: httpx.Response) -> tuple[int, str]:
 
 
 def as_organisation(api: httpx.AsyncClient, key: int) -> None:
-    overrides = api.app.dependency_overrides  # type: ignore[attr-defined]
-    overrides[organisation] = lambda: OrganisationId(key)
+    """Let the client ask as an admin of this organisation from now on."""
+    url: str = api.database_url  # type: ignore[attr-defined]
+    sign_in_as(api, new_session(url, new_user(url, f"admin-{key}", "admin", organisation=key)))

@@ -6,22 +6,17 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
-from fastapi.routing import APIRoute
 
-from api.app import create_app
 from api.routes import edits
 from geofence.imports.tours import import_tours
 from ingest.store import load_reference
 from storage.imports import ImportResult
-from storage.settings import Settings
 from tests.integration.api_client import (
     NOW_MS,
     as_organisation,
-    client_of,
     fleet,
     problem,
     refusal,
-    settings_at,
 )
 
 Database = psycopg.Connection[Any]
@@ -376,32 +371,6 @@ async def test_a_site_is_either_a_circle_or_a_geometry(
 
 
 # ---- who may edit, and when ----
-
-
-@pytest.mark.parametrize("path", ["/v1/tours/TOUR1", "/v1/sites/BAKERY"])
-async def test_nobody_edits_without_sign_in_while_other_machines_reach_the_api(
-    conn: Database, database_url: str, path: str
-) -> None:
-    was = version(conn)
-    remote = settings_at(database_url).model_copy(update={"api_allow_remote": True})
-    async with client_of(remote) as api:
-        for body in (TOUR, CIRCLE, {}):
-            response = await api.put(path, json=body)
-            assert refusal(response) == (403, "no_sign_in")
-        assert "cordee import" in response.json()["detail"]
-        assert (await api.get("/v1/tours")).status_code == 200
-    assert version(conn) == was
-
-
-def test_leave_to_listen_elsewhere_given_in_code_counts_as_well() -> None:
-    assert create_app(Settings(), allow_remote=False).state.allow_edits is True
-    assert create_app(Settings(), allow_remote=True).state.allow_edits is False
-
-
-def test_every_route_that_changes_something_needs_leave() -> None:
-    routes = [route for route in edits.router.routes if isinstance(route, APIRoute)]
-    assert {method for route in routes for method in route.methods} == {"PUT"}
-    assert len(routes) == 2
 
 
 async def test_an_organisation_edits_only_what_is_its_own(

@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from api.deltas import Delta, History, View, applied, difference, merged
 from api.live import HISTORY_DELTAS, Client, LiveHub
 from api.serve import Server, make_server
+from api.sessions import PLAIN_COOKIE
 from ops.embedded import free_port
 from storage.settings import Settings, as_datetime
+from tests.integration.api_client import new_session, new_user
 
 NOW_MS = 1_795_165_200_000
 PATIENCE_S = 20.0
@@ -100,6 +102,7 @@ def test_a_client_that_never_reads_holds_one_event_however_much_happens() -> Non
 class Running:
     server: Server
     url: str
+    cookies: dict[str, str]
 
 
 @contextlib.contextmanager
@@ -120,7 +123,8 @@ def running(database_url: str) -> Iterator[Running]:
         assert time.monotonic() < deadline, "the server did not start in time"
         time.sleep(0.01)
     try:
-        yield Running(server, f"http://127.0.0.1:{settings.api_port}")
+        token = new_session(database_url, new_user(database_url, "admin-1", "admin"))
+        yield Running(server, f"http://127.0.0.1:{settings.api_port}", {PLAIN_COOKIE: token})
     finally:
         server.should_exit = True
         thread.join(PATIENCE_S)
@@ -204,7 +208,9 @@ class Stream:
 async def stream(api: Running, last_event_id: str | None = None) -> AsyncIterator[Stream]:
     headers = {b"Last-Event-ID": last_event_id.encode()} if last_event_id else {}
     async with (
-        httpx.AsyncClient(base_url=api.url, timeout=PATIENCE_S, trust_env=False) as client,
+        httpx.AsyncClient(
+            base_url=api.url, timeout=PATIENCE_S, trust_env=False, cookies=api.cookies
+        ) as client,
         client.stream("GET", "/v1/live", headers=headers) as response,
     ):
         assert response.headers["content-type"].startswith("text/event-stream")
@@ -382,7 +388,7 @@ async def test_a_server_that_stops_ends_its_streams(
 
 
 async def test_a_page_elsewhere_cannot_reach_the_server_by_another_name(api: Running) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient(trust_env=False, cookies=api.cookies) as client:
         for host, status in [("127.0.0.1", 200), ("localhost:8000", 200), ("evil.example", 400)]:
             response = await client.get(f"{api.url}/v1/vans", headers={"host": host})
             assert response.status_code == status

@@ -7,7 +7,6 @@ import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.app import create_app
 from tests.integration.api_client import (
     NOW_MS,
     answer,
@@ -15,7 +14,6 @@ from tests.integration.api_client import (
     fleet,
     problem,
     refusal,
-    settings_at,
 )
 
 Database = psycopg.Connection[Any]
@@ -140,24 +138,6 @@ async def test_nothing_is_sent_again_while_its_webhook_is_off(
     response = await api.post("/v1/webhooks/deliveries/1/resend")
     assert refusal(response) == (409, "webhook_off")
     assert "cordee webhook switch 1 on" in response.json()["detail"]
-
-
-async def test_nobody_from_elsewhere_sends_anything_again(
-    conn: Database, database_url: str
-) -> None:
-    app = create_app(settings_at(database_url), allow_remote=True)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(
-            transport=httpx.ASGITransport(app), base_url="http://localhost"
-        ) as client,
-    ):
-        response = await client.post("/v1/webhooks/deliveries/1/resend")
-        assert refusal(response) == (403, "no_sign_in")
-        assert (await client.get("/v1/webhooks/deliveries")).status_code == 200
-    assert conn.execute("SELECT state FROM webhook_delivery WHERE delivery_id = 1").fetchone() == (
-        "dead",
-    )
 
 
 async def test_a_state_or_a_limit_that_does_not_exist_is_refused(api: httpx.AsyncClient) -> None:

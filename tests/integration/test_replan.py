@@ -14,14 +14,13 @@ import pytest
 from pydantic import TypeAdapter
 
 from api import problems
-from api.app import create_app
-from api.auth import OrganisationId, organisation
 from api.routes.replan import EXAMPLE, Proposals
 from geofence.forecast.store import foresee_vans
 from geofence.forecast.work import UNCALIBRATED_WORK, work_left
 from geofence.replan_store import travel
 from storage.pool import connect
 from storage.settings import Settings
+from tests.integration.api_client import as_organisation, client_of
 from tests.unit.steady_fleet import STEADY, WORK
 
 #: Friday 2026-11-20 10:00 in Paris; the clock stands still there (a factor that small).
@@ -87,13 +86,7 @@ def conn(database_url: str) -> Any:
 
 @pytest.fixture
 async def api(conn: psycopg.Connection[Any], database_url: str) -> AsyncIterator[httpx.AsyncClient]:
-    app = create_app(settings_at(database_url))
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with (
-        app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=transport, base_url="http://localhost") as client,
-    ):
-        client.app = app  # type: ignore[attr-defined]
+    async with client_of(settings_at(database_url)) as client:
         yield client
 
 
@@ -375,8 +368,7 @@ async def test_a_stop_of_a_past_day_is_a_problem(
 async def test_no_organisation_sees_stops_or_vans_of_another(api: httpx.AsyncClient) -> None:
     assert await problem(api, 9) == (404, "stop_not_found")
     assert "X9" not in await by_van(api)
-    overrides = api.app.dependency_overrides  # type: ignore[attr-defined]
-    overrides[organisation] = lambda: OrganisationId(2)
+    as_organisation(api, 2)
     assert await problem(api, 1) == (404, "stop_not_found")
     assert set(await by_van(api, 9)) == {"X9"}
 

@@ -80,7 +80,17 @@ INSERT INTO webhook (organisation_id, url, topics, secret)
 VALUES (1, 'https://hooks.example/', '{warehouse/v1/orders}', 's');
 INSERT INTO outbox (topic, payload, organisation_id, created_time)
 VALUES ('warehouse/v1/orders/O-1', '{}', 1, '2026-06-01Z');
+INSERT INTO organisation (organisation_id, name) VALUES (2, 'other');
+INSERT INTO client (organisation_id, code, name) VALUES (1, 'DUPONT', 'Dupont');
+INSERT INTO app_user (organisation_id, login, name, role, email)
+VALUES (1, 'ana', 'Ana', 'planner', 'ana@example.com');
+INSERT INTO user_session VALUES (sha256('s'), 1, now(), now());
+INSERT INTO machine (organisation_id, client_key, name, secret_hash, role)
+VALUES (1, 'erp', 'ERP', sha256('s'), 'planner');
+INSERT INTO access_log VALUES (1, 1, '2026-06-02Z', 'track', 'user:ana', 1, 'Ana', 'planner');
 """
+USER = "INSERT INTO app_user (organisation_id, login, name, role)"
+MACHINE = "INSERT INTO machine (organisation_id, client_key, name, secret_hash, role)"
 
 STOP = "INSERT INTO stop (tour_id, position, site_id, window_start, window_end, planned_duration_s)"
 ALERT = """
@@ -239,8 +249,51 @@ REFUSED = {
     "UPDATE resupply_line SET received = 4": "resupply_line_closed_once",
     "UPDATE resupply_line SET cancelled = 3": "resupply_line_closed_once",
     "INSERT INTO resupply_line VALUES (1, 2, 0, 0, 0, '{}')": "resupply_line_requested_check",
-    "INSERT INTO app_user (organisation_id, login, name) VALUES (1, 'a', 'A'), (1, 'a', 'B')": (
-        "app_user_login_once"
+    f"{USER} VALUES (1, 'ana', 'A', 'ops')": "app_user_login_once",
+    f"{USER} VALUES (1, 'Bo', 'B', 'ops')": "app_user_login_plain",
+    f"{USER} VALUES (1, '', 'B', 'ops')": "app_user_login_plain",
+    f"{USER} VALUES (1, 'b', 'B', 'god')": "app_user_role_known",
+    f"{USER} VALUES (1, 'b', 'B', 'technician')": "app_user_technician_is_one",
+    f"{USER} VALUES (1, 'b', 'B', 'client')": "app_user_client_is_one",
+    "UPDATE app_user SET technician_id = 1": "app_user_technician_is_one",
+    "UPDATE app_user SET client_id = 1": "app_user_client_is_one",
+    "UPDATE app_user SET state = 'gone'": "app_user_state_known",
+    "UPDATE app_user SET email = 'Ana@example.com'": "app_user_email_plain",
+    "INSERT INTO app_user (organisation_id, login, name, role, email)"
+    " VALUES (1, 'b', 'B', 'ops', 'ana@example.com')": "app_user_email_once",
+    "INSERT INTO app_user (organisation_id, login, name, role, technician_id)"
+    " VALUES (2, 'b', 'B', 'technician', 1)": "app_user_technician_within_organisation",
+    "INSERT INTO app_user (organisation_id, login, name, role, client_id)"
+    " VALUES (2, 'b', 'B', 'client', 1)": "app_user_client_within_organisation",
+    "INSERT INTO client (organisation_id, code, name) VALUES (1, 'DUPONT', 'D')": "client_code_once",
+    "INSERT INTO site (organisation_id, code, name, latitude_deg, longitude_deg, radius_m, client_id)"
+    " VALUES (2, 'S-2', 'Site', 48, 2, 100, 1)": "site_client_within_organisation",
+    "INSERT INTO user_session VALUES ('short', 1, now(), now())": "user_session_hash_whole",
+    "INSERT INTO user_session VALUES (sha256('s'), 1, now(), now())": "user_session_pkey",
+    "UPDATE user_session SET used_time = created_time - INTERVAL '1 s'": "user_session_used_after",
+    f"{MACHINE} VALUES (1, 'erp', 'E', sha256('s'), 'ops')": "machine_client_key_once",
+    f"{MACHINE} VALUES (1, 'e', 'E', 'short', 'ops')": "machine_hash_whole",
+    f"{MACHINE} VALUES (1, 'e', 'E', sha256('s'), 'technician')": "machine_role_known",
+    f"{MACHINE} VALUES (1, 'e', 'E', sha256('s'), 'client')": "machine_client_is_one",
+    "UPDATE machine SET state = 'gone'": "machine_state_known",
+    "INSERT INTO machine (organisation_id, client_key, name, secret_hash, role, client_id)"
+    " VALUES (2, 'e', 'E', sha256('s'), 'client', 1)": "machine_client_within_organisation",
+    "INSERT INTO token_key VALUES (true, 'too short')": "token_key_long",
+    "INSERT INTO token_key VALUES (false, sha256('s'))": "token_key_single",
+    "INSERT INTO failed_sign_in (login_hash, address, failed_time) VALUES ('x', 'a', now())": (
+        "failed_sign_in_hash_whole"
+    ),
+    "INSERT INTO access_log VALUES (1, 1, '2026-06-01Z', 'soul', 'user:ana', 1, 'A', 'ops')": (
+        "access_log_what_known"
+    ),
+    "INSERT INTO access_log VALUES (1, 1, '2026-06-01 00:30Z', 'track', 'user:ana', 1, 'A', 'ops')": (
+        "access_log_hour_whole"
+    ),
+    "INSERT INTO access_log VALUES (2, 1, '2026-06-01Z', 'track', 'user:x', NULL, 'A', 'ops')": (
+        "access_log_van_within_organisation"
+    ),
+    "INSERT INTO access_log VALUES (1, 1, '2026-06-02Z', 'track', 'user:ana', 1, 'A', 'ops')": (
+        "access_log_pkey"
     ),
     """INSERT INTO webhook (organisation_id, url, topics, secret)
        VALUES (1, 'https://hooks.example/', '{x}', 's')""": "webhook_url_once",
