@@ -32,6 +32,7 @@ from ops import (
 from ops import health as healths
 from ops import stock as stocks
 from ops import verify as verifies
+from ops.devices.commands import provision
 from ops.webhook_commands import webhook
 from storage.settings import Settings
 
@@ -293,6 +294,7 @@ def accept(template: str, items: tuple[str, ...]) -> None:
 
 
 main.add_command(webhook)
+main.add_command(provision)
 
 
 @main.command()

@@ -53,6 +53,14 @@ jetstream {{ store_dir: "{folder}/jetstream", sync_interval: 1s }}
 mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "30s", max_ack_pending: 16000 }}
 """
 
+MOSQUITTO_OPEN = """
+listener {port} 127.0.0.1
+allow_anonymous true
+max_inflight_messages 0
+max_queued_messages 0
+persistence false
+"""
+
 
 class ServerError(RuntimeError):
     """A server did not start or has died; the message ends with the end of its log."""
@@ -278,8 +286,10 @@ def start_postgres(folder: Path, options: tuple[str, ...] = ()) -> tuple[Child, 
     return child, url
 
 
-def start_nats(folder: Path, port: int | None = None) -> tuple[Child, int]:
+def start_nats(folder: Path, port: int | None = None, more: str = "") -> tuple[Child, int]:
     """Start NATS Server with its MQTT listener and file store; return it and the MQTT port.
+
+    `more` is further configuration, such as who may connect; without it everybody may.
 
     Raises:
         ServerError: It did not start; the message ends with the end of its log.
@@ -294,11 +304,30 @@ def start_nats(folder: Path, port: int | None = None) -> tuple[Child, int]:
             mqtt_port=mqtt_port,
             folder=folder.resolve(),
         )
+        + more
     )
     child = start("NATS Server", [NATS_SERVER, "-c", config.resolve()], folder / "nats.log")
     is_healthy, does_listen = says_healthy(monitor_port), listens(mqtt_port)
     wait_until(lambda: is_healthy() and does_listen(), child)
     return child, mqtt_port
+
+
+def start_mosquitto(folder: Path, config: str = MOSQUITTO_OPEN) -> tuple[Child, int]:
+    """Start Mosquitto, if it is installed; return it and its port, which `config` calls {port}.
+
+    Raises:
+        ServerError: It is not installed, or did not start; the message says what to do.
+    """
+    program = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
+    if program is None:
+        raise ServerError("Mosquitto is not installed: apt-get install mosquitto")
+    folder.mkdir(parents=True, exist_ok=True)
+    port = free_port()
+    path = folder / "mosquitto.conf"
+    path.write_text(config.replace("{port}", str(port)).replace("{folder}", str(folder.resolve())))
+    child = start("Mosquitto", [program, "-c", path.resolve()], folder / "mosquitto.log")
+    wait_until(listens(port), child)
+    return child, port
 
 
 @contextlib.contextmanager
