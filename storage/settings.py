@@ -25,6 +25,11 @@ class Settings(BaseSettings):
     broker_port: int = Field(default=1883, description="Port of the MQTT broker.")
     broker_user: str = Field(default="", description="User at the broker; empty for none.")
     broker_password: str = Field(default="", description="Password at the broker.")
+    broker_name: str = Field(
+        default="",
+        description="Name or address by which vans call the broker, for what `cordee provision`"
+        " prints and for the broker's certificate; empty for broker_host.",
+    )
     broker_tls: bool = Field(
         default=False,
         description="Connect to the broker by TLS, and check its certificate; so does broker_ca.",

@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -10,8 +9,8 @@ from typing import Final, TypeVar, get_args
 
 import click
 
+from ops.devices import certificates, store, tablet
 from ops.devices import provision as does
-from ops.devices import store, tablet
 from ops.devices.provision import Kind, Made, UnusableError
 from ops.devices.rights import ROLES, Role
 from storage.pool import Connection, connect, migrate
@@ -33,6 +32,7 @@ HOURS = click.option(
     help="With --rotate: how long the old one stays good; 0 if it is in wrong hands.",
 )
 DEVICE_MAX: Final = 32
+FOLDER: Final = click.Path(path_type=Path, file_okay=False)
 
 
 def _device(name: str | None) -> str | None:
@@ -70,7 +70,7 @@ def provision() -> None:
 @click.option("--revoke", is_flag=True, help="End it now; without --device, that of all devices.")
 @HOURS
 @DEVICE
-@click.option("--host", help="Where devices find the broker.  [default: CORDEE_BROKER_HOST]")
+@click.option("--host", help="Where devices find the broker.  [default: CORDEE_BROKER_NAME]")
 @click.option("--port", type=int, help="[default: CORDEE_BROKER_PORT]")
 @click.option("--app", type=click.Choice(get_args(tablet.App)), default="owntracks")
 @click.option("--qr", type=click.Path(path_type=Path, dir_okay=False), help="A .png or .svg file.")
@@ -99,7 +99,7 @@ def van(
         return
     settings = Settings()
     address = tablet.Address(
-        host or settings.broker_host,
+        host or settings.broker_name or settings.broker_host,
         port or settings.broker_port,
         settings.broker_tls or bool(settings.broker_ca),
     )
@@ -188,7 +188,7 @@ def _moment(time_: datetime) -> str:
 
 
 @provision.command()
-@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), required=True)
+@click.option("--folder", type=FOLDER, required=True)
 @click.option("--kind", type=click.Choice(get_args(Kind)), required=True)
 @click.option("--pid", type=click.IntRange(1), help="The broker's process, to tell it.")
 @click.option("--pid-file", type=click.Path(path_type=Path), help="Or the file that names it.")
@@ -203,30 +203,84 @@ def broker(
     """
     settings = Settings()
     migrate(settings.database_url)
-    told = None
-    while True:
-        users = _do(lambda conn: does.broker(conn, settings, kind, folder, real_ms()))
-        written = does.versions(folder, kind)
-        if written != told:
-            click.echo(f"{users} users stand in {folder}")
-            if _is_told(pid, pid_file, fails=watch is None):
-                told = written
-        if watch is None:
-            return
-        time.sleep(watch)
-
-
-def _is_told(pid: int | None, pid_file: Path | None, *, fails: bool) -> bool:
-    """Tell the broker, if it is known; one that is away is told later, or that fails."""
     try:
-        if pid_file is not None:
-            pid = does.process_of(pid_file)
-        if pid is not None:
-            does.reload(pid)
-            click.echo(f"process {pid} told")
+        asyncio.run(_keep(settings, kind, folder, lambda: _process(pid, pid_file), watch))
     except UnusableError as error:
-        if fails:
-            raise click.ClickException(str(error)) from error
-        click.echo(f"not told yet: {error}")
-        return False
-    return True
+        raise click.ClickException(str(error)) from error
+
+
+async def _keep(
+    settings: Settings,
+    kind: Kind,
+    folder: Path,
+    process: Callable[[], int | None],
+    watch_s: float | None,
+) -> None:
+    """Write the files once, or again and again; tell the broker whenever one has changed."""
+    told = None
+    async with connect(settings.database_url, "cordee-gatekeeper", size_max=1) as pool:
+        while True:
+            async with pool.connection() as conn, conn.transaction():
+                users = await does.broker(conn, settings, kind, folder, real_ms())
+            written = does.versions(folder, kind)
+            if written != told:
+                click.echo(f"{users} users stand in {folder}")
+                try:
+                    if (pid := process()) is not None:
+                        does.reload(pid)
+                        click.echo(f"process {pid} told")
+                    told = written
+                except UnusableError as error:
+                    if watch_s is None:
+                        raise
+                    click.echo(f"not told yet: {error}")
+            if watch_s is None:
+                return
+            await asyncio.sleep(watch_s)
+
+
+def _process(pid: int | None, pid_file: Path | None) -> int | None:
+    return pid if pid_file is None else does.process_of(pid_file)
+
+
+@provision.command()
+@click.option("--folder", type=FOLDER, required=True, help="Of ca.key, which only this needs.")
+@click.option(
+    "--server", type=FOLDER, help="Of the broker's server.pem and .key.  [default: FOLDER]"
+)
+@click.option("--public", type=FOLDER, help="Where to lay ca.pem for services.")
+@click.option(
+    "--name", "names", multiple=True, help="Of the broker, beside CORDEE_BROKER_NAME; repeat it."
+)
+@click.option("--client", metavar="NAME", help="Also write a client's certificate into FOLDER.")
+@click.option("--renew", is_flag=True, help="Also when the certificate has 30 days left.")
+def ca(
+    folder: Path,
+    server: Path | None,
+    public: Path | None,
+    names: tuple[str, ...],
+    client: str | None,
+    *,
+    renew: bool,
+) -> None:
+    """Make a certificate authority of your own, and the broker's certificate.
+
+    Run again, it writes a new certificate when the old one has less than 30 days left or other
+    names; then tell the broker (SIGHUP). With certificates from elsewhere none of this is needed.
+    """
+    if known := Settings().broker_name:
+        names = (*names, known)
+    if client is None and not names:
+        raise click.UsageError("name the broker by --name, as devices will call it")
+    now = as_datetime(real_ms())
+    try:
+        signer = certificates.authority(folder, now)
+        if names:
+            written = certificates.server(signer, server or folder, names, now, renew=renew)
+            click.echo(f"server.pem is {'written' if written else 'good as it is'}")
+        if public is not None:
+            certificates.publish(signer, public)
+        if client is not None:
+            click.echo(f"{certificates.client(signer, folder, client, now)} is written")
+    except UnusableError as error:
+        raise click.ClickException(str(error)) from error

@@ -82,6 +82,13 @@ async def owner_of_van(conn: Connection, code: str) -> Owner | None:
     return None if van_id is None else Owner("van", code, van_id=van_id)
 
 
+async def codes_of_vans(conn: Connection) -> list[str]:
+    """Return the codes of all vans."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute("SELECT code FROM van ORDER BY van_id")
+        return await cursor.fetchall()
+
+
 async def owners_of_warehouse(conn: Connection, code: str) -> list[Owner]:
     """Return the warehouses of that code: more than one if two organisations have it."""
     async with conn.cursor(row_factory=scalar_row) as cursor:

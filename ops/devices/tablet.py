@@ -14,6 +14,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, TextIO
+from urllib.parse import quote
 
 import msgspec
 import segno
@@ -23,7 +24,7 @@ from ops.devices.provision import Made, UnusableError
 App = Literal["owntracks", "cordee"]
 
 OWNTRACKS_MQTT: Final = 0
-#: Of its "move" and "significant" modes: a fix about every 10 s while moving.
+#: The app's "move" mode: a fix every so many seconds.
 MOVE_MODE: Final = 2
 INTERVAL_S: Final = 10
 #: OwnTracks shows two letters on its map.
@@ -87,7 +88,7 @@ def owntracks(made: Made, address: Address) -> str:
         "locatorInterval": INTERVAL_S,
     }
     inline = base64.b64encode(msgspec.json.encode(configuration)).decode()
-    return f"owntracks:///config?inline={inline}"
+    return f"owntracks:///config?inline={quote(inline, safe='')}"
 
 
 def content(made: Made, address: Address, app: App) -> str:
