@@ -15,6 +15,7 @@ import structlog
 from ingest import outbox
 from ingest.messages import QOS
 from ingest.webhooks import sender
+from storage.broker import tls
 from storage.pool import Pool, connect
 from storage.settings import Clock, Settings, as_datetime, clock
 
@@ -58,6 +59,7 @@ async def _relay(settings: Settings, pool: Pool, stop: asyncio.Event) -> None:
         settings.broker_port,
         username=settings.broker_user or None,
         password=settings.broker_password or None,
+        tls_context=tls(settings),
     )
     async with client, pool.connection() as listening:
         await outbox.listen(listening)

@@ -25,6 +25,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.batch import Delivery
 from ingest.messages import QOS, SUBSCRIPTIONS
+from storage.broker import tls
 from storage.settings import Settings, real_ms
 
 KEEPALIVE_S = 60
@@ -50,6 +51,7 @@ async def open_session(settings: Settings) -> None:
         clean_session=False,
         username=settings.broker_user or None,
         password=settings.broker_password or None,
+        tls_context=tls(settings),
     )
     async with client:
         await client.subscribe([(topic, QOS) for topic in SUBSCRIPTIONS])
@@ -75,6 +77,8 @@ class Subscriber:
         )
         if settings.broker_user:
             client.username_pw_set(settings.broker_user, settings.broker_password)
+        if (context := tls(settings)) is not None:
+            client.tls_set_context(context)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe

@@ -52,7 +52,7 @@ class Tried:
         counts = {name: len(value) for name, value in found.items()}
         return {
             "routes": self.routes,
-            "pairs": self.pairs,
+            "tried": self.pairs,
             "rows": self.rows,
             **counts,
             "findings": [f"{name}: {it}" for name, value in found.items() for it in value],
@@ -196,7 +196,7 @@ async def judge(
 
 
 def run() -> dict[str, Any]:
-    """Start PostgreSQL and an API, let everybody try everything, and return the figures.
+    """Start PostgreSQL and an API, let everybody try everything, and return the report by name.
 
     Raises:
         embedded.ServerError: A server did not start.
@@ -219,7 +219,7 @@ def run() -> dict[str, Any]:
         stack.callback(services.stop_all)
         services.start("api")
         embedded.wait_until(embedded.listens(settings.api_port), services.children["api"])
-        return asyncio.run(_judged(settings))
+        return {"http": asyncio.run(_judged(settings))}
 
 
 async def _judged(settings: Settings) -> dict[str, Any]:

@@ -265,6 +265,11 @@ PROBES: Final = (
         "POST", "/v1/transfers/{transfer_id}/decision", "/v1/transfers/1/decision", "PA", body=YES
     ),
     _by_van("/v1/boxes/unclaimed", "PWTA"),
+    Probe("GET", "/v1/templates/proposals", "/v1/templates/proposals", "PWA"),
+    Probe(
+        "POST", "/v1/templates/{template}/acceptance", "/v1/templates/NONE/acceptance", "PWA",
+        body={"items": ["NONE"]},
+    ),
     Probe("GET", "/v1/rejected", "/v1/rejected", "OA", '"ours"'),
     Probe("GET", "/v1/webhooks", "/v1/webhooks", "OA", "ours.example"),
     Probe("GET", "/v1/webhooks/deliveries", "/v1/webhooks/deliveries", "OA"),

@@ -16,7 +16,7 @@ import ingest.relay
 import ingest.service
 from api.serve import serve
 from ops import (
-    access_http,
+    access,
     embedded,
     fleet,
     imports,
@@ -33,16 +33,17 @@ from ops import doctor as doctors
 from ops import health as healths
 from ops import stock as stocks
 from ops import verify as verifies
+from ops.devices.commands import provision
 from ops.people_commands import machine, user
 from ops.webhook_commands import webhook
 from storage.settings import Settings
 
 FOLDER = ".cordee"
+#: Counts in a report of `cordee verify` that must be 0.
+WRONG = ("levels_wrong", "duplicate_orders", *access.WRONG)
 #: Of wherever one is: the services run inside it.
 FOLDER_PATH = click.Path(path_type=Path, resolve_path=True)
 DAY = click.DateTime(["%Y-%m-%d"])
-#: What `verify --what access` tries, by name: each returns figures with `findings`, empty if all is well.
-ACCESS_PARTS: dict[str, Callable[[], dict[str, Any]]] = {"http": access_http.run}
 
 
 def _log_json() -> None:
@@ -115,9 +116,10 @@ def api() -> None:
 @main.command()
 @click.option("--world", "world_file", type=click.Path(path_type=Path, exists=True), required=True)
 @click.option("--truth", type=click.Path(path_type=Path), required=True)
-def simulate(world_file: Path, truth: Path) -> None:
+@click.option("--logins", type=click.Path(path_type=Path, exists=True), help="Each van's own.")
+def simulate(world_file: Path, truth: Path, logins: Path | None) -> None:
     """Publish as a fleet would, and write down what really happened."""
-    _until_stopped(lambda settings, stop: fleet.simulate(settings, stop, world_file, truth))
+    _until_stopped(lambda settings, stop: fleet.simulate(settings, stop, world_file, truth, logins))
 
 
 @main.command()
@@ -132,12 +134,15 @@ def migrate() -> None:
 @click.option("--vans", type=int, default=200, show_default=True)
 @click.option("--sites", type=int, default=20_000, show_default=True)
 @click.option("--seed", "number", type=int, default=1, show_default=True)
-def seed(world_file: Path, vans: int, sites: int, number: int) -> None:
+@click.option("--logins", type=click.Path(path_type=Path), help="Write each van's own there.")
+def seed(world_file: Path, vans: int, sites: int, number: int, logins: Path | None) -> None:
     """Import a simulated world once, today's tours each time, and write the world's file."""
     asked, settings = seeds.new_world(number, vans, sites), Settings()
     world = seeds.read_world(world_file) or asked
     seeds.seed(settings, world_file, world, click.echo)
     seeds.import_tours(settings, world_file.parent, world, asked.first_day)
+    if logins is not None:
+        seeds.provision_fleet(settings, logins)
 
 
 @main.command("import")
@@ -198,6 +203,7 @@ def verify(what: str, report: Path | None, items: int, days: int, **options: Any
 
     Or say how much of its late arrivals is knowable a quarter of an hour ahead, to whom the dice
     are known: no engine can announce more. Or judge weeks of stock: levels, orders, jobs served.
+    Or try who can write and read what.
     """
     plan = verifies.Plan(**options)
     stock_plan = stock_verify.Plan(plan.vans, items, days, plan.seed)
@@ -208,7 +214,7 @@ def verify(what: str, report: Path | None, items: int, days: int, **options: Any
             case "knowable":
                 figures = verifies.knowable(plan)
             case "access":
-                figures = {name: part() for name, part in ACCESS_PARTS.items()}
+                figures = access.run()
             case _:
                 figures = stock_verify.run(stock_plan)
     except (embedded.ServerError, imports.UnusableFileError) as error:
@@ -217,8 +223,7 @@ def verify(what: str, report: Path | None, items: int, days: int, **options: Any
     if report:
         report.write_text(text + "\n")
     click.echo(text)
-    wrong = figures.get("levels_wrong", 0) + figures.get("duplicate_orders", 0)
-    wrong += sum(len(part["findings"]) for name, part in figures.items() if name in ACCESS_PARTS)
+    wrong = sum(figures.get(name, 0) for name in WRONG)
     sys.exit(0 if figures.get("tables_equal", True) and not wrong else 1)
 
 
@@ -256,7 +261,7 @@ def replay_rules(first: datetime, last: datetime, rules: tuple[str, ...], *, as_
 
 
 @main.command()
-@click.argument("service", type=click.Choice(["ingest", "relay"]))
+@click.argument("service", type=click.Choice(list(healths.LOOPS)))
 def health(service: str) -> None:
     """Exit with 0 if SERVICE is at work on this machine: the health check of compose."""
     if words := healths.complaint(Settings(), service):
@@ -302,6 +307,7 @@ def accept(template: str, items: tuple[str, ...]) -> None:
 main.add_command(webhook)
 main.add_command(user)
 main.add_command(machine)
+main.add_command(provision)
 
 
 @main.command()

@@ -10,6 +10,7 @@ import psycopg
 import yoyo
 
 from ops import webhooks
+from storage.broker import UnusableFileError, tls
 from storage.pool import SCHEMA
 from storage.settings import Settings
 
@@ -129,19 +130,20 @@ def _timescale(conn: psycopg.Connection) -> Finding:
 
 async def _broker(settings: Settings) -> Finding:
     address = f"{settings.broker_host}:{settings.broker_port}"
-    client = aiomqtt.Client(
-        settings.broker_host,
-        settings.broker_port,
-        username=settings.broker_user or None,
-        password=settings.broker_password or None,
-        timeout=5,
-    )
     try:
+        client = aiomqtt.Client(
+            settings.broker_host,
+            settings.broker_port,
+            username=settings.broker_user or None,
+            password=settings.broker_password or None,
+            tls_context=tls(settings),
+            timeout=5,
+        )
         async with client:
             return Finding(is_bad=False, text=f"the broker at {address} answers")
-    except aiomqtt.MqttError as error:
+    except (aiomqtt.MqttError, UnusableFileError) as error:
         text = (
-            f"no broker at {address}: {error}. Start it, or set CORDEE_BROKER_HOST, _PORT, _USER"
-            " and _PASSWORD."
+            f"no broker at {address}: {error}. Start it, or set CORDEE_BROKER_HOST, _PORT, _USER,"
+            " _PASSWORD and _CA."
         )
         return Finding(is_bad=True, text=text)

@@ -53,6 +53,32 @@ jetstream {{ store_dir: "{folder}/jetstream", sync_interval: 1s }}
 mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "30s", max_ack_pending: 16000 }}
 """
 
+#: Only those in, whom `cordee provision broker` writes into the same folder.
+NATS_USERS = 'authorization { timeout: 5, include "users.conf" }\n'
+
+MOSQUITTO_OPEN = """
+listener {port} 127.0.0.1
+allow_anonymous true
+max_inflight_messages 0
+max_queued_messages 0
+persistence false
+"""
+
+#: As above for Mosquitto: vans at {port}, services, which choose their client ids, at {inner_port}.
+#: With no limit of queued messages, 0, Mosquitto 2.0 hangs up on whoever publishes what it may not.
+MOSQUITTO_USERS = """
+allow_anonymous false
+set_tcp_nodelay true
+password_file {folder}/passwords
+acl_file {folder}/access
+listener {port} 127.0.0.1
+use_username_as_clientid true
+listener {inner_port} 127.0.0.1
+max_inflight_messages 0
+max_queued_messages 100000000
+persistence false
+"""
+
 
 class ServerError(RuntimeError):
     """A server did not start or has died; the message ends with the end of its log."""
@@ -278,8 +304,10 @@ def start_postgres(folder: Path, options: tuple[str, ...] = ()) -> tuple[Child, 
     return child, url
 
 
-def start_nats(folder: Path, port: int | None = None) -> tuple[Child, int]:
+def start_nats(folder: Path, port: int | None = None, more: str = "") -> tuple[Child, int]:
     """Start NATS Server with its MQTT listener and file store; return it and the MQTT port.
+
+    `more` is further configuration, such as who may connect; without it everybody may.
 
     Raises:
         ServerError: It did not start; the message ends with the end of its log.
@@ -294,11 +322,35 @@ def start_nats(folder: Path, port: int | None = None) -> tuple[Child, int]:
             mqtt_port=mqtt_port,
             folder=folder.resolve(),
         )
+        + more
     )
     child = start("NATS Server", [NATS_SERVER, "-c", config.resolve()], folder / "nats.log")
     is_healthy, does_listen = says_healthy(monitor_port), listens(mqtt_port)
     wait_until(lambda: is_healthy() and does_listen(), child)
     return child, mqtt_port
+
+
+def start_mosquitto(folder: Path, config: str = MOSQUITTO_OPEN) -> tuple[Child, int, int]:
+    """Start Mosquitto, if it is installed; return it, its port and the inner one, if it has one.
+
+    It stays the user that we are, so that it can read the folder. `config` may name {port},
+    {inner_port} and {folder}.
+
+    Raises:
+        ServerError: It is not installed, or did not start; the message says what to do.
+    """
+    program = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
+    if program is None:
+        raise ServerError("Mosquitto is not installed: apt-get install mosquitto")
+    folder.mkdir(parents=True, exist_ok=True)
+    port, inner_port = free_port(), free_port()
+    for name, value in (("port", port), ("inner_port", inner_port), ("folder", folder.resolve())):
+        config = config.replace(f"{{{name}}}", str(value))
+    path = folder / "mosquitto.conf"
+    path.write_text(f"user {pwd.getpwuid(os.geteuid()).pw_name}\n{config}")
+    child = start("Mosquitto", [program, "-c", path.resolve()], folder / "mosquitto.log")
+    wait_until(listens(port), child)
+    return child, port, inner_port
 
 
 @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -9,9 +10,12 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from ops import imports
+from ops.devices import provision
+from ops.devices.store import codes_of_vans
 from ops.fleet import WorldFile
 from simulators.world_files import write_tours, write_world
-from storage.settings import Settings
+from storage.pool import connect
+from storage.settings import Settings, real_ms
 
 TIME_ZONE = ZoneInfo("Europe/Paris")
 SATURDAY = 5
@@ -19,6 +23,9 @@ ITEMS = 4_000
 
 #: Tours imported at a time: the day's and the next one's.
 TOUR_DAYS = 2
+
+#: What of a van the simulator is.
+SIMULATED_DEVICE = "simulator"
 
 #: In the order in which one refers to another.
 REFERENCE = (
@@ -63,6 +70,30 @@ def import_tours(settings: Settings, folder: Path, world: WorldFile, day: date) 
     for days in range(TOUR_DAYS):
         write_tours(made, folder / "world", day + timedelta(days=days))
         _import(settings, "tours", folder / "world" / "tours.csv")
+
+
+def provision_fleet(settings: Settings, logins: Path) -> None:
+    """Give every van a login for its simulated device, and write them into a file; old ones end."""
+    made = asyncio.run(_logins(settings))
+    logins.touch(mode=0o600)
+    logins.write_bytes(msgspec.json.encode(made))
+
+
+async def _logins(settings: Settings) -> dict[str, tuple[str, str]]:
+    made: dict[str, tuple[str, str]] = {}
+    async with (
+        connect(settings.database_url, "cordee-seed", size_max=1) as pool,
+        pool.connection() as conn,
+        conn.transaction(),
+    ):
+        now = real_ms()
+        for code in await codes_of_vans(conn):
+            van = await provision.van(conn, code)
+            with suppress(provision.UnusableError):  # it had none
+                await provision.revoke(conn, van, SIMULATED_DEVICE, now)
+            login = await provision.make(conn, van, SIMULATED_DEVICE, now)
+            made[code] = (login.user_name, login.password)
+    return made
 
 
 def _import(settings: Settings, kind: str, file: Path) -> None:

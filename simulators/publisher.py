@@ -6,14 +6,18 @@ it to the broker at once (QoS 1), waits for every PUBACK, and takes the next: in
 in flight, never unbounded. When a connection breaks, what was not acknowledged is sent again on the
 next one: at least once, as MQTT means it.
 
+Where each van has a login of its own, each has a connection of its own, and what no login may send
+(an unknown van's) is not sent.
+
 Asked to stop, it sends what the vans still held back, and returns once all is acknowledged.
 """
 
 import asyncio
 import logging
+import ssl
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,6 +43,9 @@ DEAL_MAX: Final = 200
 QUIET: Final = logging.getLogger(__name__)
 QUIET.setLevel(logging.ERROR)
 
+#: A user and its password.
+Login = tuple[str, str]
+
 Clock = Callable[[], int]
 Record = Callable[[Outgoing, int], None]
 
@@ -49,6 +56,7 @@ class _Broker:
     port: int
     user: str | None
     password: str | None
+    tls_context: ssl.SSLContext | None
 
     def client(self) -> aiomqtt.Client:
         return aiomqtt.Client(
@@ -56,6 +64,7 @@ class _Broker:
             self.port,
             username=self.user,
             password=self.password,
+            tls_context=self.tls_context,
             logger=QUIET,
             max_inflight_messages=GROUP_MAX,
             max_concurrent_outgoing_calls=GROUP_MAX,
@@ -70,12 +79,14 @@ async def publish(
     port: int,
     user: str | None,
     password: str | None,
+    logins: Mapping[str, Login] | None = None,
     clock: Clock,
     speed: float,
     record: Record,
     stop: asyncio.Event,
     connections: int = 8,
     held_ms_max: int = HELD_MS_MAX,
+    tls_context: ssl.SSLContext | None = None,
 ) -> None:
     """Publish each message when `clock()` (simulated ms) reaches its `send_ms`.
 
@@ -85,30 +96,45 @@ async def publish(
         port: The broker's.
         user: May publish for every van.
         password: The user's.
+        logins: By van's code, instead of one user for all; a van without one sends nothing.
         clock: Simulated milliseconds UTC.
         speed: Simulated seconds in a real one; only to know how long to sleep.
         record: Called with each message after its PUBACK, and the wall-clock ms when it was first
             handed to the broker.
         stop: Set it to flush what is held back and return.
-        connections: Among which the vans are dealt.
+        connections: Among which the vans are dealt that have no logins.
         held_ms_max: How far ahead to look for what is held back: `Rates.held_ms_max`.
+        tls_context: What to check the broker by; None for no TLS.
 
     Raises:
         ExceptionGroup: Of aiomqtt.MqttError, when the broker stays away for about five minutes.
     """
-    queues = [asyncio.Queue[Outgoing | None](QUEUE_MAX) for _ in range(connections)]
-    broker = _Broker(host, port, user, password)
+    shared = _Broker(host, port, user, password, tls_context)
+    brokers = (
+        {str(number): shared for number in range(connections)}
+        if logins is None
+        else {van: _Broker(host, port, *login, tls_context) for van, login in logins.items()}
+    )
+    lines = {name: asyncio.Queue[Outgoing | None](QUEUE_MAX) for name in brokers}
+
+    def line_of(message: Outgoing) -> str:
+        van = message.topic.split("/")[2]
+        return van if logins is not None else str(zlib.crc32(van.encode()) % connections)
+
+    sendable = (message for message in outgoing if line_of(message) in lines)
     async with asyncio.TaskGroup() as tasks:
-        for queue in queues:
-            tasks.create_task(_serve(queue, broker, record))
-        await _deal(outgoing, queues, clock, speed, stop, held_ms_max)
-        for queue in queues:
-            await queue.put(None)
+        for name, broker in brokers.items():
+            tasks.create_task(_serve(lines[name], broker, record))
+        await _deal(
+            sendable, lambda message: lines[line_of(message)], clock, speed, stop, held_ms_max
+        )
+        for line in lines.values():
+            await line.put(None)
 
 
 async def _deal(
     outgoing: Iterator[Outgoing],
-    queues: list[asyncio.Queue[Outgoing | None]],
+    queue_of: Callable[[Outgoing], asyncio.Queue[Outgoing | None]],
     clock: Clock,
     speed: float,
     stop: asyncio.Event,
@@ -119,9 +145,9 @@ async def _deal(
             await _nap(stop, min(max(wait_ms / 1000 / speed, NAP_S_MIN), NAP_S_MAX))
         if stop.is_set():
             for held in flush(_chain(message, outgoing), clock(), held_ms_max):
-                await _queue_of(held, queues).put(held)
+                await queue_of(held).put(held)
             return
-        await _queue_of(message, queues).put(message)
+        await queue_of(message).put(message)
         if dealt % DEAL_MAX == 0:
             # A put into a queue with room does not yield; late, we would starve the connections.
             await asyncio.sleep(0)
@@ -138,13 +164,6 @@ async def _nap(stop: asyncio.Event, seconds: float) -> None:
             await stop.wait()
     except TimeoutError:
         pass
-
-
-def _queue_of(
-    message: Outgoing, queues: list[asyncio.Queue[Outgoing | None]]
-) -> asyncio.Queue[Outgoing | None]:
-    van = message.topic.split("/")[2]
-    return queues[zlib.crc32(van.encode()) % len(queues)]
 
 
 async def _serve(

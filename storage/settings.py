@@ -25,9 +25,41 @@ class Settings(BaseSettings):
     broker_port: int = Field(default=1883, description="Port of the MQTT broker.")
     broker_user: str = Field(default="", description="User at the broker; empty for none.")
     broker_password: str = Field(default="", description="Password at the broker.")
+    broker_name: str = Field(
+        default="",
+        description="Name or address by which vans call the broker, for what `cordee provision`"
+        " prints and for the broker's certificate; empty for broker_host.",
+    )
+    broker_tls: bool = Field(
+        default=False,
+        description="Connect to the broker by TLS, and check its certificate; so does broker_ca.",
+    )
+    broker_ca: str = Field(
+        default="",
+        description="File of the certificate authority that must have signed the broker's"
+        " certificate; empty for those that the system trusts.",
+    )
+    broker_certificate: str = Field(
+        default="",
+        description="File of our own certificate, where the broker asks for one; its key in"
+        " broker_key.",
+    )
+    broker_key: str = Field(default="", description="File of our own certificate's key.")
+    broker_mapped: str = Field(
+        default="",
+        description="What a mapping of the broker's (NATS, `partition()`) makes of a `{subject}`,"
+        " such as part.*.{subject}: users may do the same there as without it.",
+    )
+    ingest_password: str = Field(
+        default="",
+        description="Password of the broker's user `ingest`, for `cordee provision broker`; empty"
+        " for the credentials in the database only.",
+    )
+    relay_password: str = Field(default="", description="The same of the user `relay`.")
     ingest_client_id: str = Field(
         default="cordee-ingest",
-        description="MQTT client id of ingest; the broker keeps its backlog under this name.",
+        description="MQTT client id of ingest; the broker keeps its backlog under this name. With"
+        " NATS, who knows it can take the backlog over: make it one that nobody can guess.",
     )
     batch_messages_max: int = Field(
         default=5_000, ge=1, description="Most messages that one transaction takes."

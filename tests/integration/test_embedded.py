@@ -1,5 +1,6 @@
 """The servers from wheels, and the broker as compose configures it: started, broken, stopped."""
 
+import asyncio
 import os
 import pwd
 import re
@@ -18,7 +19,12 @@ import psycopg
 import pytest
 
 from ops import embedded
+from ops.devices import certificates, nats, passwords
+from ops.devices.rights import Rights
 from ops.embedded import ServerError
+from storage.broker import tls
+from storage.settings import Settings, as_datetime, real_ms
+from tests.integration.test_access_mqtt import deployed
 
 ROOT = Path(__file__).parents[2]
 FAST = ("fsync=off",)
@@ -264,47 +270,29 @@ def test_without_root_both_servers_keep_their_data_in_the_folder_itself() -> Non
         shutil.rmtree(home)
 
 
-@pytest.fixture
-def compose_broker(tmp_path: Path) -> Iterator[tuple[int, int]]:
-    """The broker with deploy/nats.conf, on free ports: its MQTT port and its monitoring port."""
-    mqtt_port, http_port = embedded.free_port(), embedded.free_port()
-    config = (ROOT / "deploy/nats.conf").read_text()
-    for old, new in (
-        ("0.0.0.0:1883", f"127.0.0.1:{mqtt_port}"),
-        ("127.0.0.1:8222", f"127.0.0.1:{http_port}"),
-        ("127.0.0.1:4222", f"127.0.0.1:{embedded.free_port()}"),
-        ("/data/jetstream", f"{tmp_path}/jetstream"),
-    ):
-        assert old in config
-        config = config.replace(old, new)
-    (tmp_path / "nats.conf").write_text(config)
-    child = embedded.start(
-        "NATS Server",
-        [embedded.NATS_SERVER, "-c", tmp_path / "nats.conf"],
-        tmp_path / "nats.log",
-        # As docker-compose.yml gives them; digits alone would be a number without the quotes.
-        environment={"CORDEE_BROKER_USER": "'cordee'", "CORDEE_BROKER_PASSWORD": "'0123'"},
-    )
-    embedded.wait_until(embedded.listens(mqtt_port), child)
-    yield mqtt_port, http_port
-    child.stop()
-
-
-async def test_the_compose_broker_lets_its_user_in_and_nobody_else(
-    compose_broker: tuple[int, int],
+async def test_the_compose_broker_takes_large_messages_and_answers_its_health_check(
+    tmp_path: Path,
 ) -> None:
-    port, _ = compose_broker
-    async with aiomqtt.Client("127.0.0.1", port, username="cordee", password="0123") as client:
-        await client.subscribe("a/b", qos=1)
-        await client.publish("a/b", b"x" * 2_000_000, qos=1)
-        message = await anext(aiter(client.messages))
-        assert message.payload == b"x" * 2_000_000
-    for user, password in ((None, None), ("cordee", "wrong"), ("other", "0123")):
-        with pytest.raises(aiomqtt.MqttError):
-            async with aiomqtt.Client("127.0.0.1", port, username=user, password=password):
-                pass
-
-
-def test_the_compose_brokers_health_address_answers(compose_broker: tuple[int, int]) -> None:
-    with urlopen(f"http://127.0.0.1:{compose_broker[1]}/healthz", timeout=5) as answer:
+    access, now, password = tmp_path / "access", as_datetime(real_ms()), "p" * 24
+    everything = Rights(("#",), ("#",))
+    access.mkdir()
+    (access / "users.conf").write_text(
+        nats.users_text([("u", passwords.hashes(password).bcrypt, everything)])
+    )
+    signer = certificates.authority(tmp_path / "authority", now)
+    certificates.server(signer, access, ["127.0.0.1"], now)
+    context = tls(Settings(broker_ca=str(tmp_path / "authority/ca.pem")))
+    with deployed("nats", tmp_path) as (_, port, _):
+        client = aiomqtt.Client(
+            "127.0.0.1", port, username="u", password=password, tls_context=context
+        )
+        async with client:
+            await client.subscribe("a/b", qos=1)
+            await client.publish("a/b", b"x" * 2_000_000, qos=1)
+            message = await anext(aiter(client.messages))
+            assert message.payload == b"x" * 2_000_000
+        http = re.search(r'http: "(\S+)"', (tmp_path / "nats.conf").read_text())
+        assert http
+        answer = await asyncio.to_thread(urlopen, f"http://{http[1]}/healthz", timeout=5)
         assert answer.status == 200
+        answer.close()

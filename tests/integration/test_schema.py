@@ -88,6 +88,8 @@ INSERT INTO user_session VALUES (sha256('s'), 1, now(), now());
 INSERT INTO machine (organisation_id, client_key, name, secret_hash, role)
 VALUES (1, 'erp', 'ERP', sha256('s'), 'planner');
 INSERT INTO access_log VALUES (1, 1, '2026-06-02Z', 'track', 'user:ana', 1, 'Ana', 'planner');
+INSERT INTO broker_credential (role, van_id, device, user_name, bcrypt_hash, pbkdf2_hash, created_time)
+VALUES ('van', 1, 'tablet', 'van-001-x', '$2b$04$' || repeat('a', 53), '$7$101$a$b', '2026-06-01Z');
 """
 USER = "INSERT INTO app_user (organisation_id, login, name, role)"
 MACHINE = "INSERT INTO machine (organisation_id, client_key, name, secret_hash, role)"
@@ -96,6 +98,11 @@ STOP = "INSERT INTO stop (tour_id, position, site_id, window_start, window_end, 
 ALERT = """
 INSERT INTO alert (van_id, stop_id, kind, due_at, state, reason, raised_time, changed_time)
 """
+CREDENTIAL = """
+INSERT INTO broker_credential
+  (role, van_id, warehouse_id, device, user_name, bcrypt_hash, pbkdf2_hash, created_time)
+SELECT"""
+HASHES = "'$2b$04$' || repeat('a', 53), '$7$101$a$b', '2026-06-01Z'"
 ORDER = """
 INSERT INTO resupply_order
   (code, organisation_id, warehouse_id, location_id, mode, cutoff_at, state, created_time)
@@ -108,6 +115,24 @@ WHERE datname = current_database() AND wait_event_type = 'Lock'
 
 #: A statement that must not succeed in that company, and the rule that forbids it.
 REFUSED = {
+    f"{CREDENTIAL} 'van', 1, NULL, 'tablet', 'other', {HASHES}": "broker_credential_current_once",
+    f"{CREDENTIAL} 'van', 2, NULL, 'tablet', 'van-001-x', {HASHES}": "broker_credential_user_once",
+    f"{CREDENTIAL} 'van', NULL, NULL, 'tablet', 'other', {HASHES}": "broker_credential_of_a_van",
+    f"{CREDENTIAL} 'relay', 1, NULL, 'main', 'other', {HASHES}": "broker_credential_of_a_van",
+    f"{CREDENTIAL} 'warehouse', NULL, NULL, 'main', 'other', {HASHES}": (
+        "broker_credential_of_a_warehouse"
+    ),
+    f"{CREDENTIAL} 'relay', NULL, 1, 'main', 'other', {HASHES}": "broker_credential_of_a_warehouse",
+    f"{CREDENTIAL} 'king', NULL, NULL, 'main', 'other', {HASHES}": "broker_credential_role_known",
+    f"{CREDENTIAL} 'relay', NULL, NULL, 'my main', 'other', {HASHES}": (
+        "broker_credential_device_named"
+    ),
+    f"{CREDENTIAL} 'relay', NULL, NULL, 'main', 'a:b', {HASHES}": "broker_credential_user_plain",
+    "UPDATE broker_credential SET bcrypt_hash = 'secret'": "broker_credential_bcrypt",
+    "UPDATE broker_credential SET pbkdf2_hash = '$6$a$b'": "broker_credential_pbkdf2",
+    "UPDATE broker_credential SET revoked_time = '2026-05-31Z'": (
+        "broker_credential_ends_after_its_start"
+    ),
     "INSERT INTO template_line VALUES (1, 1, 5, 5, 9, 1)": "template_line_ordered",
     "INSERT INTO template_line VALUES (1, 1, 2, 10, 9, 1)": "template_line_ordered",
     "INSERT INTO template_line VALUES (1, 1, -1, 5, 9, 1)": "template_line_ordered",

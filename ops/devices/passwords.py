@@ -1,0 +1,93 @@
+"""Names and passwords that a machine makes, and the two hashes that brokers check them by.
+
+A password has 24 letters and digits of 32 kinds: 120 random bits. Nobody can guess that from a hash,
+so a hash need not be slow: bcrypt at cost 4 and PBKDF2 with the 101 rounds of `mosquitto_passwd` are
+the fastest that the brokers take. Slow ones would harm: a broker hashes when a client connects, and
+NATS again for every open connection at every reload, 0.1 s each at bcrypt's usual cost. For 200
+vans that come back after an outage that is 20 s of a core; at cost 4 it is a fifth of a second.
+
+A user name ends in 60 random bits and is the client id as well. Mosquitto enforces that; NATS
+hands a session to whoever names its client id, so there it must be one that nobody else knows.
+
+No broker reads the other's hash, hence two. Mosquitto's is `$7$rounds$salt$key`, base64, PBKDF2 with
+SHA-512 (`mosquitto_passwd`, version 2).
+"""
+
+import base64
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+import bcrypt
+
+#: Without those that are mistaken for one another on a tablet: l and 1, o and 0.
+ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"
+GROUPS: Final = 6
+GROUP_CHARACTERS: Final = 4
+NAME_CHARACTERS: Final = 12
+NAME_STEM_MAX: Final = 24
+
+#: What somebody else chose must be as long as `openssl rand -hex 12` writes it.
+GIVEN_MIN: Final = 24
+#: bcrypt reads no more bytes than these.
+GIVEN_MAX: Final = 72
+
+BCRYPT_COST: Final = 4
+PBKDF2_ROUNDS: Final = 101
+PBKDF2_SALT_BYTES: Final = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Hashes:
+    """Of one password: what NATS checks it by, and what Mosquitto does."""
+
+    bcrypt: str
+    pbkdf2: str
+
+
+def new_password() -> str:
+    """Return a new password, in groups that can be typed."""
+    return "-".join(_random(GROUP_CHARACTERS) for _ in range(GROUPS))
+
+
+def new_user_name(stem: str) -> str:
+    """Return a new user name that begins like `stem` and that nobody can guess."""
+    plain = re.sub("[^A-Za-z0-9_]+", "-", stem).strip("-")[:NAME_STEM_MAX]
+    return f"{plain or 'x'}-{_random(NAME_CHARACTERS)}"
+
+
+def _random(count: int) -> str:
+    return "".join(secrets.choice(ALPHABET) for _ in range(count))
+
+
+def unusable(password: str) -> str | None:
+    """Return why a password that somebody else made is not taken, or None."""
+    if not GIVEN_MIN <= len(password.encode()) <= GIVEN_MAX:
+        return f"it has not {GIVEN_MIN} to {GIVEN_MAX} bytes: let openssl rand -hex 24 make one"
+    return None
+
+
+def hashes(password: str) -> Hashes:
+    """Return both hashes of a password, each with a salt of its own."""
+    salt = secrets.token_bytes(PBKDF2_SALT_BYTES)
+    return Hashes(
+        bcrypt.hashpw(password.encode(), bcrypt.gensalt(BCRYPT_COST)).decode(),
+        _mosquitto(password, salt, PBKDF2_ROUNDS),
+    )
+
+
+def matches(password: str, known: Hashes) -> bool:
+    """Return whether both hashes are of this password."""
+    _, _, rounds, salt, _ = known.pbkdf2.split("$")
+    again = _mosquitto(password, base64.b64decode(salt), int(rounds))
+    return bcrypt.checkpw(password.encode(), known.bcrypt.encode()) and hmac.compare_digest(
+        again, known.pbkdf2
+    )
+
+
+def _mosquitto(password: str, salt: bytes, rounds: int) -> str:
+    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
+    return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
