@@ -12,7 +12,7 @@ from functools import partial
 
 from geofence import tracks
 from geofence.forecast.router import Router, asking
-from ingest import recovery, store
+from ingest import fault_points, recovery, store
 from ingest.apply import Reference, apply
 from ingest.batch import Batch, Delivery, decode
 from ingest.recovery import log
@@ -24,6 +24,7 @@ from storage.settings import Clock, Settings, clock, real_ms
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Ingest until `stop` is set; the batch in hand is finished first."""
     now, reference, ticked = clock(settings), None, 0.0
+    die = fault_points.at("commit-ack", settings.fault_point)
     async with (
         connect(settings.database_url, "cordee-ingest", prepare=tracks.prepare) as pool,
         Subscriber(settings) as subscriber,
@@ -33,6 +34,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         async for deliveries in subscriber.batches(stop):
             if deliveries:
                 reference = await recovery.persist(foresighted, pool, deliveries, reference, now)
+                die()
                 subscriber.ack(deliveries)
             if time.monotonic() - ticked >= settings.tick_s:
                 reference = await recovery.insist(tick, pool, reference, now, router)

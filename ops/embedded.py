@@ -234,7 +234,9 @@ def remove_data(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def start_postgres(folder: Path, options: tuple[str, ...] = ()) -> tuple[Child, str]:
+def start_postgres(
+    folder: Path, options: tuple[str, ...] = (), port: int | None = None
+) -> tuple[Child, str]:
     """Start PostgreSQL with its data for `folder`, creating the cluster the first time.
 
     `options` are further `-c` settings, `name=value`. Durability is never reduced.
@@ -244,7 +246,7 @@ def start_postgres(folder: Path, options: tuple[str, ...] = ()) -> tuple[Child, 
     """
     programs, data, user = _postgres_home(folder)
     log = folder / "postgres.log"
-    port = free_port()
+    port = port or free_port()
     url = f"postgresql://cordee@127.0.0.1:{port}/postgres"
     if not (data / "PG_VERSION").exists():
         shutil.rmtree(data, ignore_errors=True)
