@@ -86,7 +86,9 @@ def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> 
         ) as connections:
             factor = configured.clock_factor if configured.clock_origin_ms else 1.0
             hub = LiveHub(connections, configured.database_url, clock, clock_factor=factor)
-            app.state.resources = Resources(connections, hub, clock, IngestTotals())
+            app.state.resources = Resources(
+                connections, hub, clock, IngestTotals(), configured.broker_monitor_url
+            )
             running = asyncio.create_task(hub.run(), name="live hub")
             try:
                 yield

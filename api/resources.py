@@ -22,6 +22,7 @@ class Resources:
     hub: LiveHub
     clock: Clock
     totals: IngestTotals
+    broker_monitor_url: str = ""
 
 
 def resources(request: Request) -> Resources:

@@ -14,9 +14,10 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
 import aiomqtt
+import msgspec
 import structlog
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
@@ -25,8 +26,12 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.batch import Delivery
 from ingest.messages import QOS, SUBSCRIPTIONS
+from storage import broker
 from storage.settings import Settings, real_ms
 
+LIMIT_TOPIC: Final = f"$JS/API/STREAM/UPDATE/{broker.STREAM}"
+LIMIT_LOOKS: Final = 50
+LIMIT_LOOK_S: Final = 0.1
 KEEPALIVE_S = 60
 RECONNECT_S_MIN = 1
 RECONNECT_S_MAX = 30
@@ -43,16 +48,47 @@ async def open_session(settings: Settings) -> None:
     Raises:
         aiomqtt.MqttError: The broker is away or refuses.
     """
-    client = aiomqtt.Client(
+    session = _plain_client(settings, identifier=settings.ingest_client_id, clean_session=False)
+    async with session as client:
+        await client.subscribe([(topic, QOS) for topic in SUBSCRIPTIONS])
+
+
+async def limit_backlog(settings: Settings) -> bool:
+    """Make a NATS Server refuse what is new when it is full; return whether that had to be said.
+
+    Without this it would let nobody connect any more, ingest included: see `storage/broker.py`.
+
+    Raises:
+        broker.BrokerError: The monitoring is away, or the limit was not taken.
+        aiomqtt.MqttError: The broker is away or refuses.
+    """
+    if not settings.broker_monitor_url:
+        return False
+    backlog = await broker.look(settings.broker_monitor_url)
+    wanted = backlog.wanted()
+    if wanted is None or wanted == backlog.config:
+        return False
+    async with _plain_client(settings) as client:
+        # NATS takes its own API's subjects from MQTT clients too; there is no answer to wait for.
+        await client.publish(LIMIT_TOPIC, msgspec.json.encode(wanted), 0)
+        for _ in range(LIMIT_LOOKS):
+            await asyncio.sleep(LIMIT_LOOK_S)
+            if (await broker.look(settings.broker_monitor_url)).config == wanted:
+                return True
+    raise broker.BrokerError(
+        f"the broker did not take a limit of {wanted['max_bytes']:,} bytes for {broker.STREAM}: may"
+        f" the user {settings.broker_user!r} publish to {LIMIT_TOPIC}?"
+    )
+
+
+def _plain_client(settings: Settings, **more: Any) -> aiomqtt.Client:
+    return aiomqtt.Client(
         settings.broker_host,
         settings.broker_port,
-        identifier=settings.ingest_client_id,
-        clean_session=False,
         username=settings.broker_user or None,
         password=settings.broker_password or None,
+        **more,
     )
-    async with client:
-        await client.subscribe([(topic, QOS) for topic in SUBSCRIPTIONS])
 
 
 class Subscriber:

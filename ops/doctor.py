@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import aiomqtt
@@ -10,6 +10,7 @@ import psycopg
 import yoyo
 
 from ops import webhooks
+from storage import broker
 from storage.pool import SCHEMA
 from storage.settings import Settings
 
@@ -43,6 +44,7 @@ async def examine(settings: Settings) -> list[Finding]:
     findings = [Finding(sys.version_info < PYTHON_MIN, f"Python {version}")]
     findings += _database(settings.database_url)
     findings.append(await _broker(settings))
+    findings += [finding async for finding in _backlog(settings.broker_monitor_url)]
     if os.geteuid() == 0:
         findings.append(
             Finding(
@@ -145,3 +147,30 @@ async def _broker(settings: Settings) -> Finding:
             " and _PASSWORD."
         )
         return Finding(is_bad=True, text=text)
+
+
+async def _backlog(monitor_url: str) -> AsyncIterator[Finding]:
+    """Yield how full the broker is, and whether it is safe when full; nothing if it cannot be asked."""
+    if not monitor_url:
+        return
+    try:
+        it = await broker.look(monitor_url)
+    except broker.BrokerError as error:
+        yield Finding(is_bad=True, text=f"{error}. Start it, or set CORDEE_BROKER_MONITOR_URL.")
+        return
+    if not it.is_well:
+        text = (
+            "the broker calls itself ill: if its disk was full, make room, then start it again"
+            " (docs/OPERATIONS.md, When the broker is full)"
+        )
+        yield Finding(is_bad=True, text=text)
+    if it.config is not None and not it.is_safe:
+        harm = "drop what it has acknowledged" if it.loses_old else "let nobody connect"
+        yield Finding(is_bad=True, text=f"a full broker would {harm}: run `cordee migrate`")
+    full = (
+        f"the broker holds {it.messages:,} messages for ingest, {it.share:.0%} of what it may"
+        f" ({it.held_bytes / 1e6:,.0f} MB)"
+    )
+    if it.share >= broker.ALARM_SHARE:
+        full += ": is ingest at work? At 100 % vans keep what they have"
+    yield Finding(is_bad=it.share >= broker.ALARM_SHARE, text=full)

@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -49,7 +50,7 @@ listen: "127.0.0.1:{client_port}"
 http: "127.0.0.1:{monitor_port}"
 max_payload: 4MB
 pid_file: "{folder}/nats.pid"
-jetstream {{ store_dir: "{folder}/jetstream", sync_interval: 1s }}
+jetstream {{ store_dir: "{folder}/jetstream", sync_interval: 1s, max_file_store: {max_file_store} }}
 mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "30s", max_ack_pending: 16000 }}
 """
 
@@ -89,12 +90,17 @@ class Child:
             self.process.wait()
 
 
+#: What the broker keeps for an ingest that is away: days of a fleet of 200.
+MAX_FILE_STORE = "4GB"
+
+
 @dataclass(frozen=True, slots=True)
 class Servers:
     """Where the two servers listen, and the processes themselves."""
 
     database_url: str
     mqtt_port: int
+    monitor_url: str
     postgres: Child = field(repr=False)
     nats: Child = field(repr=False)
 
@@ -280,7 +286,9 @@ def start_postgres(
     return child, url
 
 
-def start_nats(folder: Path, port: int | None = None) -> tuple[Child, int]:
+def start_nats(
+    folder: Path, port: int | None = None, max_file_store: str = MAX_FILE_STORE
+) -> tuple[Child, int]:
     """Start NATS Server with its MQTT listener and file store; return it and the MQTT port.
 
     Raises:
@@ -295,12 +303,20 @@ def start_nats(folder: Path, port: int | None = None) -> tuple[Child, int]:
             monitor_port=monitor_port,
             mqtt_port=mqtt_port,
             folder=folder.resolve(),
+            max_file_store=max_file_store,
         )
     )
     child = start("NATS Server", [NATS_SERVER, "-c", config.resolve()], folder / "nats.log")
     is_healthy, does_listen = says_healthy(monitor_port), listens(mqtt_port)
     wait_until(lambda: is_healthy() and does_listen(), child)
     return child, mqtt_port
+
+
+def monitor_url(folder: Path) -> str:
+    """Return where the NATS Server that was started last in `folder` tells how it is."""
+    found = re.search(r'http: "(127\.0\.0\.1:\d+)"', (folder / "nats.conf").read_text())
+    assert found is not None  # noqa: S101  `start_nats` wrote it
+    return f"http://{found[1]}"
 
 
 @contextlib.contextmanager
@@ -311,7 +327,8 @@ def servers(folder: Path, postgres_options: tuple[str, ...] = ()) -> Iterator[Se
         stack.callback(postgres.stop)
         nats, mqtt_port = start_nats(folder)
         stack.callback(nats.stop)
-        yield Servers(ensure_database(url, "cordee"), mqtt_port, postgres, nats)
+        database_url = ensure_database(url, "cordee")
+        yield Servers(database_url, mqtt_port, monitor_url(folder), postgres, nats)
 
 
 def ensure_database(server_url: str, name: str) -> str:

@@ -29,6 +29,12 @@ class Settings(BaseSettings):
     broker_port: int = Field(default=1883, description="Port of the MQTT broker.")
     broker_user: str = Field(default="", description="User at the broker; empty for none.")
     broker_password: str = Field(default="", description="Password at the broker.")
+    broker_monitor_url: str = Field(
+        default="",
+        description="Monitoring of NATS Server, like http://127.0.0.1:8222: `cordee migrate` limits the"
+        " broker's backlog by it, `cordee doctor` and metrics say how full it is; empty for another"
+        " broker.",
+    )
     ingest_client_id: str = Field(
         default="cordee-ingest",
         description="MQTT client id of ingest; the broker keeps its backlog under this name.",

@@ -12,6 +12,7 @@
 
 import asyncio
 import logging
+import signal
 import statistics
 import tempfile
 import time
@@ -25,6 +26,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.request import urlopen
 
+import aiomqtt
 import msgspec
 import psycopg
 import structlog
@@ -32,7 +34,7 @@ import structlog
 from geofence import tracks
 from ingest import service
 from ingest.batch import Delivery, Van, decode
-from ingest.subscriber import open_session
+from ingest.subscriber import limit_backlog, open_session
 from ops import embedded, imports, seeds
 from ops import stock as stocks
 from ops.faults import acts, compare, plan
@@ -115,6 +117,7 @@ def run(asked: Plan) -> dict[str, Any]:
         embedded.ServerError: A server did not start.
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    logging.getLogger("simulators.publisher").setLevel(logging.CRITICAL)  # connections break here
     folder = Path(tempfile.mkdtemp(prefix="cordee-faults-"))
     folder.chmod(0o755)
     try:
@@ -145,6 +148,10 @@ class Campaign:
     async def run(self) -> dict[str, Any]:
         """Run everything, and return the report."""
         seed = self.asked.seed
+        loop, me = asyncio.get_running_loop(), asyncio.current_task()
+        loop.set_exception_handler(_but_broken_connections)
+        if me is not None:
+            loop.add_signal_handler(signal.SIGTERM, me.cancel)  # leave no disk mounted
         async with AsyncExitStack() as exits:
             vans, to_ingest, to_database = [
                 await exits.enter_async_context(Proxy(0, seed + number)) for number in range(3)
@@ -196,8 +203,10 @@ class Campaign:
             clock_start_ms=self.start_ms,
             clock_factor=FACTOR,
             clock_shift_file=str(self.clockwork.path),
+            broker_monitor_url=embedded.monitor_url(self.folder),
         )
         await open_session(stack.settings)
+        await limit_backlog(stack.settings)
 
     async def _import(self, settings: Settings, kind: str, files: Path) -> None:
         done = await imports.import_file(settings, kind, files / f"{kind}.csv")
@@ -424,6 +433,12 @@ def failed(report: dict[str, Any]) -> bool:
         or report["missing_kinds"]
         or report["not_recovered"]
     )
+
+
+def _but_broken_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Be silent about connections that broke while nobody waited for them any more."""
+    if not isinstance(context.get("exception"), aiomqtt.MqttError):
+        loop.default_exception_handler(context)
 
 
 def _percentile(values: Sequence[float], percent: int) -> float | None:

@@ -50,6 +50,14 @@ EXEMPT_COLUMNS: Final[dict[tuple[str, str], str]] = {
     ("warehouse", "cutoff_done_at"): "the last decision",
 }  # fmt: skip
 
+#: Columns of which only a part is compared, and why.
+PARTS: Final[dict[tuple[str, str], tuple[str, str]]] = {
+    ("alert", "minutes"): (
+        "CASE WHEN state <> 'open' THEN minutes END",
+        "of an open alert it is how long it lasted when it was raised",
+    ),
+}  # fmt: skip
+
 #: Rows that are not compared, and why.
 EXEMPT_ROWS: Final[dict[str, tuple[str, str]]] = {
     "alert": (
@@ -103,7 +111,10 @@ def compared(conn: psycopg.Connection[Any]) -> dict[str, list[str]]:
 def rows(conn: psycopg.Connection[Any], table: str, columns: Sequence[str]) -> Counter[str]:
     """Return a table's rows as text, each as often as it stands there."""
     without = EXEMPT_ROWS.get(table, ("false", ""))[0]
-    names = sql.SQL(", ").join(map(sql.Identifier, columns)).as_string()
+    names = ", ".join(
+        PARTS.get((table, column), (sql.Identifier(column).as_string(), ""))[0]
+        for column in columns
+    )
     query = f'SELECT row({names})::text FROM "{table}" WHERE NOT coalesce({without}, false)'
     return Counter(row for (row,) in conn.execute(query))
 
@@ -130,5 +141,6 @@ def exemptions() -> Mapping[str, str]:
     return {
         **EXEMPT,
         **{f"{table}.{column}": why for (table, column), why in EXEMPT_COLUMNS.items()},
+        **{f"{table}.{column} but {part}": why for (table, column), (part, why) in PARTS.items()},
         **{f"{table} where {which}": why for table, (which, why) in EXEMPT_ROWS.items()},
     }

@@ -18,7 +18,6 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -238,11 +237,8 @@ class Stack:
 
     def broker_is_well(self) -> bool:
         """Whether the broker calls itself healthy."""
-        return self._monitored()()
-
-    def _monitored(self) -> Callable[[], bool]:
-        found = re.search(r'http: "127\.0\.0\.1:(\d+)"', (self.folder / "nats.conf").read_text())
-        return embedded.says_healthy(int(found[1])) if found else lambda: False
+        port = int(embedded.monitor_url(self.folder).rsplit(":", 1)[1])
+        return embedded.says_healthy(port)()
 
     def close(self) -> None:
         """Stop everything that runs, servers last."""

@@ -271,7 +271,7 @@ def compose_broker(tmp_path: Path) -> Iterator[tuple[int, int]]:
     config = (ROOT / "deploy/nats.conf").read_text()
     for old, new in (
         ("0.0.0.0:1883", f"127.0.0.1:{mqtt_port}"),
-        ("127.0.0.1:8222", f"127.0.0.1:{http_port}"),
+        ("0.0.0.0:8222", f"127.0.0.1:{http_port}"),
         ("127.0.0.1:4222", f"127.0.0.1:{embedded.free_port()}"),
         ("/data/jetstream", f"{tmp_path}/jetstream"),
     ):

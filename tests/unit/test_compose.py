@@ -11,7 +11,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from ops.cli import main
-from ops.embedded import NATS_CONFIG, NATS_SERVER
+from ops.embedded import MAX_FILE_STORE, NATS_CONFIG, NATS_SERVER
 from storage.settings import Settings
 
 ROOT = Path(__file__).parents[2]
@@ -129,13 +129,14 @@ def test_dependencies_are_services_and_named_volumes_are_declared() -> None:
 
 def broker_options(config: str) -> dict[str, str]:
     """Return the options that say what the broker promises, not where it is."""
-    names = ("max_payload", "sync_interval", "ack_wait", "max_ack_pending")
+    names = ("max_payload", "sync_interval", "ack_wait", "max_ack_pending", "max_file_store")
     return {name: re.search(rf'{name}: "?(\w+)', config)[1] for name in names}  # type: ignore[index]
 
 
 def test_the_broker_has_the_embedded_brokers_options() -> None:
     config = (ROOT / "deploy/nats.conf").read_text()
-    assert broker_options(config) == broker_options(NATS_CONFIG)
+    ours = NATS_CONFIG.replace("{max_file_store}", MAX_FILE_STORE)
+    assert broker_options(config) == broker_options(ours)
 
 
 @pytest.mark.parametrize("password", ["12345", "1k", "9e12", "0x1f", "4bad", "true", "d0e1f2"])
