@@ -72,6 +72,11 @@ async def of_database(conn: Connection, now_ms: int) -> list[Metric]:
     )
     for reason, count in (await installation.rejected_by_reason(conn)).items():
         rejected.add_metric([reason], count)
+    not_kept = CounterMetricFamily(
+        "fleet_ingest_rejected_not_kept",
+        "Unusable messages beyond their senders' quotas, counted and not kept.",
+        await installation.rejected_not_kept(conn),
+    )
     alerts = GaugeMetricFamily("fleet_alerts", "Alerts by state.", labels=["state"])
     for name, count in (await installation.alerts_by_state(conn)).items():
         alerts.add_metric([name], count)
@@ -80,7 +85,7 @@ async def of_database(conn: Connection, now_ms: int) -> list[Metric]:
         "Messages that wait to be published.",
         await installation.outbox_pending(conn),
     )
-    return [fleet, rejected, alerts, pending, *await _of_webhooks(conn)]
+    return [fleet, rejected, not_kept, alerts, pending, *await _of_webhooks(conn)]
 
 
 async def _of_webhooks(conn: Connection) -> list[Metric]:

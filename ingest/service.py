@@ -15,6 +15,7 @@ from geofence.forecast.router import Router, asking
 from ingest import fault_points, recovery, store
 from ingest.apply import Reference, apply
 from ingest.batch import Batch, Delivery, decode
+from ingest.quota import USUAL, Quota
 from ingest.recovery import log
 from ingest.subscriber import Subscriber
 from storage.pool import Pool, connect
@@ -30,10 +31,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         Subscriber(settings) as subscriber,
         asking(settings.router_url) as router,
     ):
-        foresighted = partial(commit, router=router)
+        quota = Quota(settings.rejected_per_van_max, settings.rejected_mb_per_van_max * 1_000_000)
+        foresighted = partial(commit, router=router, quota=quota)
         async for deliveries in subscriber.batches(stop):
             if deliveries:
-                reference = await recovery.persist(foresighted, pool, deliveries, reference, now)
+                reference = await recovery.persist(
+                    foresighted, pool, deliveries, reference, now, quota
+                )
                 die()
                 subscriber.ack(deliveries)
             if time.monotonic() - ticked >= settings.tick_s:
@@ -47,6 +51,7 @@ async def commit(
     reference: Reference | None,
     now: Clock,
     router: Router | None = None,
+    quota: Quota = USUAL,
 ) -> Reference:
     """Apply a batch in one transaction, then note how long its messages waited for it."""
     began = time.perf_counter()
@@ -56,7 +61,7 @@ async def commit(
         await store.lock(conn, batch)
         state = await store.load_state(conn, batch, reference, now())
         changes = apply(batch, state, reference, now())
-        await store.write(conn, batch, state, changes, reference, now(), router)
+        await store.write(conn, batch, state, changes, reference, now(), router, quota)
     await _note(pool, batch, deliveries, time.perf_counter() - began)
     return reference
 

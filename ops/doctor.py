@@ -24,6 +24,13 @@ FROM webhook LEFT JOIN webhook_delivery AS it
 GROUP BY webhook.webhook_id ORDER BY webhook.webhook_id
 """
 
+#: Of the last two days that anybody was counted on, worst first.
+NOT_KEPT = """
+SELECT sender, day, not_kept FROM rejected_quota
+WHERE not_kept > 0 AND day >= (SELECT max(day) - 1 FROM rejected_quota)
+ORDER BY not_kept DESC LIMIT 5
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -63,6 +70,7 @@ def _database(url: str) -> Iterator[Finding]:
             )
             yield from _schema(conn)
             yield from _webhooks(conn)
+            yield from _not_kept(conn)
             yield _timescale(conn)
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[-1]
@@ -87,6 +95,21 @@ def _schema(conn: psycopg.Connection) -> Iterator[Finding]:
     vans = conn.execute("SELECT count(*) FROM van").fetchone()
     if vans == (0,):
         text = "no van is known: `cordee import vans FILE`, or every message will be rejected"
+        yield Finding(is_bad=True, text=text)
+
+
+def _not_kept(conn: psycopg.Connection) -> Iterator[Finding]:
+    """Yield who sends more that cannot be used than is kept; nothing if there is no such table yet."""
+    try:
+        with conn.transaction():
+            rows = conn.execute(NOT_KEPT).fetchall()
+    except psycopg.errors.UndefinedTable:
+        return
+    for sender, day, not_kept in rows:
+        text = (
+            f"{sender} sent {not_kept:,} unusable messages more than are kept of a day, on {day}:"
+            " look at its rejected ones with the reason over_quota, and mend or bar the device"
+        )
         yield Finding(is_bad=True, text=text)
 
 

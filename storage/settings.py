@@ -47,6 +47,23 @@ class Settings(BaseSettings):
         ge=1,
         description="Most received messages that wait in memory; beyond it the connection waits.",
     )
+    batch_mb_max: int = Field(
+        default=16, ge=1, description="Most megabytes of messages that one transaction takes."
+    )
+    queue_mb_max: int = Field(
+        default=64,
+        ge=1,
+        description="Most megabytes of received messages that wait in memory.",
+    )
+    rejected_per_van_max: int = Field(
+        default=10_000,
+        ge=0,
+        description="Most unusable messages of one van that are kept in a day; more are counted. Who"
+        " is no known van shares the room of 100.",
+    )
+    rejected_mb_per_van_max: int = Field(
+        default=50, ge=0, description="Most megabytes of them that are kept in a day."
+    )
     tick_s: float = Field(
         default=1.0, gt=0, description="Seconds between looks at what no message can tell."
     )
