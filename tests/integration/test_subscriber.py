@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ingest.batch import Delivery
+from ingest.messages import SUBSCRIPTIONS
 from ingest.subscriber import OVERHEAD_BYTES, Subscriber, open_session
 from ops import embedded
 from storage.settings import Settings, real_ms
@@ -106,3 +107,23 @@ async def test_a_message_at_qos_0_is_stored_and_does_not_break_the_connection(
 
 def fix(number: int) -> bytes:
     return b'{"t":%d,"lat":48.0,"lon":11.0}' % (CLOCK_MS - 60_000 + number)
+
+
+async def test_every_topic_that_the_contract_lets_others_send_arrives(nats_port: int) -> None:
+    settings = Settings(broker_port=nats_port, ingest_client_id="every-topic", tick_s=0.05)
+    await open_session(settings)
+    topics = {topic.replace("+", "x") for topic in SUBSCRIPTIONS}
+    with capture_logs() as logs:
+        async with (
+            Subscriber(settings) as subscriber,
+            aiomqtt.Client("127.0.0.1", nats_port) as sender,
+        ):
+            for topic in topics:
+                await sender.publish(topic, b"{}", qos=1)
+            batches, came = subscriber.batches(asyncio.Event()), set[str]()
+            while came < topics:
+                batch = await next_batch(batches)
+                came |= {delivery.topic for delivery in batch}
+                subscriber.ack(batch)
+    assert came == topics
+    assert not [log for log in logs if log["log_level"] == "warning"]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from ingest.messages import SUBSCRIPTIONS
 from ops.cli import main
 from ops.embedded import MAX_FILE_STORE, NATS_CONFIG, NATS_SERVER
 from storage.settings import Settings
@@ -137,6 +138,12 @@ def test_the_broker_has_the_embedded_brokers_options() -> None:
     config = (ROOT / "deploy/nats.conf").read_text()
     ours = NATS_CONFIG.replace("{max_file_store}", MAX_FILE_STORE)
     assert broker_options(config) == broker_options(ours)
+
+
+def test_all_of_ingests_subscriptions_fit_into_one_session() -> None:
+    """NATS refuses a subscription beyond it, and its topics would never come."""
+    each = int(broker_options(NATS_CONFIG)["max_ack_pending"])
+    assert each * len(SUBSCRIPTIONS) <= 65_535
 
 
 @pytest.mark.parametrize("password", ["12345", "1k", "9e12", "0x1f", "4bad", "true", "d0e1f2"])
