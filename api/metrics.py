@@ -19,6 +19,7 @@ from api.answers import VanState
 from api.live import LiveHub
 from api.queries import installation, vans
 from api.totals import IngestTotals
+from storage import backlog
 from storage.pool import Connection
 
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
@@ -71,6 +72,11 @@ async def of_database(conn: Connection, now_ms: int) -> list[Metric]:
     )
     for reason, count in (await installation.rejected_by_reason(conn)).items():
         rejected.add_metric([reason], count)
+    not_kept = CounterMetricFamily(
+        "fleet_ingest_rejected_not_kept",
+        "Unusable messages beyond their senders' quotas, counted and not kept.",
+        await installation.rejected_not_kept(conn),
+    )
     alerts = GaugeMetricFamily("fleet_alerts", "Alerts by state.", labels=["state"])
     for name, count in (await installation.alerts_by_state(conn)).items():
         alerts.add_metric([name], count)
@@ -79,7 +85,7 @@ async def of_database(conn: Connection, now_ms: int) -> list[Metric]:
         "Messages that wait to be published.",
         await installation.outbox_pending(conn),
     )
-    return [fleet, rejected, alerts, pending, *await _of_webhooks(conn)]
+    return [fleet, rejected, not_kept, alerts, pending, *await _of_webhooks(conn)]
 
 
 async def _of_webhooks(conn: Connection) -> list[Metric]:
@@ -96,6 +102,36 @@ async def _of_webhooks(conn: Connection) -> list[Metric]:
     for state, count in (await installation.deliveries_by_state(conn)).items():
         deliveries.add_metric([state], count)
     return [webhooks, deliveries]
+
+
+async def of_broker(monitor_url: str) -> list[Metric]:
+    """Return how full the broker is; nothing if it cannot be asked, and that it is down if it does not say.
+
+    An alarm belongs on `fleet_broker_backlog_share`, long before 1.
+    """
+    if not monitor_url:
+        return []
+    try:
+        it = await backlog.look(monitor_url)
+    except backlog.BrokerError:
+        return [GaugeMetricFamily("fleet_broker_up", "1 if the broker is well.", 0.0)]
+    return [
+        GaugeMetricFamily("fleet_broker_up", "1 if the broker is well.", float(it.is_well)),
+        GaugeMetricFamily(
+            "fleet_broker_backlog_messages", "Messages that wait for ingest.", it.messages
+        ),
+        GaugeMetricFamily(
+            "fleet_broker_backlog_bytes", "What they take of the broker's store.", it.held_bytes
+        ),
+        GaugeMetricFamily(
+            "fleet_broker_backlog_share", "Of what they may take; at 1 vans are refused.", it.share
+        ),
+        GaugeMetricFamily(
+            "fleet_broker_backlog_safe",
+            "1 if a full broker refuses what is new and loses nothing.",
+            float(it.is_safe),
+        ),
+    ]
 
 
 def of_ingest(totals: IngestTotals) -> list[Metric]:

@@ -44,6 +44,7 @@ Reason = Literal[
     "refused_by_database",
     "unknown_order",
     "unknown_item",
+    "over_quota",
 ]
 
 FUTURE_MS: Final = 120_000

@@ -23,6 +23,7 @@ import structlog
 from ingest import store
 from ingest.apply import Reference
 from ingest.batch import Delivery, elements_of, refusal
+from ingest.quota import USUAL, Quota
 from storage.pool import Pool
 from storage.settings import Clock
 
@@ -65,7 +66,12 @@ async def insist(
 
 
 async def persist(
-    commit: Commit, pool: Pool, deliveries: list[Delivery], reference: Reference | None, now: Clock
+    commit: Commit,
+    pool: Pool,
+    deliveries: list[Delivery],
+    reference: Reference | None,
+    now: Clock,
+    quota: Quota = USUAL,
 ) -> Reference:
     """Commit a batch, whatever it takes; afterwards every message of it is stored or rejected."""
     for _ in range(2):
@@ -77,15 +83,15 @@ async def persist(
         try:
             reference = await insist(commit, pool, [message], reference, now)
         except REFUSED as error:
-            await insist(_reject, pool, message, str(error), now)
+            await insist(_reject, pool, message, str(error), now, quota)
     if reference is None:
         return await insist(_load_reference, pool, now)
     return reference
 
 
-async def _reject(pool: Pool, message: Delivery, detail: str, now: Clock) -> None:
+async def _reject(pool: Pool, message: Delivery, detail: str, now: Clock, quota: Quota) -> None:
     async with pool.connection() as conn, conn.transaction():
-        await store.settle(conn, [], [refusal(message, detail)], now())
+        await store.settle(conn, [], [refusal(message, detail)], now(), quota)
 
 
 async def _load_reference(pool: Pool, now: Clock) -> Reference:

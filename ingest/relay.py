@@ -8,11 +8,12 @@ are taken with SKIP LOCKED, so a second relay helps and does not repeat.
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 
 import aiomqtt
 import structlog
 
-from ingest import outbox
+from ingest import fault_points, outbox
 from ingest.messages import QOS
 from ingest.webhooks import sender
 from storage.broker import tls
@@ -43,17 +44,19 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 async def to_broker(settings: Settings, stop: asyncio.Event) -> None:
     """Publish until `stop` is set; a broker or database that is away is tried again."""
+    now = clock(settings)
     async with connect(settings.database_url, "cordee-relay") as pool:
         while not stop.is_set():
             try:
-                await _relay(settings, pool, stop)
+                await _relay(settings, pool, now, stop)
             except PASSING as error:
                 log.warning("lost the broker or the database, reconnecting", error=str(error))
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), RECONNECT_S)
 
 
-async def _relay(settings: Settings, pool: Pool, stop: asyncio.Event) -> None:
+async def _relay(settings: Settings, pool: Pool, now: Clock, stop: asyncio.Event) -> None:
+    die = fault_points.at("publish-mark", settings.fault_point)
     client = aiomqtt.Client(
         settings.broker_host,
         settings.broker_port,
@@ -64,13 +67,15 @@ async def _relay(settings: Settings, pool: Pool, stop: asyncio.Event) -> None:
     async with client, pool.connection() as listening:
         await outbox.listen(listening)
         while not stop.is_set():
-            while await send_waiting(pool, client, clock(settings)):
+            while await send_waiting(pool, client, now, die):
                 pass
             await outbox.heard(listening, LOOK_S, stop)
         await listening.set_autocommit(False)
 
 
-async def send_waiting(pool: Pool, client: aiomqtt.Client, now: Clock) -> int:
+async def send_waiting(
+    pool: Pool, client: aiomqtt.Client, now: Clock, die: Callable[[], None] = fault_points.unset
+) -> int:
     """Publish up to 500 waiting messages and mark them sent; return how many.
 
     Raises:
@@ -81,6 +86,8 @@ async def send_waiting(pool: Pool, client: aiomqtt.Client, now: Clock) -> int:
         await asyncio.gather(
             *(client.publish(topic, body, QOS, retain) for _, topic, body, retain in rows)
         )
+        if rows:
+            die()
         await conn.execute(
             "UPDATE outbox SET sent_time = %s WHERE outbox_id = ANY(%s)",
             (as_datetime(now()), [row[0] for row in rows]),

@@ -12,9 +12,10 @@ from functools import partial
 
 from geofence import tracks
 from geofence.forecast.router import Router, asking
-from ingest import recovery, store
+from ingest import fault_points, recovery, store
 from ingest.apply import Reference, apply
 from ingest.batch import Batch, Delivery, decode
+from ingest.quota import USUAL, Quota
 from ingest.recovery import log
 from ingest.subscriber import Subscriber
 from storage.pool import Pool, connect
@@ -24,15 +25,20 @@ from storage.settings import Clock, Settings, clock, real_ms
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Ingest until `stop` is set; the batch in hand is finished first."""
     now, reference, ticked = clock(settings), None, 0.0
+    die = fault_points.at("commit-ack", settings.fault_point)
     async with (
         connect(settings.database_url, "cordee-ingest", prepare=tracks.prepare) as pool,
         Subscriber(settings) as subscriber,
         asking(settings.router_url) as router,
     ):
-        foresighted = partial(commit, router=router)
+        quota = Quota(settings.rejected_per_van_max, settings.rejected_mb_per_van_max * 1_000_000)
+        foresighted = partial(commit, router=router, quota=quota)
         async for deliveries in subscriber.batches(stop):
             if deliveries:
-                reference = await recovery.persist(foresighted, pool, deliveries, reference, now)
+                reference = await recovery.persist(
+                    foresighted, pool, deliveries, reference, now, quota
+                )
+                die()
                 subscriber.ack(deliveries)
             if time.monotonic() - ticked >= settings.tick_s:
                 reference = await recovery.insist(tick, pool, reference, now, router)
@@ -45,6 +51,7 @@ async def commit(
     reference: Reference | None,
     now: Clock,
     router: Router | None = None,
+    quota: Quota = USUAL,
 ) -> Reference:
     """Apply a batch in one transaction, then note how long its messages waited for it."""
     began = time.perf_counter()
@@ -54,7 +61,7 @@ async def commit(
         await store.lock(conn, batch)
         state = await store.load_state(conn, batch, reference, now())
         changes = apply(batch, state, reference, now())
-        await store.write(conn, batch, state, changes, reference, now(), router)
+        await store.write(conn, batch, state, changes, reference, now(), router, quota)
     await _note(pool, batch, deliveries, time.perf_counter() - began)
     return reference
 

@@ -21,8 +21,10 @@ from geofence.forecast import store as forecast
 from geofence.forecast.router import Router
 from geofence.reread import Course
 from ingest import apply as rules
+from ingest import quota as quotas
 from ingest.apply import Changes, Outgoing, Reference, State
 from ingest.batch import Batch, Rejection, StatusEvent, Van, decode
+from ingest.quota import Quota, Used
 from stock_tracker import levels
 from stock_tracker.ledger import ScanKey
 from stock_tracker.resupply import cutoffs, reports
@@ -62,6 +64,23 @@ ON CONFLICT (second) DO UPDATE SET
   lag_counts = (SELECT array_agg(a + b ORDER BY i) FROM
                 unnest(known.lag_counts, excluded.lag_counts) WITH ORDINALITY AS sums (a, b, i))
 """
+
+KEPT_ALREADY = "SELECT rejected_id FROM rejected WHERE rejected_id = ANY(%s)"
+
+#: In the order of senders, so that two processes cannot wait for each other.
+LOCK_QUOTAS = """
+INSERT INTO rejected_quota AS its (day, sender)
+SELECT %s, sender FROM unnest(%s::text[]) WITH ORDINALITY AS asked (sender, i) ORDER BY i
+ON CONFLICT (day, sender) DO UPDATE SET kept = its.kept
+RETURNING sender, kept, kept_bytes, not_kept, not_kept_bytes
+"""
+
+COUNT_QUOTA = """
+UPDATE rejected_quota SET kept = %s, kept_bytes = %s, not_kept = %s, not_kept_bytes = %s
+WHERE day = %s AND sender = %s
+"""
+
+FORGET_QUOTAS = "DELETE FROM rejected_quota WHERE day < (%s - INTERVAL '90 days')::date"
 
 #: A message outlives its deliveries, whose tables hold no copy of it.
 FORGET_SENT = """
@@ -186,6 +205,7 @@ async def write(
     reference: Reference,
     now: int,
     router: Router | None = None,
+    quota: Quota = quotas.USUAL,
 ) -> None:
     """Write all that a batch changes, what is foreseen then, and what has to be told of it."""
     await geofence.store.write(conn, changes.vans)
@@ -205,7 +225,7 @@ async def write(
     if changes.reports:
         outgoing += rules.shipped_messages(await reports.take(conn, changes.reports, now), now)
     rejections = [*batch.rejections, *changes.rejections]
-    await settle(conn, [scan.key for scan in batch.scans], rejections, now)
+    await settle(conn, [scan.key for scan in batch.scans], rejections, now, quota)
     await _put_statuses(conn, changes.statuses)
     await put_outbox(conn, outgoing, now)
     await conn.execute("NOTIFY cordee")
@@ -220,15 +240,19 @@ def _spans(fixes: FixColumns) -> dict[int, tuple[int, int]]:
 
 
 async def settle(
-    conn: Connection, scans: Sequence[ScanKey], rejections: Sequence[Rejection], now: int
+    conn: Connection,
+    scans: Sequence[ScanKey],
+    rejections: Sequence[Rejection],
+    now: int,
+    quota: Quota = quotas.USUAL,
 ) -> None:
     """Store what could not be used, and tell tablets how far their scans are committed.
 
     A rejected scan whose key can be read counts as committed: it is kept here, and sending it again
-    would change nothing.
+    would change nothing. One beyond its van's quota is not kept, so it does not count.
     """
-    await _put_rejections(conn, rejections, now)
-    unusable = [rejection.key for rejection in rejections if rejection.key is not None]
+    kept = await _put_rejections(conn, rejections, now, quota)
+    unusable = [rejection.key for rejection in kept if rejection.key is not None]
     await stock_tracker.store.put_unusable(conn, unusable)
     epochs = {(key.device, key.epoch) for key in (*scans, *unusable)}
     if epochs:
@@ -236,21 +260,48 @@ async def settle(
         await put_outbox(conn, rules.receipt_messages(through), now)
 
 
-async def _put_rejections(conn: Connection, rejections: Sequence[Rejection], now: int) -> None:
-    """Store rejections. The same bytes on the same topic are one row."""
+async def _put_rejections(
+    conn: Connection, rejections: Sequence[Rejection], now: int, quota: Quota
+) -> list[Rejection]:
+    """Store rejections, each sender's up to its quota; return what is kept now or was before.
+
+    The same bytes on the same topic are one row.
+    """
+    if not rejections:
+        return []
+    by_id = {_id_of(rejection): rejection for rejection in rejections}
+    known = await (await conn.execute(KEPT_ALREADY, (list(by_id),))).fetchall()
+    before = {bytes(rejected_id) for (rejected_id,) in known}
+    fresh = [rejection for key, rejection in by_id.items() if key not in before]
+    day = as_datetime(now).date()
+    senders = sorted({quotas.sender_of(rejection) for rejection in fresh})
+    found = await (await conn.execute(LOCK_QUOTAS, (day, senders))).fetchall()
+    made = quotas.admit(fresh, {sender: Used(*counts) for sender, *counts in found}, quota)
     async with conn.cursor() as cursor:
         await cursor.executemany(
             "INSERT INTO rejected VALUES (%s, %s, %s, %s, %s, %s, %s)"
             " ON CONFLICT (rejected_id) DO NOTHING",
             [
                 (
-                    blake2b(r.topic.encode() + b"\0" + r.payload, digest_size=16).digest(),
-                    _text(r.topic), r.payload, r.reason, _text(r.detail),
+                    _id_of(r), _text(r.topic), r.payload, r.reason, _text(r.detail),
                     None if r.van_code is None else _text(r.van_code), as_datetime(now),
                 )
-                for r in rejections
+                for r in made.kept
             ],
         )  # fmt: skip
+        await cursor.executemany(
+            COUNT_QUOTA,
+            [
+                (its.kept, its.kept_bytes, its.not_kept, its.not_kept_bytes, day, sender)
+                for sender, its in sorted(made.used.items())
+            ],
+        )
+    stored = before | {_id_of(rejection) for rejection in made.kept}
+    return [rejection for key, rejection in by_id.items() if key in stored]
+
+
+def _id_of(rejection: Rejection) -> bytes:
+    return blake2b(rejection.topic.encode() + b"\0" + rejection.payload, digest_size=16).digest()
 
 
 def _text(text: str) -> str:
@@ -339,6 +390,7 @@ async def tick(
     await tracks.forget(conn, now)
     await conn.execute("DELETE FROM ingest_activity WHERE second < now() - INTERVAL '1 hour'")
     await conn.execute(FORGET_SENT, (as_datetime(now),))
+    await conn.execute(FORGET_QUOTAS, (as_datetime(now),))
     if raised or news.orders:
         await conn.execute("NOTIFY cordee")
     return len(raised) + len(news.orders)

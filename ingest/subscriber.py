@@ -1,11 +1,14 @@
 """The MQTT side of ingest: messages in, acknowledgements out when the caller says so.
 
-paho-mqtt runs its network loop in a thread. That thread only puts deliveries into a bounded queue;
-when the queue is full it waits, TCP fills up, and the broker keeps the rest. The session is
-persistent: what is not acknowledged comes again after a crash or a lost connection.
+paho-mqtt runs its network loop in a thread. That thread only puts deliveries into a queue, bounded in
+messages and in bytes; when the queue is full it waits, TCP fills up, and the broker keeps the rest. The
+session is persistent: what is not acknowledged comes again after a crash or a lost connection.
 
 An acknowledgement names a packet id, which a new connection may give to another message. A ticket
-therefore carries the connection it came by, and is void once that connection is gone.
+therefore carries the connection it came by, and is void once that connection is gone. While we hold a
+ticket, the same ticket is the same message, sent again because we are slow (NATS: every 30 s): it is
+dropped, or a database that is away for minutes would fill the queue with repeats. A message that was
+published at QoS 0 has no packet id, and nothing to acknowledge.
 """
 
 import asyncio
@@ -14,9 +17,10 @@ import threading
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Final, Self
 
 import aiomqtt
+import msgspec
 import structlog
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
@@ -25,12 +29,19 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.batch import Delivery
 from ingest.messages import QOS, SUBSCRIPTIONS
+from storage import backlog
 from storage.broker import tls
 from storage.settings import Settings, real_ms
 
+LIMIT_LOOKS: Final = 50
+LIMIT_LOOK_S: Final = 0.1
 KEEPALIVE_S = 60
 RECONNECT_S_MIN = 1
 RECONNECT_S_MAX = 30
+#: What paho tells of a message that has none.
+NO_PACKET_ID: Final = 0
+#: Of a delivery's objects, beside its texts.
+OVERHEAD_BYTES: Final = 400
 
 log = structlog.get_logger()
 
@@ -44,17 +55,48 @@ async def open_session(settings: Settings) -> None:
     Raises:
         aiomqtt.MqttError: The broker is away or refuses.
     """
-    client = aiomqtt.Client(
+    session = _plain_client(settings, identifier=settings.ingest_client_id, clean_session=False)
+    async with session as client:
+        await client.subscribe([(topic, QOS) for topic in SUBSCRIPTIONS])
+
+
+async def limit_backlog(settings: Settings) -> bool:
+    """Make a NATS Server refuse what is new when it is full; return whether that had to be said.
+
+    Without this it would let nobody connect any more, ingest included: see `storage/backlog.py`.
+
+    Raises:
+        backlog.BrokerError: The monitoring is away, or the limit was not taken.
+        aiomqtt.MqttError: The broker is away or refuses.
+    """
+    if not settings.broker_monitor_url:
+        return False
+    held = await backlog.look(settings.broker_monitor_url)
+    wanted = held.wanted()
+    if wanted is None or wanted == held.config:
+        return False
+    async with _plain_client(settings) as client:
+        # NATS takes its own API's subjects from MQTT clients too; there is no answer to wait for.
+        await client.publish(backlog.LIMIT_TOPIC, msgspec.json.encode(wanted), 0)
+        for _ in range(LIMIT_LOOKS):
+            await asyncio.sleep(LIMIT_LOOK_S)
+            if (await backlog.look(settings.broker_monitor_url)).config == wanted:
+                return True
+    raise backlog.BrokerError(
+        f"the broker did not take a limit of {wanted['max_bytes']:,} bytes for {backlog.STREAM}: may"
+        f" the user {settings.broker_user!r} publish to {backlog.LIMIT_TOPIC}?"
+    )
+
+
+def _plain_client(settings: Settings, **more: Any) -> aiomqtt.Client:
+    return aiomqtt.Client(
         settings.broker_host,
         settings.broker_port,
-        identifier=settings.ingest_client_id,
-        clean_session=False,
         username=settings.broker_user or None,
         password=settings.broker_password or None,
         tls_context=tls(settings),
+        **more,
     )
-    async with client:
-        await client.subscribe([(topic, QOS) for topic in SUBSCRIPTIONS])
 
 
 class Subscriber:
@@ -63,7 +105,9 @@ class Subscriber:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._waiting: deque[Delivery] = deque()
-        self._room = threading.Semaphore(settings.queue_messages_max)
+        self._room = Room(settings.queue_messages_max, settings.queue_mb_max * 1_000_000)
+        self._batch_bytes_max = settings.batch_mb_max * 1_000_000
+        self._held: set[tuple[int, int]] = set()
         self._arrived = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._connection = 0
@@ -101,7 +145,7 @@ class Subscriber:
     ) -> None:
         """Send what was acknowledged, then leave; the broker keeps the session."""
         self._closing = True
-        self._room.release(self._settings.queue_messages_max)
+        self._room.close()
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 
@@ -112,17 +156,28 @@ class Subscriber:
                 self._arrived.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._arrived.wait(), self._settings.tick_s)
-            count = min(len(self._waiting), self._settings.batch_messages_max)
-            yield [self._waiting.popleft() for _ in range(count)]
+            yield self._take()
+
+    def _take(self) -> list[Delivery]:
+        """Return what waits, up to the limits of a batch; one message, however large, is a batch."""
+        taken: list[Delivery] = []
+        left = self._batch_bytes_max
+        while self._waiting and len(taken) < self._settings.batch_messages_max:
+            left -= size_of(self._waiting[0])
+            if left < 0 and taken:
+                break
+            taken.append(self._waiting.popleft())
+        return taken
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Tell the broker that these are done with, and make room for as many more."""
         connection = self._connection
         for delivery in deliveries:
             came_by, packet_id = delivery.ticket
-            if came_by == connection:
+            self._held.discard(delivery.ticket)  # first: acknowledged, the id is the broker's again
+            if came_by == connection and packet_id != NO_PACKET_ID:
                 self._client.ack(packet_id, QOS)
-        self._room.release(len(deliveries))
+        self._room.give_back(len(deliveries), sum(map(size_of, deliveries)))
 
     def wake(self) -> None:
         """Let `batches` look at its stop event at once."""
@@ -170,13 +225,57 @@ class Subscriber:
 
     def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
         """Run in paho's thread: queue the message, waiting for room if there is none."""
-        self._room.acquire()
+        ticket = (self._connection, message.mid)
+        if ticket in self._held:
+            return
+        delivery = Delivery(_topic(message), bytes(message.payload), real_ms(), ticket)
+        self._room.take(size_of(delivery))
         if self._closing:
             return
-        ticket = (self._connection, message.mid)
-        self._waiting.append(Delivery(_topic(message), bytes(message.payload), real_ms(), ticket))
+        if message.mid != NO_PACKET_ID:
+            self._held.add(ticket)
+        self._waiting.append(delivery)
         if not self._arrived.is_set():
             self._loop.call_soon_threadsafe(self._arrived.set)
+
+
+class Room:
+    """Room in a queue for so many messages and bytes; a message larger than all of it fits alone."""
+
+    def __init__(self, messages_max: int, bytes_max: int) -> None:
+        self._messages_left, self._bytes_left = messages_max, bytes_max
+        self._messages_max = messages_max
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def take(self, size: int) -> None:
+        """Wait until there is room for a message of `size` bytes, and take it."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._fits(size))
+            self._messages_left -= 1
+            self._bytes_left -= size
+
+    def _fits(self, size: int) -> bool:
+        is_empty = self._messages_left == self._messages_max
+        return is_empty or (self._messages_left > 0 and self._bytes_left >= size)
+
+    def give_back(self, messages: int, size: int) -> None:
+        """Make room again."""
+        with self._changed:
+            self._messages_left += messages
+            self._bytes_left += size
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nobody wait any more."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+
+
+def size_of(delivery: Delivery) -> int:
+    """Return about how many bytes a delivery takes in memory."""
+    return len(delivery.payload) + len(delivery.topic) + OVERHEAD_BYTES
 
 
 def _topic(message: MQTTMessage) -> str:

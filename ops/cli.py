@@ -34,6 +34,7 @@ from ops import health as healths
 from ops import stock as stocks
 from ops import verify as verifies
 from ops.devices.commands import provision
+from ops.faults import campaign
 from ops.people_commands import machine, user
 from ops.webhook_commands import webhook
 from storage.settings import Settings
@@ -185,7 +186,7 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
 @main.command()
 @click.option(
     "--what",
-    type=click.Choice(["geofence", "knowable", "stock", "access"]),
+    type=click.Choice(["geofence", "knowable", "stock", "access", "faults"]),
     default="geofence",
     show_default=True,
 )
@@ -197,13 +198,17 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
 @click.option("--sites", type=int, default=20_000, show_default=True)
 @click.option("--items", type=int, default=1_800, show_default=True, help="Of stock.")
 @click.option("--days", type=int, default=20, show_default=True, help="Of stock.")
+@click.option("--faults", type=int, default=100, show_default=True, help="Of a campaign.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the figures there too.")
-def verify(what: str, report: Path | None, items: int, days: int, **options: Any) -> None:
+def verify(
+    what: str, report: Path | None, items: int, days: int, faults: int, **options: Any
+) -> None:
     """Judge the engine by a simulated day's truth, delivered live, in order and shuffled.
 
     Or say how much of its late arrivals is knowable a quarter of an hour ahead, to whom the dice
-    are known: no engine can announce more. Or judge weeks of stock: levels, orders, jobs served.
-    Or try who can write and read what.
+    are known: no engine can announce more. Or judge weeks of stock: levels, orders, jobs served. Or try
+    who can write and read what. Or let faults strike the running processes, and compare the tables with
+    those of a calm run.
     """
     plan = verifies.Plan(**options)
     stock_plan = stock_verify.Plan(plan.vans, items, days, plan.seed)
@@ -215,6 +220,8 @@ def verify(what: str, report: Path | None, items: int, days: int, **options: Any
                 figures = verifies.knowable(plan)
             case "access":
                 figures = access.run()
+            case "faults":
+                figures = campaign.run(campaign.Plan(plan.seed, faults))
             case _:
                 figures = stock_verify.run(stock_plan)
     except (embedded.ServerError, imports.UnusableFileError) as error:
@@ -224,6 +231,8 @@ def verify(what: str, report: Path | None, items: int, days: int, **options: Any
         report.write_text(text + "\n")
     click.echo(text)
     wrong = sum(figures.get(name, 0) for name in WRONG)
+    if what == "faults":
+        wrong += campaign.failed(figures)
     sys.exit(0 if figures.get("tables_equal", True) and not wrong else 1)
 
 

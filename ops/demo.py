@@ -171,6 +171,7 @@ def _settings(plan: Plan, servers: embedded.Servers) -> Settings:
     return Settings(
         database_url=servers.database_url,
         broker_port=servers.mqtt_port,
+        broker_monitor_url=servers.monitor_url,
         api_port=plan.port if _is_free(plan.port) else embedded.free_port(),
     )
 

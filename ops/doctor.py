@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 
 import aiomqtt
@@ -10,6 +10,7 @@ import psycopg
 import yoyo
 
 from ops import webhooks
+from storage import backlog
 from storage.broker import UnusableFileError, tls
 from storage.pool import SCHEMA
 from storage.settings import Settings
@@ -22,6 +23,13 @@ SELECT webhook.webhook_id, off_reason, count(delivery_id),
 FROM webhook LEFT JOIN webhook_delivery AS it
   ON it.webhook_id = webhook.webhook_id AND state = 'dead'
 GROUP BY webhook.webhook_id ORDER BY webhook.webhook_id
+"""
+
+#: Of the last two days that anybody was counted on, worst first.
+NOT_KEPT = """
+SELECT sender, day, not_kept FROM rejected_quota
+WHERE not_kept > 0 AND day >= (SELECT max(day) - 1 FROM rejected_quota)
+ORDER BY not_kept DESC LIMIT 5
 """
 
 
@@ -44,6 +52,7 @@ async def examine(settings: Settings) -> list[Finding]:
     findings = [Finding(sys.version_info < PYTHON_MIN, f"Python {version}")]
     findings += _database(settings.database_url)
     findings.append(await _broker(settings))
+    findings += [finding async for finding in _backlog(settings.broker_monitor_url)]
     if os.geteuid() == 0:
         findings.append(
             Finding(
@@ -62,6 +71,7 @@ def _database(url: str) -> Iterator[Finding]:
             )
             yield from _schema(conn)
             yield from _webhooks(conn)
+            yield from _not_kept(conn)
             yield _timescale(conn)
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[-1]
@@ -86,6 +96,21 @@ def _schema(conn: psycopg.Connection) -> Iterator[Finding]:
     vans = conn.execute("SELECT count(*) FROM van").fetchone()
     if vans == (0,):
         text = "no van is known: `cordee import vans FILE`, or every message will be rejected"
+        yield Finding(is_bad=True, text=text)
+
+
+def _not_kept(conn: psycopg.Connection) -> Iterator[Finding]:
+    """Yield who sends more that cannot be used than is kept; nothing if there is no such table yet."""
+    try:
+        with conn.transaction():
+            rows = conn.execute(NOT_KEPT).fetchall()
+    except psycopg.errors.UndefinedTable:
+        return
+    for sender, day, not_kept in rows:
+        text = (
+            f"{sender} sent {not_kept:,} unusable messages more than are kept of a day, on {day}:"
+            " look at its rejected ones with the reason over_quota, and mend or bar the device"
+        )
         yield Finding(is_bad=True, text=text)
 
 
@@ -147,3 +172,30 @@ async def _broker(settings: Settings) -> Finding:
             " _PASSWORD and _CA."
         )
         return Finding(is_bad=True, text=text)
+
+
+async def _backlog(monitor_url: str) -> AsyncIterator[Finding]:
+    """Yield how full the broker is, and whether it is safe when full; nothing if it cannot be asked."""
+    if not monitor_url:
+        return
+    try:
+        it = await backlog.look(monitor_url)
+    except backlog.BrokerError as error:
+        yield Finding(is_bad=True, text=f"{error}. Start it, or set CORDEE_BROKER_MONITOR_URL.")
+        return
+    if not it.is_well:
+        text = (
+            "the broker calls itself ill: if its disk was full, make room, then start it again"
+            " (docs/OPERATIONS.md, When the broker is full)"
+        )
+        yield Finding(is_bad=True, text=text)
+    if it.config is not None and not it.is_safe:
+        harm = "drop what it has acknowledged" if it.loses_old else "let nobody connect"
+        yield Finding(is_bad=True, text=f"a full broker would {harm}: run `cordee migrate`")
+    full = (
+        f"the broker holds {it.messages:,} messages for ingest, {it.share:.0%} of what it may"
+        f" ({it.held_bytes / 1e6:,.0f} MB)"
+    )
+    if it.share >= backlog.ALARM_SHARE:
+        full += ": is ingest at work? At 100 % vans keep what they have"
+    yield Finding(is_bad=it.share >= backlog.ALARM_SHARE, text=full)

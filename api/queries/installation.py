@@ -45,6 +45,13 @@ async def organisations(conn: Connection) -> list[OrganisationId]:
         return await cursor.fetchall()
 
 
+async def rejected_not_kept(conn: Connection) -> int:
+    """Return how many unusable messages were beyond their senders' quotas, and only counted."""
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute("SELECT coalesce(sum(not_kept), 0)::bigint FROM rejected_quota")
+        return await cursor.fetchone() or 0
+
+
 async def rejected_by_reason(conn: Connection) -> dict[str, int]:
     """Return how many rejected messages are kept, by reason."""
     query = "SELECT reason, count(*) FROM rejected GROUP BY reason ORDER BY reason"

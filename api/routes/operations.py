@@ -41,4 +41,5 @@ async def prometheus(held: Held, now_ms: Now) -> Response:
     except (psycopg.OperationalError, PoolTimeout):
         found = []
     process = metrics.of_process(held.hub, database_up=bool(found))
+    process += await metrics.of_broker(held.settings.broker_monitor_url)
     return Response(metrics.text(process + found), media_type=metrics.CONTENT_TYPE)

@@ -1,7 +1,7 @@
 """What each user of the broker may publish and subscribe to, as MQTT topics and filters.
 
 A van's devices publish that van's topics and nothing else. Services get what their work needs:
-ingest reads what vans and warehouses send and publishes nothing; the relay publishes what the outbox
+ingest reads what vans and warehouses send, and may limit what the broker keeps for it; the relay publishes what the outbox
 holds (also a warehouse's report that came by HTTP) and reads nothing; a warehouse reads the orders
 and reports for itself; a planner's program reads alerts.
 
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from ingest.messages import SUBSCRIPTIONS
+from storage.backlog import LIMIT_TOPIC
 
 Role = Literal["van", "ingest", "relay", "warehouse", "planner"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -54,7 +55,7 @@ def rights(role: Role, code: str = "") -> Rights:
                 subscribe=(f"fleet/v1/{code}/receipt", f"fleet/v1/{code}/inbox"),
             )
         case "ingest":
-            return Rights(subscribe=SUBSCRIPTIONS)
+            return Rights(publish=(LIMIT_TOPIC,), subscribe=SUBSCRIPTIONS)
         case "relay":
             return Rights(
                 publish=(

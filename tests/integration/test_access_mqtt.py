@@ -50,7 +50,7 @@ def deployed(kind: Kind, folder: Path) -> Iterator[tuple[embedded.Child, int, in
         port = inner_port = embedded.free_port()
         moved = {
             "0.0.0.0:8883": f"127.0.0.1:{port}",
-            "127.0.0.1:8222": f"127.0.0.1:{embedded.free_port()}",
+            "0.0.0.0:8222": f"127.0.0.1:{embedded.free_port()}",
             "127.0.0.1:4222": f"127.0.0.1:{embedded.free_port()}",
             "/data/jetstream": f"{folder}/jetstream",
             "/etc/nats/access": f"{folder}/access",

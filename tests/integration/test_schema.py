@@ -334,6 +334,9 @@ REFUSED = {
     "UPDATE webhook_delivery SET next_try_at = now()": "webhook_delivery_retry_timed",
     "UPDATE webhook_delivery SET state = 'delivered'": "webhook_delivery_end_timed",
     "UPDATE webhook_delivery SET delivered_time = now()": "webhook_delivery_end_timed",
+    "INSERT INTO rejected_quota VALUES ('2026-06-01', 'van-001', 0, 0, -1)": (
+        "rejected_quota_not_negative"
+    ),
     """INSERT INTO scan VALUES
        ('d', 'e', 1, 1, 1, '2026-06-01Z', 'issue', 'x', 'lost', 'x', '2026-06-01Z')""": (
         "scan_status_check"
