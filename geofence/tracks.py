@@ -59,7 +59,7 @@ GROUP BY van_id
 NEWEST = """
 WITH newest AS (
   SELECT vans.van_id AS van, fix.*
-  FROM (SELECT DISTINCT van_id FROM fix_in) AS vans
+  FROM (SELECT van_id FROM fix_in UNION SELECT unnest(%s::int[])) AS vans
   LEFT JOIN LATERAL (
     SELECT * FROM fix
     WHERE fix.van_id = vans.van_id AND (latitude_deg, longitude_deg) <> (0, 0)
@@ -182,8 +182,13 @@ async def put_fixes(conn: Connection, fixes: FixColumns, now: int) -> dict[int, 
             await copy.write(rows)
         await cursor.execute(MERGE)
         late: dict[int, list[int]] = dict(await cursor.fetchall())
-        await cursor.execute(NEWEST)
+        await cursor.execute(NEWEST, ([],))
         return late
+
+
+async def find_newest(conn: Connection, vans: Sequence[int]) -> None:
+    """See anew where vans are, because fixes of theirs are gone."""
+    await conn.execute(NEWEST, (list(vans),))
 
 
 async def courses_of(
@@ -213,8 +218,14 @@ async def courses_of(
             after = known.last.through
             first = start + int(np.searchsorted(fixes.t_ms[start:end], after, side="right"))
             fresh = fixes.track(first, end) if first < end else NONE
-            times = list(late.get(van, ())) if known.is_sound else [0]
-            course = known.course(van, organisation, fresh, times, back.get(van, []))
+            times = list(late.get(van, ()))
+            course = known.course(
+                van,
+                organisation,
+                fresh,
+                times if known.is_sound else [0, *times],
+                back.get(van, []),
+            )
         if len(course.fixes) or course.ahead:
             courses.append(course)
     return courses
@@ -239,7 +250,7 @@ async def courses_again(
             van,
             organisation_of[van],
             NONE,
-            sorted(times) if newest[van].is_sound else [0],
+            sorted(times) if newest[van].is_sound else sorted({0, *times}),
             back.get(van, []),
             sites,
         )
@@ -283,6 +294,7 @@ class _Newest(msgspec.Struct, frozen=True):
             late=late,
             ahead=[*ahead, last],
             edited=edited,
+            was_through=last.through,
         )
         course.open_span()
         return course
@@ -384,9 +396,10 @@ def _fixes(columns: Sequence[bytes]) -> Fixes:
 
 async def write_progress(conn: Connection, courses: Iterable[Course]) -> None:
     """Write where the engine stands for each van that it has read."""
-    rows, kept, dropped = [], [], []
+    rows, kept, dropped, empty = [], [], [], []
     for course in courses:
         if course.through is None:
+            empty.append(course.van_id)
             continue
         rows.append(
             (
@@ -406,6 +419,9 @@ async def write_progress(conn: Connection, courses: Iterable[Course]) -> None:
         await cursor.executemany(PUT_PROGRESS, rows)
         await cursor.executemany(DROP_CHECKPOINT, dropped)
         await cursor.executemany(PUT_CHECKPOINT, kept)
+    if empty:  # all that was known of them is deleted
+        await conn.execute("DELETE FROM van_checkpoint WHERE van_id = ANY(%s)", (empty,))
+        await conn.execute("DELETE FROM van_progress WHERE van_id = ANY(%s)", (empty,))
 
 
 def _json(state: State) -> str:
@@ -428,6 +444,17 @@ async def load_dirty(conn: Connection) -> dict[int, tuple[list[int], frozenset[i
         dirty = {van: (times, frozenset(of)) for van, times, of in await touched.fetchall()}
     anew = await conn.execute("SELECT van_id FROM van_progress WHERE state IS NULL")
     return dirty | {van: ([0], frozenset()) for (van,) in await anew.fetchall()}
+
+
+def with_gone(
+    dirty: Mapping[int, tuple[Sequence[int], frozenset[int]]], gone: Mapping[int, Sequence[int]]
+) -> dict[int, tuple[list[int], frozenset[int]]]:
+    """Return what is to be looked at again, with the times of fixes that were deleted."""
+    moments = {van: (list(times), sites) for van, (times, sites) in dirty.items()}
+    for van, times in gone.items():
+        before, sites = moments.get(van, ([], frozenset()))
+        moments[van] = sorted({*before, *times}), sites
+    return moments
 
 
 async def forget(conn: Connection, now: int) -> None:

@@ -248,6 +248,14 @@ def kind_of(topic: str) -> "Kind[Position] | Kind[Scan] | Kind[Status] | Kind[Ow
     return None
 
 
+def positions_van(topic: str) -> str | None:
+    """Return the code of the van whose positions a topic may hold; None for any other topic."""
+    match topic.split("/"):
+        case ["fleet", "v1", van, "position"] | ["owntracks", van, _]:
+            return van
+    return None
+
+
 def elements_of(delivery: Delivery) -> list[Delivery]:
     """Return a backlog's elements as deliveries of their own; any other delivery alone."""
     kind = kind_of(delivery.topic)

@@ -12,7 +12,7 @@ from functools import partial
 
 from geofence import tracks
 from geofence.forecast.router import Router, asking
-from ingest import recovery, store
+from ingest import duty, recovery, store
 from ingest.apply import Reference, apply
 from ingest.batch import Batch, Delivery, decode
 from ingest.recovery import log
@@ -52,7 +52,8 @@ async def commit(
         reference = await store.load_reference(conn, reference, now())
         batch = decode(deliveries, reference.vans, now())
         await store.lock(conn, batch)
-        state = await store.load_state(conn, batch, reference, now())
+        gone = await duty.keep_on_duty(conn, batch, reference, now())
+        state = await store.load_state(conn, batch, reference, now(), gone)
         changes = apply(batch, state, reference, now())
         await store.write(conn, batch, state, changes, reference, now(), router)
     await _note(pool, batch, deliveries, time.perf_counter() - began)

@@ -12,7 +12,7 @@ import numpy as np
 
 import geofence.store
 import stock_tracker.store
-from geofence import tracks
+from geofence import duty_store, tracks
 from geofence.alerts import AlertChange
 from geofence.changes import Said
 from geofence.fences import Fences
@@ -21,6 +21,7 @@ from geofence.forecast import store as forecast
 from geofence.forecast.router import Router
 from geofence.reread import Course
 from ingest import apply as rules
+from ingest import duty
 from ingest.apply import Changes, Outgoing, Reference, State
 from ingest.batch import Batch, Rejection, StatusEvent, Van, decode
 from stock_tracker import levels
@@ -90,6 +91,7 @@ async def load_reference(conn: Connection, known: Reference | None, now: int) ->
         vans=vans,
         fences=Fences(await geofence.store.load_sites(conn)),
         organisation_of={van.van_id: van.organisation_id for van in vans.values()},
+        calendars=await duty_store.load_calendars(conn),
     )
     await _catch_up(conn, reference, now)
     return reference
@@ -98,12 +100,16 @@ async def load_reference(conn: Connection, known: Reference | None, now: int) ->
 async def _catch_up(conn: Connection, reference: Reference, now: int) -> None:
     """Read again what edited fences touch, and match anew the days whose tours have changed."""
     dirty = await tracks.load_dirty(conn)
-    vans = sorted({*dirty, *await geofence.store.replanned_vans(conn)})
+    replanned_vans = await geofence.store.replanned_vans(conn)
+    vans = sorted({*dirty, *replanned_vans, *await duty.edited_vans(conn)})
     if not vans:
         return
     await _lock_vans(conn, vans)
     replanned = await geofence.store.take_tour_edits(conn)
-    courses = await tracks.courses_again(conn, dirty, reference.organisation_of)
+    gone = await duty.delete_by_calendar(conn, reference, now)
+    await tracks.find_newest(conn, list(gone))
+    again = tracks.with_gone(dirty, gone)
+    courses = await tracks.courses_again(conn, again, reference.organisation_of)
     await tracks.read_courses(conn, courses, reference.fences)
     said = {van: Said(replanned=days) for van, days in replanned.items()}
     said |= {
@@ -123,6 +129,7 @@ def _said(course: Course, replanned: frozenset[date] = frozenset()) -> Said:
         course.spans,
         replanned,
         course.through or 0,
+        course.was_through,
     )
 
 
@@ -144,9 +151,14 @@ async def _lock_vans(conn: Connection, van_ids: Sequence[int]) -> None:
     )
 
 
-async def load_state(conn: Connection, batch: Batch, reference: Reference, now: int) -> State:
-    """Put the batch's fixes, advance the visit engine, and return what `apply` must know."""
-    courses = await _read_fixes(conn, batch, reference, now)
+async def load_state(
+    conn: Connection, batch: Batch, reference: Reference, now: int, gone: duty.Gone
+) -> State:
+    """Put the batch's fixes, advance the visit engine, and return what `apply` must know.
+
+    `gone` are the times of stored fixes that were deleted just now, by van.
+    """
+    courses = await _read_fixes(conn, batch, reference, now, gone)
     said = {course.van_id: _said(course) for course in courses}
     state = State(courses, said, await geofence.store.load_known(conn, said))
     if batch.scans:
@@ -168,12 +180,18 @@ async def load_state(conn: Connection, batch: Batch, reference: Reference, now: 
 
 
 async def _read_fixes(
-    conn: Connection, batch: Batch, reference: Reference, now: int
+    conn: Connection, batch: Batch, reference: Reference, now: int, gone: duty.Gone
 ) -> list[Course]:
-    if not len(batch.fixes):
-        return []
-    late = await tracks.put_fixes(conn, batch.fixes, now)
-    courses = await tracks.courses_of(conn, batch.fixes, late, reference.organisation_of)
+    courses: list[Course] = []
+    if len(batch.fixes):
+        late = await tracks.put_fixes(conn, batch.fixes, now)
+        late |= {van: sorted({*late.get(van, ()), *times}) for van, times in gone.items()}
+        courses = await tracks.courses_of(conn, batch.fixes, late, reference.organisation_of)
+    if gone:
+        await tracks.find_newest(conn, list(gone))
+        only = gone.keys() - {van for van, _, _ in batch.fixes.by_van()}
+        again = tracks.with_gone({}, {van: gone[van] for van in only})
+        courses += await tracks.courses_again(conn, again, reference.organisation_of)
     await tracks.read_courses(conn, courses, reference.fences)
     return courses
 
@@ -321,7 +339,7 @@ async def tick(
     raised = rules.tick(due, live, seen, now)
     await geofence.store.write_alerts(conn, raised, now)
     await geofence.store.mark_judged(conn, due, now)
-    foreseen = await _foresee(conn, router, now)
+    foreseen = await _foresee(conn, reference, router, now)
     await geofence.store.write_alerts(conn, foreseen, now)
     raised += foreseen
     await stock_tracker.store.admit_held(conn, now)
@@ -344,13 +362,15 @@ async def tick(
     return len(raised) + len(news.orders)
 
 
-async def _foresee(conn: Connection, router: Router | None, now: int) -> list[AlertChange]:
+async def _foresee(
+    conn: Connection, reference: Reference, router: Router | None, now: int
+) -> list[AlertChange]:
     """Foresee what no batch has foreseen for a minute, and see who has fallen silent."""
     await forecast.calibrate_models(conn, now)
     vans = await forecast.not_foreseen(conn, now)
     await _lock_vans(conn, vans)
     changes = await forecast.foresee_vans(conn, vans, router, now)
-    return changes + await forecast.silences(conn, now)
+    return changes + await forecast.silences(conn, now, reference.calendars)
 
 
 def _vans(reference: Reference) -> Mapping[int, Van]:
