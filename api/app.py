@@ -28,6 +28,7 @@ from api.routes import (
     rejected,
     replan,
     resupply,
+    retention,
     tours,
     vans,
     visits,
@@ -105,11 +106,12 @@ def create_app(configured: settings.Settings, *, allow_remote: bool = False) -> 
         redoc_url=None,
     )
     app.state.allow_edits = not (allow_remote or configured.api_allow_remote)
+    app.state.settings = configured
     problems.install(app)
     app.add_middleware(SecurityHeaders)
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
-        edits, webhooks, resupply, papers, figures,
+        edits, webhooks, resupply, papers, figures, retention,
     ):  # fmt: skip
         app.include_router(routes.router)
     app.frontend("/", directory=WEB, fallback=None)

@@ -143,15 +143,6 @@ JOIN unnest(%s::int[], %s::text[]) AS edit (site_id, box) ON hour.bounds && edit
 GROUP BY van_id
 """
 
-# Fixes are kept a little longer. The last checkpoint before that stays: there reading can begin.
-FORGET = """
-DELETE FROM van_checkpoint AS old
-WHERE through < %(now)s - INTERVAL '62 days'
-  AND EXISTS (SELECT FROM van_checkpoint AS later
-              WHERE later.van_id = old.van_id AND later.through > old.through
-                AND later.through < %(now)s - INTERVAL '62 days')
-"""
-
 
 async def prepare(conn: Connection) -> None:
     """Make the staging table of a new connection."""
@@ -304,7 +295,7 @@ async def _load_newest(conn: Connection, vans: list[int]) -> dict[int, _Newest]:
     rows = await (await conn.execute(PROGRESS, (vans,))).fetchall()
     return {
         van: _Newest(
-            Checkpoint(through, _state(state), _box(bounds), is_last=True),
+            Checkpoint(through, state_of(state), _box(bounds), is_last=True),
             checkpointed,
             state is not None,
         )
@@ -323,14 +314,15 @@ async def _load_checkpoints(
     for van, through, state, bounds in await (
         await conn.execute(CHECKPOINTS, (list(late), moments))
     ).fetchall():
-        found.setdefault(van, []).append(Checkpoint(through, _state(state), _box(bounds)))
+        found.setdefault(van, []).append(Checkpoint(through, state_of(state), _box(bounds)))
     return found
 
 
 _states: Final = msgspec.json.Decoder(State)
 
 
-def _state(text: str | None) -> State:
+def state_of(text: str | None) -> State:
+    """Return a state from its JSON; that of no fix from None."""
     return State() if text is None else _states.decode(text)
 
 
@@ -403,7 +395,7 @@ async def write_progress(conn: Connection, courses: Iterable[Course]) -> None:
             continue
         rows.append(
             (
-                course.van_id, as_datetime(course.through), _json(course.state),
+                course.van_id, as_datetime(course.through), json_of(course.state),
                 None if course.checkpointed is None else as_datetime(course.checkpointed),
                 box_text(course.box),
             )
@@ -413,7 +405,7 @@ async def write_progress(conn: Connection, courses: Iterable[Course]) -> None:
                 dropped.append((course.van_id, as_datetime(through)))
             else:
                 kept.append(
-                    (course.van_id, as_datetime(through), _json(made.state), box_text(made.box))
+                    (course.van_id, as_datetime(through), json_of(made.state), box_text(made.box))
                 )
     async with conn.cursor() as cursor:
         await cursor.executemany(PUT_PROGRESS, rows)
@@ -424,7 +416,8 @@ async def write_progress(conn: Connection, courses: Iterable[Course]) -> None:
         await conn.execute("DELETE FROM van_progress WHERE van_id = ANY(%s)", (empty,))
 
 
-def _json(state: State) -> str:
+def json_of(state: State) -> str:
+    """Return a state as JSON."""
     return msgspec.json.encode(state).decode()
 
 
@@ -455,8 +448,3 @@ def with_gone(
         before, sites = moments.get(van, ([], frozenset()))
         moments[van] = sorted({*before, *times}), sites
     return moments
-
-
-async def forget(conn: Connection, now: int) -> None:
-    """Drop checkpoints older than the fixes they stand on."""
-    await conn.execute(FORGET, {"now": as_datetime(now)})

@@ -12,18 +12,18 @@ from functools import partial
 
 from geofence import tracks
 from geofence.forecast.router import Router, asking
-from ingest import duty, recovery, store
+from ingest import duty, recovery, retention, store
 from ingest.apply import Reference, apply
 from ingest.batch import Batch, Delivery, decode
 from ingest.recovery import log
 from ingest.subscriber import Subscriber
 from storage.pool import Pool, connect
-from storage.settings import Clock, Settings, clock, real_ms
+from storage.settings import Clock, Settings, as_datetime, clock, real_ms
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Ingest until `stop` is set; the batch in hand is finished first."""
-    now, reference, ticked = clock(settings), None, 0.0
+    now, reference, ticked, deleted_on = clock(settings), None, 0.0, None
     async with (
         connect(settings.database_url, "cordee-ingest", prepare=tracks.prepare) as pool,
         Subscriber(settings) as subscriber,
@@ -37,6 +37,12 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             if time.monotonic() - ticked >= settings.tick_s:
                 reference = await recovery.insist(tick, pool, reference, now, router)
                 ticked = time.monotonic()
+                today = as_datetime(now()).date()
+                step = retention.step
+                if deleted_on != today and await recovery.insist(
+                    step, pool, settings, reference, now
+                ):
+                    deleted_on = today
 
 
 async def commit(
@@ -50,7 +56,7 @@ async def commit(
     began = time.perf_counter()
     async with pool.connection() as conn, conn.transaction():
         reference = await store.load_reference(conn, reference, now())
-        batch = decode(deliveries, reference.vans, now())
+        batch = decode(deliveries, reference.vans, now(), reference.kept_since)
         await store.lock(conn, batch)
         gone = await duty.keep_on_duty(conn, batch, reference, now())
         state = await store.load_state(conn, batch, reference, now(), gone)

@@ -32,6 +32,13 @@ from storage.settings import as_datetime
 
 LAG_BUCKETS = 24
 
+# Fixes before `kept_since` were deleted: what they proved must not be read again without them.
+VERSION = """
+SELECT version, coalesce((SELECT (extract(epoch FROM max(limit_at)) * 1000)::bigint
+                          FROM deletion WHERE table_name = 'fix'), 0)
+FROM reference_version
+"""
+
 VANS = """
 SELECT van.van_id, van.organisation_id, van.code,
        own.location_id, depot.location_id,
@@ -76,10 +83,10 @@ async def load_reference(conn: Connection, known: Reference | None, now: int) ->
 
     What a change touches is read again first: edited fences, changed tours.
     """
-    found = await (await conn.execute("SELECT version FROM reference_version")).fetchone()
-    version = int(found[0]) if found else 0
+    found = await (await conn.execute(VERSION)).fetchone()
+    version, kept_since = (int(found[0]), int(found[1])) if found else (0, 0)
     if known is not None and known.version == version:
-        return known
+        return known if known.kept_since == kept_since else replace(known, kept_since=kept_since)
     vans = {
         code: Van(van_id, organisation_id, code, _places(own, depot, shared))
         for van_id, organisation_id, code, own, depot, shared in await (
@@ -92,6 +99,7 @@ async def load_reference(conn: Connection, known: Reference | None, now: int) ->
         fences=Fences(await geofence.store.load_sites(conn)),
         organisation_of={van.van_id: van.organisation_id for van in vans.values()},
         calendars=await duty_store.load_calendars(conn),
+        kept_since=kept_since,
     )
     await _catch_up(conn, reference, now)
     return reference
@@ -354,7 +362,6 @@ async def tick(
         ],
         now,
     )
-    await tracks.forget(conn, now)
     await conn.execute("DELETE FROM ingest_activity WHERE second < now() - INTERVAL '1 hour'")
     await conn.execute(FORGET_SENT, (as_datetime(now),))
     if raised or news.orders:

@@ -32,6 +32,8 @@ from ops import (
 from ops import health as healths
 from ops import stock as stocks
 from ops import verify as verifies
+from ops.person_commands import person
+from ops.retention_commands import retention
 from ops.webhook_commands import webhook
 from storage.settings import Settings
 
@@ -293,6 +295,8 @@ def accept(template: str, items: tuple[str, ...]) -> None:
 
 
 main.add_command(webhook)
+main.add_command(retention)
+main.add_command(person)
 
 
 @main.command()

@@ -103,7 +103,7 @@ async def import_calendars(conn: Connection, data: bytes, *, organisation: str) 
     old = [calendar_id for _, calendar_id in changed if calendar_id is not None]
     await conn.execute(DROP_HOURS, (old,))
     await conn.execute(PUT_HOURS, {"owner": owner})
-    was = dict(changed)
+    was: dict[int | None, int | None] = dict(changed)
     lines = [was[van] is None for van, *_ in sheet.staged if van in was]
     return result("calendars", sheet, (sum(lines), len(lines) - sum(lines)), removed)
 

@@ -666,7 +666,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/parts/waiting", "/v1/parts/waiting/{van}/{epoch}/{seq}/decision",
         "/v1/orders/{code}/pick-list.pdf", "/v1/orders/{code}/pick-list.csv",
         "/v1/orders/{code}/boxes", "/v1/orders/{code}/boxes/{sscc}.pdf",
-        "/v1/warehouses/{code}/bin-labels.pdf",
+        "/v1/warehouses/{code}/bin-labels.pdf", "/v1/retention",
     }  # fmt: skip
 
 
