@@ -8,6 +8,7 @@ Of fixes with one key (van, t) in a batch only the best is kept, by the rule tha
 too: better accuracy, then the greater hash of its values.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -121,6 +122,7 @@ class Batch:
     statuses: list[StatusEvent] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
+    tallies: Counter[str] = field(default_factory=Counter)
 
     def van_ids(self) -> list[int]:
         """Return the vans that it speaks of, ascending."""
@@ -194,7 +196,20 @@ def decode(
         reader.statuses,
         reader.rejections,
         reader.reports,
+        Counter(f"kind:{_kind_name(delivery.topic)}" for delivery in deliveries),
     )
+
+
+def _kind_name(topic: str) -> str:
+    """Return what a message is called where messages are counted."""
+    match topic.split("/"):
+        case ["fleet", "v1", _, "position" | "scan" | "status" as kind]:
+            return kind
+        case ["owntracks", _, _]:
+            return "owntracks"
+        case ["warehouse", "v1", "reports", _]:
+            return "report"
+    return "other"
 
 
 def _read(reader: _Reader, delivery: Delivery) -> None:

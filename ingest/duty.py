@@ -63,6 +63,7 @@ async def keep_on_duty(conn: Connection, batch: Batch, reference: Reference, now
         else:
             kept.append(r)
     batch.rejections = kept
+    batch.tallies["off_duty"] += sum(map(len, dropped.values()))
     await duty_store.count(conn, dropped, gone)
     await _forget_rejected(conn, changed, spans, reference)
     return gone

@@ -12,7 +12,6 @@ from collections.abc import Awaitable, Callable
 from datetime import date, datetime
 from typing import Final, LiteralString
 
-import structlog
 from psycopg import sql
 
 from geofence import forgetting
@@ -23,8 +22,6 @@ from storage.settings import Clock, Settings, as_datetime, as_ms
 
 ROWS_MAX: Final = 20_000
 VANS_MAX: Final = 5
-
-log = structlog.get_logger()
 
 ALONE: Final = "SELECT pg_try_advisory_xact_lock(hashtext('cordee retention'))"
 DONE: Final = "SELECT table_name FROM deletion WHERE began_on = %s AND done"
@@ -85,7 +82,6 @@ async def step(pool: Pool, settings: Settings, reference: Reference, now: Clock)
             if kept.table not in done and await _is(conn, EXISTS, (kept.table,)):
                 await _delete_some(conn, purpose, kept, settings, reference, moment)
                 return False
-    log.info("retention: today's run is complete", tables=len(done))
     return True
 
 

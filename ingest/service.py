@@ -43,6 +43,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                     step, pool, settings, reference, now
                 ):
                     deleted_on = today
+                    log.info("deleted what is over")
 
 
 async def commit(
@@ -62,7 +63,7 @@ async def commit(
         state = await store.load_state(conn, batch, reference, now(), gone)
         changes = apply(batch, state, reference, now())
         await store.write(conn, batch, state, changes, reference, now(), router)
-    await _note(pool, batch, deliveries, time.perf_counter() - began)
+    await _note(pool, batch, deliveries, time.perf_counter() - began, now())
     return reference
 
 
@@ -76,11 +77,13 @@ async def tick(
     return reference
 
 
-async def _note(pool: Pool, batch: Batch, deliveries: list[Delivery], took_s: float) -> None:
+async def _note(
+    pool: Pool, batch: Batch, deliveries: list[Delivery], took_s: float, now: int
+) -> None:
     committed_ms = real_ms()
     lag_ms = [committed_ms - delivery.arrived_ms for delivery in deliveries]
     async with pool.connection() as conn, conn.transaction():
-        await store.put_activity(conn, batch, lag_ms)
+        await store.put_activity(conn, batch, lag_ms, now)
     log.info(
         "batch",
         messages=batch.messages,

@@ -9,6 +9,8 @@ from datetime import date
 from hashlib import blake2b
 
 import numpy as np
+import numpy.typing as npt
+from psycopg.types.json import Jsonb
 
 import geofence.store
 import stock_tracker.store
@@ -31,6 +33,8 @@ from storage.pool import Connection
 from storage.settings import as_datetime
 
 LAG_BUCKETS = 24
+#: Up to 12 days: a tablet's backlog after a holiday.
+AGE_BUCKETS = 31
 
 # Fixes before `kept_since` were deleted: what they proved must not be read again without them.
 VERSION = """
@@ -60,7 +64,7 @@ WHERE (van_status.status_time, van_status.state, coalesce(van_status.duty, ''))
 
 PUT_ACTIVITY = """
 INSERT INTO ingest_activity AS known
-VALUES (date_trunc('second', clock_timestamp()), 1, %s, %s, %s, %s, %s)
+VALUES (date_trunc('second', clock_timestamp()), 1, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (second) DO UPDATE SET
   batches = known.batches + 1,
   messages = known.messages + excluded.messages,
@@ -68,7 +72,14 @@ ON CONFLICT (second) DO UPDATE SET
   scans = known.scans + excluded.scans,
   rejected = known.rejected + excluded.rejected,
   lag_counts = (SELECT array_agg(a + b ORDER BY i) FROM
-                unnest(known.lag_counts, excluded.lag_counts) WITH ORDINALITY AS sums (a, b, i))
+                unnest(known.lag_counts, excluded.lag_counts) WITH ORDINALITY AS sums (a, b, i)),
+  age_counts = (SELECT array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY i) FROM
+                unnest(known.age_counts, excluded.age_counts) WITH ORDINALITY AS sums (a, b, i)),
+  tallies = (SELECT coalesce(jsonb_object_agg(key, n), '{}') FROM (
+               SELECT key, sum(value::bigint) AS n FROM (
+                 SELECT * FROM jsonb_each_text(known.tallies)
+                 UNION ALL SELECT * FROM jsonb_each_text(excluded.tallies)) AS both_of
+               GROUP BY key) AS sums)
 """
 
 #: A message outlives its deliveries, whose tables hold no copy of it.
@@ -231,6 +242,10 @@ async def write(
     if changes.reports:
         outgoing += rules.shipped_messages(await reports.take(conn, changes.reports, now), now)
     rejections = [*batch.rejections, *changes.rejections]
+    batch.tallies.update(f"reason:{rejection.reason}" for rejection in rejections)
+    for changed in changes.vans.values():
+        batch.tallies.update(f"event:{visit.verdict}" for visit in changed.visits)
+        batch.tallies["event:gone"] += len(changed.gone)
     await settle(conn, [scan.key for scan in batch.scans], rejections, now)
     await _put_statuses(conn, changes.statuses)
     await put_outbox(conn, outgoing, now)
@@ -310,23 +325,28 @@ async def put_outbox(conn: Connection, outgoing: Sequence[Outgoing], now: int) -
     await conn.execute("NOTIFY cordee_outbox")
 
 
-async def put_activity(conn: Connection, batch: Batch, lag_ms: Sequence[int]) -> None:
+async def put_activity(conn: Connection, batch: Batch, lag_ms: Sequence[int], now: int) -> None:
     """Add a committed batch to its second: what it held, and how long its messages waited.
 
     Args:
         conn: Outside the batch's transaction, which is what was timed.
         batch: The batch.
         lag_ms: From arrival to commit, one a message.
+        now: The present on the clock by which vans tell their times.
     """
-    exponents = np.ceil(np.log2(np.maximum(np.array(lag_ms, dtype=np.float64), 1) + 1))
-    counts = np.bincount(
-        np.minimum(exponents.astype(np.int64), LAG_BUCKETS - 1), minlength=LAG_BUCKETS
-    )
+    lags, ages = np.array(lag_ms), now - batch.fixes.t_ms
     await conn.execute(
         PUT_ACTIVITY,
         (batch.messages, len(batch.fixes), len(batch.scans), len(batch.rejections),
-         counts.tolist()),
+         _buckets(lags, LAG_BUCKETS), Jsonb(dict(batch.tallies)), _buckets(ages, AGE_BUCKETS)),
     )  # fmt: skip
+
+
+def _buckets(ms: npt.NDArray[np.int64], count: int) -> list[int]:
+    """Return how many durations are below 1, 2, 4, ... ms; the last entry holds the rest."""
+    exponents = np.ceil(np.log2(np.maximum(ms.astype(np.float64), 1) + 1)).astype(np.int64)
+    counted: list[int] = np.bincount(np.minimum(exponents, count - 1), minlength=count).tolist()
+    return counted
 
 
 async def tick(

@@ -9,9 +9,12 @@ Two ways, by whose server it is:
 
 A backup is a folder with `manifest.json`: what it is, of which versions, when it began and ended, and the
 size and SHA-256 of every file. It is written under another name and renamed when it is complete, so that
-what is called a backup is one. What the vans sent since it began is still with the broker, or lost with it: a
-restored ingest takes what the broker delivers again, and a message whose effects are there already changes
-nothing.
+what is called a backup is one.
+
+What was committed after a backup is in the *log*: `receive_log` (`pg_receivewal`) streams it beside the
+backups, and a restore of files plays all of it that is there. What was not committed is still with the
+broker: a restored ingest gets it again, and a message whose effects are there already changes nothing. A
+dump, and files without a log, end where the backup does: messages acknowledged since then are lost.
 
 The programs come with the embedded wheel, or from the server's own folder (CORDEE_POSTGRES_PROGRAMS); they
 must not be older than the server.
@@ -312,8 +315,49 @@ def _restore_dump(conn: psycopg.Connection[Any], url: str, made: Path, manifest:
     conn.execute("ANALYZE")
 
 
+def receive_log(settings: Settings, folder: Path, *, synchronous: bool = False) -> list[str]:
+    """Return the command that streams the server's log to below a folder until it is stopped.
+
+    It has a slot, so that the server keeps what is not here yet: watch its disk while this does not run.
+
+    Args:
+        settings: Where the database is.
+        folder: That of the backups.
+        synchronous: Tell the server of every write at once, for `synchronous_standby_names`.
+    """
+    log = folder / LOG
+    log.mkdir(mode=0o700, parents=True, exist_ok=True)
+    named = f"{settings.database_url}{'&' if '?' in settings.database_url else '?'}"
+    url = f"{named}application_name={RECEIVER}"
+    command = [
+        str(programs() / "pg_receivewal"), "--dbname", url, "--directory", str(log),
+        "--slot", RECEIVER, "--no-password",
+    ]  # fmt: skip
+    _run("pg_receivewal", [*command[1:], "--create-slot", "--if-not-exists"])
+    return [*command, *(["--synchronous"] if synchronous else [])]
+
+
+RECEIVER: Final = "cordee_backup"
+LOG: Final = "log"
+
+
+def prune(folder: Path, keep: int) -> list[Path]:
+    """Delete all but the newest backups, and the log from before the oldest of them; return what went."""
+    kept, gone = backups(folder)[:keep], backups(folder)[keep:]
+    for made in gone:
+        shutil.rmtree(made)
+    with_files = [made for made in kept if read(made).way == "files"]
+    if with_files and (folder / LOG).exists():
+        label = (with_files[-1] / "cluster/backup_label").read_text()
+        first = label.split("(file ", 1)[1].split(")", 1)[0]
+        _run("pg_archivecleanup", [folder / LOG, first])
+    return gone
+
+
 def restore_files(made: Path, data: Path, *, replace: bool = False) -> Manifest:
     """Restore a copy of files to the data folder of a server that is not running.
+
+    The log that lies beside the backup is played when that server starts, to its end.
 
     Args:
         made: The backup.
@@ -335,5 +379,26 @@ def restore_files(made: Path, data: Path, *, replace: bool = False) -> Manifest:
             )
         shutil.rmtree(data)
     shutil.copytree(made / "cluster", data, symlinks=True, dirs_exist_ok=True)
-    data.chmod(0o700)
+    if (log := made.parent / LOG).exists():
+        _play(log, data)
+    _own(data)
     return manifest
+
+
+def _play(log: Path, data: Path) -> None:
+    """Have the server play a log when it starts, the segment too that was still being written."""
+    shutil.copytree(log, data / "restored_log")
+    for unfinished in (data / "restored_log").glob("*.partial"):
+        unfinished.rename(unfinished.with_suffix(""))
+    with (data / "postgresql.auto.conf").open("a") as conf:
+        conf.write('restore_command = \'cp "restored_log/%f" "%p"\'\n')
+    (data / "recovery.signal").touch()
+
+
+def _own(data: Path) -> None:
+    """Give the data folder, as a server wants it, to whoever owns the folder around it."""
+    data.chmod(0o700)
+    if os.geteuid() == 0:
+        around = data.parent.stat()
+        for path in (data, *data.rglob("*")):
+            os.chown(path, around.st_uid, around.st_gid, follow_symlinks=False)

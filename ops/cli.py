@@ -32,6 +32,7 @@ from ops import (
 from ops import health as healths
 from ops import stock as stocks
 from ops import verify as verifies
+from ops.backup_commands import backup, restore
 from ops.person_commands import person
 from ops.retention_commands import retention
 from ops.webhook_commands import webhook
@@ -297,6 +298,8 @@ def accept(template: str, items: tuple[str, ...]) -> None:
 main.add_command(webhook)
 main.add_command(retention)
 main.add_command(person)
+main.add_command(backup)
+main.add_command(restore)
 
 
 @main.command()

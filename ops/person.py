@@ -27,6 +27,8 @@ BY_VAN: Final = "van_id = ANY(%(vans)s)"
 BY_DEVICE: Final = "device = ANY(%(devices)s)"
 BY_PLACE: Final = "location_id = ANY(%(places)s)"
 BY_TECHNICIAN: Final = "technician_id = %(technician)s"
+#: Whether or not this version's accounts know a technician.
+OF_ACCOUNTS: Final = "(to_jsonb(app_user) ->> 'technician_id')::int = %(technician)s"
 OF_TOURS: Final = "tour_id IN (SELECT tour_id FROM tour WHERE van_id = ANY(%(vans)s))"
 OF_STOPS: Final = f"stop_id IN (SELECT stop_id FROM stop WHERE {OF_TOURS})"
 BETWEEN_PLACES: Final = "from_location_id = ANY(%(places)s) OR to_location_id = ANY(%(places)s)"
@@ -34,7 +36,7 @@ BETWEEN_PLACES: Final = "from_location_id = ANY(%(places)s) OR to_location_id = 
 #: How the rows about a technician are found in each table, in the order of the readme.
 ABOUT: Final[dict[str, LiteralString]] = {
     "technician": BY_TECHNICIAN,
-    "app_user": BY_TECHNICIAN,
+    "app_user": OF_ACCOUNTS,
     "van": BY_TECHNICIAN,
     "location": f"{BY_PLACE}",
     "duty_switch": BY_VAN,
@@ -67,9 +69,7 @@ ABOUT: Final[dict[str, LiteralString]] = {
     "usage_history": BY_VAN,
     "rejected": "van_code = ANY(%(devices)s)",
     "access_log": BY_TECHNICIAN,
-    "user_session": (
-        "user_id IN (SELECT user_id FROM app_user WHERE technician_id = %(technician)s)"
-    ),
+    "user_session": f"user_id IN (SELECT user_id FROM app_user WHERE {OF_ACCOUNTS})",
     "broker_credential": BY_VAN,
 }
 
@@ -80,6 +80,7 @@ NOT_ABOUT: Final = {
     "need": "what the van's jobs need, made from stops, which are given",
     "proposal": "what should be ordered for the van, made from levels and needs",
     "resupply_line": "parts on an order of the van, which is given",
+    "stop_part": "parts that the job of a stop needs; the stop is given",
     "stock_dirty": "pairs of place and part that are to be computed anew, for seconds",
     "scan_through": "how far a tablet's scans are committed, which the scans say",
     "tour_edit": "days that are to be matched anew, for seconds",

@@ -101,6 +101,15 @@ COMMENT ON TABLE deletion IS
 COMMENT ON COLUMN deletion.limit_at IS 'What is older was deleted.';
 COMMENT ON COLUMN deletion.oldest_left IS 'Of the rows that are left; NULL if there are none.';
 
+-- What operators see of ingest, beside its sums; counted apart because what is kept of it goes.
+ALTER TABLE ingest_activity
+  ADD COLUMN tallies jsonb NOT NULL DEFAULT '{}',
+  ADD COLUMN age_counts integer[] NOT NULL DEFAULT '{}';
+COMMENT ON COLUMN ingest_activity.tallies IS
+  'Messages by kind of topic, rejections by reason, visits and passes by what became of them.';
+COMMENT ON COLUMN ingest_activity.age_counts IS
+  'Positions by time from their own to the commit: entry i counts those under 2^i milliseconds.';
+
 -- Fixes are dropped by ingest's own job from here on, to the day.
 DO $$
 BEGIN

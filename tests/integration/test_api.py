@@ -466,7 +466,7 @@ async def test_metrics_show_the_whole_installation(
     found = await metric_values(api)
     assert found["fleet_vans", "at_site"] == 2
     assert found["fleet_vans", "silent"] == 1
-    assert found["fleet_ingest_rejected_total", "malformed"] == 2
+    assert found["fleet_dead_letters", "malformed"] == 2
     assert found["fleet_alerts", "open"] == 2
     assert found["fleet_outbox_pending", ""] == 1
     assert found["fleet_database_up", ""] == 1
