@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lock docs clean
+.PHONY: help setup run check test lock audit docs clean
 
 help:  ## say what each command does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -46,6 +46,10 @@ browser: .venv/.tools
 
 lock: .venv/.tools  ## write requirements.lock anew from pyproject.toml
 	$(BIN)/python tools/lock.py
+
+audit: .venv/.tools  ## look for known weaknesses in what the locks pin (asks the network)
+	$(BIN)/uv tool run pip-audit --disable-pip --require-hashes -r requirements.lock
+	$(BIN)/uv tool run pip-audit --disable-pip --require-hashes -r requirements-dev.lock
 
 docs: setup  ## write the generated pages of docs/ anew: wire contract, settings, schema
 	$(BIN)/cordee docs

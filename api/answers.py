@@ -930,6 +930,38 @@ class WebhookDeliveries:
 
 
 @dataclass(frozen=True, slots=True)
+class Deleted:
+    """What the last run of deletion did to a table; the day is null before the first.
+
+    `oldest_left_ms` is of what was left then, null if nothing was; `done` whether that run is complete.
+    """
+
+    table: str
+    day: str | None
+    rows: int
+    oldest_left_ms: int | None
+    done: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Purpose:
+    """What some tables are kept for, for how many days, and so since when."""
+
+    name: str
+    purpose: str
+    days: int
+    since_ms: int
+    tables: list[Deleted]
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """What is kept for how long, and the proof that the rest is gone."""
+
+    purposes: list[Purpose]
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """The figures on top of the page.
 

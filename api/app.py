@@ -35,6 +35,7 @@ from api.routes import (
     rejected,
     replan,
     resupply,
+    retention,
     session,
     tours,
     vans,
@@ -136,7 +137,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
     app.add_middleware(SecurityHeaders)
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
-        edits, webhooks, resupply, policies, papers, figures, session, me, client_sites,
+        edits, webhooks, resupply, policies, papers, figures, session, me, client_sites, retention,
     ):  # fmt: skip
         app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)

@@ -67,8 +67,10 @@ async def of_database(conn: Connection, now_ms: int) -> list[Metric]:
     fleet = GaugeMetricFamily("fleet_vans", "Vans by what they are doing.", labels=["state"])
     for state, count in states.items():
         fleet.add_metric([state], count)
-    rejected = CounterMetricFamily(
-        "fleet_ingest_rejected", "Messages set aside, as the table holds them.", labels=["reason"]
+    rejected = GaugeMetricFamily(
+        "fleet_dead_letters",
+        "Messages that could not be used, as far as they are still kept.",
+        labels=["reason"],
     )
     for reason, count in (await installation.rejected_by_reason(conn)).items():
         rejected.add_metric([reason], count)
@@ -80,12 +82,23 @@ async def of_database(conn: Connection, now_ms: int) -> list[Metric]:
     alerts = GaugeMetricFamily("fleet_alerts", "Alerts by state.", labels=["state"])
     for name, count in (await installation.alerts_by_state(conn)).items():
         alerts.add_metric([name], count)
+    waiting, since_s = await installation.outbox_pending(conn)
     pending = GaugeMetricFamily(
-        "fleet_outbox_pending",
-        "Messages that wait to be published.",
-        await installation.outbox_pending(conn),
+        "fleet_outbox_pending", "Messages that wait to be published.", waiting
     )
-    return [fleet, rejected, not_kept, alerts, pending, *await _of_webhooks(conn)]
+    oldest = GaugeMetricFamily(
+        "fleet_outbox_oldest_seconds",
+        "For how long the oldest of them has waited; 0 if none does.",
+        max(0.0, now_ms / 1_000 - since_s) if waiting else 0.0,
+    )
+    deleted = GaugeMetricFamily(
+        "fleet_retention_age_seconds",
+        "For how long nothing has been deleted because its time was over; absent before the first.",
+    )
+    if deleted_s := await installation.deletion_time(conn):
+        deleted.add_metric([], max(0.0, now_ms / 1_000 - deleted_s))
+    own = [fleet, rejected, not_kept, alerts, pending, oldest, deleted]
+    return [*own, *await _of_webhooks(conn)]
 
 
 async def _of_webhooks(conn: Connection) -> list[Metric]:
@@ -136,18 +149,53 @@ async def of_broker(monitor_url: str) -> list[Metric]:
 
 def of_ingest(totals: IngestTotals) -> list[Metric]:
     """Return ingest's work as this process has added it up."""
-    lag = HistogramMetricFamily(
-        "fleet_ingest_lag_seconds", "From a message's arrival at ingest to its commit."
+    lag = _histogram(
+        "fleet_ingest_lag_seconds",
+        "From a message's arrival at ingest to its commit.",
+        totals.lag_counts,
     )
-    buckets = [
-        (str(2**entry / 1_000), float(seen))
-        for entry, seen in enumerate(accumulate(totals.lag_counts))
+    age = _histogram(
+        "fleet_position_age_seconds",
+        "From a position's own time to its commit: radio, backlog, broker and ingest together.",
+        totals.age_counts,
+    )
+    by_label = [
+        _counter("fleet_mqtt_messages", "Messages committed, by topic.", "kind", totals),
+        _counter("fleet_ingest_rejected", "Messages set aside.", "reason", totals),
+        _counter("fleet_geofence_events", "Visit rows written, and gone again.", "event", totals),
     ]
-    lag.add_metric([], [*buckets, ("+Inf", float(sum(totals.lag_counts)))], sum_value=None)
     return [
+        *by_label,
+        CounterMetricFamily(
+            "fleet_off_duty_positions",
+            "Positions dropped because they were off duty.",
+            totals.tallies["off_duty"],
+        ),
+        age,
         CounterMetricFamily("fleet_messages", "Messages committed.", totals.messages),
         CounterMetricFamily("fleet_batches", "Transactions of ingest.", totals.batches),
         CounterMetricFamily("fleet_fixes", "Fixes among the messages.", totals.fixes),
         CounterMetricFamily("fleet_scans", "Scans among the messages.", totals.scans),
         lag,
     ]
+
+
+def _histogram(name: str, words: str, counts: Sequence[int]) -> Metric:
+    """Return a histogram of durations whose entry i counts those under 2^i milliseconds."""
+    family = HistogramMetricFamily(name, words)
+    buckets = [
+        (str(2**entry / 1_000), float(seen)) for entry, seen in enumerate(accumulate(counts))
+    ]
+    family.add_metric([], [*buckets, ("+Inf", float(sum(counts)))], sum_value=None)
+    return family
+
+
+def _counter(name: str, words: str, tally: str, totals: IngestTotals) -> Metric:
+    """Return what was tallied as `tally:value`, by value."""
+    label = {"event": "type"}.get(tally, tally)
+    family = CounterMetricFamily(name, words, labels=[label])
+    for key, count in sorted(totals.tallies.items()):
+        kind, _, value = key.partition(":")
+        if kind == tally:
+            family.add_metric([value], count)
+    return family

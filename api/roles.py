@@ -69,6 +69,7 @@ _TABLE: Final = (
     Rule("PUT", "/v1/me/password", SIGNED_IN),
     Rule("DELETE", "/v1/me/sessions", SIGNED_IN),
     Rule("GET", "/v1/me/access-log", _DRIVER),
+    Rule("GET", "/v1/retention", SIGNED_IN),
     # Where vans are and were.
     Rule("GET", "/v1/vans", _OWN_VAN),
     Rule("GET", "/v1/vans/{van}", _OWN_VAN),

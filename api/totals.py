@@ -6,6 +6,7 @@ anew, which Prometheus understands. If nobody asks for an hour, what was deleted
 """
 
 import asyncio
+from collections import Counter
 from datetime import UTC, datetime
 
 from api.figures import summed
@@ -23,6 +24,8 @@ class IngestTotals:
     def __init__(self) -> None:
         self.batches = self.messages = self.fixes = self.scans = self.rejected = 0
         self.lag_counts: list[int] = []
+        self.age_counts: list[int] = []
+        self.tallies: Counter[str] = Counter()
         self._through = datetime.fromtimestamp(0, UTC)
         self._turn = asyncio.Lock()
 
@@ -37,4 +40,6 @@ class IngestTotals:
                 self.scans += second.scans
                 self.rejected += second.rejected
                 self.lag_counts = summed([self.lag_counts, second.lag_counts])
+                self.age_counts = summed([self.age_counts, second.age_counts])
+                self.tallies.update(second.tallies)
                 self._through = max(self._through, second.second)

@@ -70,6 +70,7 @@ class Said:
         spans: What was read again: rows in there that are not said again are gone.
         replanned: Days whose plan has changed: all their runs are judged anew.
         through: The newest fix that was read, ms since 1970 UTC.
+        was_through: The newest that had been read before; later than `through` if fixes were deleted.
     """
 
     clusters: Sequence[Cluster] = ()
@@ -78,6 +79,12 @@ class Said:
     spans: Sequence[Span] = ()
     replanned: frozenset[date] = frozenset()
     through: int = 0
+    was_through: int = 0
+
+    @property
+    def end(self) -> int:
+        """Up to where the tables may have rows of what was read."""
+        return max(self.through, self.was_through)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,10 @@ class FixColumns:
     def __len__(self) -> int:
         return len(self.t_ms)
 
+    def where(self, kept: Bools) -> "FixColumns":
+        """Return the rows for which `kept` holds."""
+        return FixColumns(*(getattr(self, name)[kept] for name in self.__slots__))
+
     def by_van(self) -> list[tuple[int, int, int]]:
         """Return each van, with where its rows begin and end."""
         vans, starts = np.unique(self.van_id, return_index=True)

@@ -39,6 +39,8 @@ from geofence.usable import Refusal
 from geofence.visits import Account, Cluster, Reading, Run, State
 
 SLICE_MS: Final = 3_600_000
+#: Later than any fix.
+NEVER_MS: Final = 4_200_000_000_000
 Box = tuple[float, float, float, float]
 """South, west, north, east, degrees."""
 
@@ -110,6 +112,7 @@ class Course:
             fold has come to what was never read before.
         edited: Sites whose fence has changed: no equality of states is believed while one is open.
         box: Of the usable fixes since the last checkpoint.
+        was_through: The newest fix that had been read before; 0 if none was.
     """
 
     van_id: int
@@ -123,6 +126,7 @@ class Course:
     ahead: list[Checkpoint] = field(default_factory=list)
     edited: frozenset[int] = frozenset()
     box: Box | None = None
+    was_through: int = 0
     runs: dict[tuple[int, int], Run] = field(default_factory=dict)
     legs: dict[int, Leg] = field(default_factory=dict)
     refused: list[Refusal] = field(default_factory=list)
@@ -147,12 +151,21 @@ class Course:
     def give(self, fixes: Fixes) -> None:
         """Take the stretch that it needs."""
         self.fixes = fixes
-        if self.through is None and self.spans and len(fixes):
-            # What is older than the first fix that is kept stands: nothing could say it again.
-            first = int(fixes.t_ms[0])
-            self.spans[-1] = replace(self.spans[-1], since=first - 1, legs_since=first)
+        if self.through is None and self.spans:
+            self._begin_at(int(fixes.t_ms[0]) if len(fixes) else None)
         if not len(fixes):
             self._arrive()
+
+    def _begin_at(self, first: int | None) -> None:
+        """Let rows stand that are older than all that is kept, or is known to be gone.
+
+        Fixes are not kept for ever: nothing could say those rows again. What was deleted because it
+        should never have been there is among the late, so its rows go.
+        """
+        if self.spans[-1].since in {-1, NEVER_MS}:
+            known = [t_ms for t_ms in (first, *self.late) if t_ms]
+            begin = min(known) if known else NEVER_MS + 1
+            self.spans[-1] = replace(self.spans[-1], since=begin - 1, legs_since=begin)
 
     def next_slice(self) -> Fixes:
         """Return the fixes of the next hour or less, and put the rest back."""

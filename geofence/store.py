@@ -193,7 +193,7 @@ def _moments(said: Said) -> tuple[datetime, datetime, datetime] | None:
     """Return the first and last moment whose day may change, and when what was touched began."""
     begins = [run.arrived_at for cluster in said.clusters for run in cluster]
     for span in said.spans:
-        begins += [span.since, said.through if span.until is None else span.until]
+        begins += [span.since, said.end if span.until is None else span.until]
     noons = [datetime(day.year, day.month, day.day, 12, tzinfo=UTC) for day in said.replanned]
     moments = [*(as_datetime(t_ms) for t_ms in begins), *noons]
     if not moments:
@@ -208,7 +208,7 @@ async def _load_spans(
     """Return by van the rows of what was read again: its legs, and its fixes that are not used."""
     legs: dict[int, list[Leg]] = defaultdict(list)
     refused: dict[int, list[Refusal]] = defaultdict(list)
-    spans = [(van, span, words.through) for van, words in said.items() for span in words.spans]
+    spans = [(van, span, words.end) for van, words in said.items() for span in words.spans]
     if not spans:
         return legs, refused
     vans = [van for van, _, _ in spans]

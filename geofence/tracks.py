@@ -59,7 +59,7 @@ GROUP BY van_id
 NEWEST = """
 WITH newest AS (
   SELECT vans.van_id AS van, fix.*
-  FROM (SELECT DISTINCT van_id FROM fix_in) AS vans
+  FROM (SELECT van_id FROM fix_in UNION SELECT unnest(%s::int[])) AS vans
   LEFT JOIN LATERAL (
     SELECT * FROM fix
     WHERE fix.van_id = vans.van_id AND (latitude_deg, longitude_deg) <> (0, 0)
@@ -143,15 +143,6 @@ JOIN unnest(%s::int[], %s::text[]) AS edit (site_id, box) ON hour.bounds && edit
 GROUP BY van_id
 """
 
-# Fixes are kept a little longer. The last checkpoint before that stays: there reading can begin.
-FORGET = """
-DELETE FROM van_checkpoint AS old
-WHERE through < %(now)s - INTERVAL '62 days'
-  AND EXISTS (SELECT FROM van_checkpoint AS later
-              WHERE later.van_id = old.van_id AND later.through > old.through
-                AND later.through < %(now)s - INTERVAL '62 days')
-"""
-
 
 async def prepare(conn: Connection) -> None:
     """Make the staging table of a new connection."""
@@ -182,8 +173,13 @@ async def put_fixes(conn: Connection, fixes: FixColumns, now: int) -> dict[int, 
             await copy.write(rows)
         await cursor.execute(MERGE)
         late: dict[int, list[int]] = dict(await cursor.fetchall())
-        await cursor.execute(NEWEST)
+        await cursor.execute(NEWEST, ([],))
         return late
+
+
+async def find_newest(conn: Connection, vans: Sequence[int]) -> None:
+    """See anew where vans are, because fixes of theirs are gone."""
+    await conn.execute(NEWEST, (list(vans),))
 
 
 async def courses_of(
@@ -213,8 +209,14 @@ async def courses_of(
             after = known.last.through
             first = start + int(np.searchsorted(fixes.t_ms[start:end], after, side="right"))
             fresh = fixes.track(first, end) if first < end else NONE
-            times = list(late.get(van, ())) if known.is_sound else [0]
-            course = known.course(van, organisation, fresh, times, back.get(van, []))
+            times = list(late.get(van, ()))
+            course = known.course(
+                van,
+                organisation,
+                fresh,
+                times if known.is_sound else [0, *times],
+                back.get(van, []),
+            )
         if len(course.fixes) or course.ahead:
             courses.append(course)
     return courses
@@ -239,7 +241,7 @@ async def courses_again(
             van,
             organisation_of[van],
             NONE,
-            sorted(times) if newest[van].is_sound else [0],
+            sorted(times) if newest[van].is_sound else sorted({0, *times}),
             back.get(van, []),
             sites,
         )
@@ -283,6 +285,7 @@ class _Newest(msgspec.Struct, frozen=True):
             late=late,
             ahead=[*ahead, last],
             edited=edited,
+            was_through=last.through,
         )
         course.open_span()
         return course
@@ -292,7 +295,7 @@ async def _load_newest(conn: Connection, vans: list[int]) -> dict[int, _Newest]:
     rows = await (await conn.execute(PROGRESS, (vans,))).fetchall()
     return {
         van: _Newest(
-            Checkpoint(through, _state(state), _box(bounds), is_last=True),
+            Checkpoint(through, state_of(state), _box(bounds), is_last=True),
             checkpointed,
             state is not None,
         )
@@ -311,14 +314,15 @@ async def _load_checkpoints(
     for van, through, state, bounds in await (
         await conn.execute(CHECKPOINTS, (list(late), moments))
     ).fetchall():
-        found.setdefault(van, []).append(Checkpoint(through, _state(state), _box(bounds)))
+        found.setdefault(van, []).append(Checkpoint(through, state_of(state), _box(bounds)))
     return found
 
 
 _states: Final = msgspec.json.Decoder(State)
 
 
-def _state(text: str | None) -> State:
+def state_of(text: str | None) -> State:
+    """Return a state from its JSON; that of no fix from None."""
     return State() if text is None else _states.decode(text)
 
 
@@ -384,13 +388,14 @@ def _fixes(columns: Sequence[bytes]) -> Fixes:
 
 async def write_progress(conn: Connection, courses: Iterable[Course]) -> None:
     """Write where the engine stands for each van that it has read."""
-    rows, kept, dropped = [], [], []
+    rows, kept, dropped, empty = [], [], [], []
     for course in courses:
         if course.through is None:
+            empty.append(course.van_id)
             continue
         rows.append(
             (
-                course.van_id, as_datetime(course.through), _json(course.state),
+                course.van_id, as_datetime(course.through), json_of(course.state),
                 None if course.checkpointed is None else as_datetime(course.checkpointed),
                 box_text(course.box),
             )
@@ -400,15 +405,19 @@ async def write_progress(conn: Connection, courses: Iterable[Course]) -> None:
                 dropped.append((course.van_id, as_datetime(through)))
             else:
                 kept.append(
-                    (course.van_id, as_datetime(through), _json(made.state), box_text(made.box))
+                    (course.van_id, as_datetime(through), json_of(made.state), box_text(made.box))
                 )
     async with conn.cursor() as cursor:
         await cursor.executemany(PUT_PROGRESS, rows)
         await cursor.executemany(DROP_CHECKPOINT, dropped)
         await cursor.executemany(PUT_CHECKPOINT, kept)
+    if empty:  # all that was known of them is deleted
+        await conn.execute("DELETE FROM van_checkpoint WHERE van_id = ANY(%s)", (empty,))
+        await conn.execute("DELETE FROM van_progress WHERE van_id = ANY(%s)", (empty,))
 
 
-def _json(state: State) -> str:
+def json_of(state: State) -> str:
+    """Return a state as JSON."""
     return msgspec.json.encode(state).decode()
 
 
@@ -430,6 +439,12 @@ async def load_dirty(conn: Connection) -> dict[int, tuple[list[int], frozenset[i
     return dirty | {van: ([0], frozenset()) for (van,) in await anew.fetchall()}
 
 
-async def forget(conn: Connection, now: int) -> None:
-    """Drop checkpoints older than the fixes they stand on."""
-    await conn.execute(FORGET, {"now": as_datetime(now)})
+def with_gone(
+    dirty: Mapping[int, tuple[Sequence[int], frozenset[int]]], gone: Mapping[int, Sequence[int]]
+) -> dict[int, tuple[list[int], frozenset[int]]]:
+    """Return what is to be looked at again, with the times of fixes that were deleted."""
+    moments = {van: (list(times), sites) for van, (times, sites) in dirty.items()}
+    for van, times in gone.items():
+        before, sites = moments.get(van, ([], frozenset()))
+        moments[van] = sorted({*before, *times}), sites
+    return moments

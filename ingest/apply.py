@@ -15,6 +15,7 @@ import msgspec
 from geofence import alerts, changes
 from geofence.alerts import AlertChange, LiveAlert, Presence
 from geofence.changes import Known, Said, VanChanges
+from geofence.duty import WorkingCalendar
 from geofence.fences import Fences
 from geofence.reread import Course
 from geofence.tours import Stop
@@ -30,12 +31,17 @@ SOURCE: Final = "urn:cordee:ingest"
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Vans and sites, as of one version of the reference data."""
+    """Vans, sites and working calendars, as of one version of the reference data.
+
+    `kept_since` is up to where positions have been deleted because their time was over.
+    """
 
     version: int
     vans: Mapping[str, Van]
     fences: Fences
     organisation_of: Mapping[int, int]
+    calendars: Mapping[int, WorkingCalendar] = field(default_factory=dict)
+    kept_since: int = 0
 
 
 @dataclass(frozen=True, slots=True)

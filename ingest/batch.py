@@ -8,6 +8,7 @@ Of fixes with one key (van, t) in a batch only the best is kept, by the rule tha
 too: better accuracy, then the greater hash of its values.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -122,6 +123,7 @@ class Batch:
     statuses: list[StatusEvent] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
+    tallies: Counter[str] = field(default_factory=Counter)
 
     def van_ids(self) -> list[int]:
         """Return the vans that it speaks of, ascending."""
@@ -146,12 +148,20 @@ UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 Row = tuple[int, int, float, float, float, float, float, int, float, float]
 
 
+@dataclass(frozen=True, slots=True)
+class Present:
+    """When a batch is read, and how old a position may be; ms since 1970 UTC."""
+
+    now: int
+    oldest: int
+
+
 @dataclass(slots=True)
 class _Reader:
     """What has been read of a batch so far."""
 
     vans: Mapping[str, Van]
-    now: int
+    present: Present
     rows: list[Row] = field(default_factory=list)
     scans: list[ledger.ScanEvent] = field(default_factory=list)
     statuses: list[StatusEvent] = field(default_factory=list)
@@ -166,15 +176,18 @@ class _Reader:
         )
 
 
-def decode(deliveries: Sequence[Delivery], vans: Mapping[str, Van], now: int) -> Batch:
+def decode(
+    deliveries: Sequence[Delivery], vans: Mapping[str, Van], now: int, kept_since: int = 0
+) -> Batch:
     """Return what deliveries say.
 
     Args:
         deliveries: In any order.
         vans: Every van by its code.
         now: The present, ms since 1970 UTC: what claims to be later by 2 minutes is rejected.
+        kept_since: Positions before that are deleted already; what claims to be older is rejected.
     """
-    reader = _Reader(vans, now)
+    reader = _Reader(vans, Present(now, max(now - ANCIENT_MS, kept_since)))
     for delivery in deliveries:
         _read(reader, delivery)
     return Batch(
@@ -184,7 +197,20 @@ def decode(deliveries: Sequence[Delivery], vans: Mapping[str, Van], now: int) ->
         reader.statuses,
         reader.rejections,
         reader.reports,
+        Counter(f"kind:{_kind_name(delivery.topic)}" for delivery in deliveries),
     )
+
+
+def _kind_name(topic: str) -> str:
+    """Return what a message is called where messages are counted."""
+    match topic.split("/"):
+        case ["fleet", "v1", _, "position" | "scan" | "status" as kind]:
+            return kind
+        case ["owntracks", _, _]:
+            return "owntracks"
+        case ["warehouse", "v1", "reports", _]:
+            return "report"
+    return "other"
 
 
 def _read(reader: _Reader, delivery: Delivery) -> None:
@@ -215,7 +241,7 @@ def _read_report(reader: _Reader, delivery: Delivery, warehouse: str) -> None:
     except UNDECODABLE as error:
         reader.reject(delivery, "bad_payload", str(error), None)
         return
-    if (objection := _object_to_report(said, reader.now)) is not None:
+    if (objection := _object_to_report(said, reader.present)) is not None:
         reader.reject(delivery, *objection, None)
         return
     reader.reports.append(
@@ -223,7 +249,7 @@ def _read_report(reader: _Reader, delivery: Delivery, warehouse: str) -> None:
     )
 
 
-def _object_to_report(said: OrderReport, now: int) -> Objection | None:
+def _object_to_report(said: OrderReport, present: Present) -> Objection | None:
     if said.kind in {"picked", "short", "shipped"} and not said.lines:
         return "bad_payload", f"a report of what is {said.kind} needs `lines`"
     if said.sscc is not None and said.kind not in {"shipped", "delivered"}:
@@ -232,7 +258,7 @@ def _object_to_report(said: OrderReport, now: int) -> Objection | None:
         return "bad_payload", "a report of what is delivered needs the `sscc` of its box"
     if said.sscc is not None and not barcodes.is_sscc(said.sscc):
         return "bad_payload", "the last digit of `sscc` is not its check digit: is it mistyped?"
-    return _future(said.t, now)
+    return _future(said.t, present)
 
 
 def kind_of(topic: str) -> "Kind[Position] | Kind[Scan] | Kind[Status] | Kind[OwnTracks] | None":
@@ -246,6 +272,14 @@ def kind_of(topic: str) -> "Kind[Position] | Kind[Scan] | Kind[Status] | Kind[Ow
             return STATUS
         case ["owntracks", _, _]:
             return OWN_TRACKS
+    return None
+
+
+def positions_van(topic: str) -> str | None:
+    """Return the code of the van whose positions a topic may hold; None for any other topic."""
+    match topic.split("/"):
+        case ["fleet", "v1", van, "position"] | ["owntracks", van, _]:
+            return van
     return None
 
 
@@ -284,7 +318,7 @@ class Kind(Generic[Message]):
     one: msgspec.json.Decoder[Message]
     many: msgspec.json.Decoder[list[Message]] | None
     van_level: int
-    objection: Callable[[Message, int], Objection | None]
+    objection: Callable[[Message, Present], Objection | None]
     take: Callable[[_Reader, Van, Message], None]
 
     def is_backlog(self, payload: bytes) -> bool:
@@ -298,14 +332,14 @@ class Kind(Generic[Message]):
         except UNDECODABLE as error:
             reader.reject(delivery, "bad_payload", str(error), van.code)
             return
-        if (objection := self.objection(message, reader.now)) is not None:
+        if (objection := self.objection(message, reader.present)) is not None:
             reader.reject(delivery, *objection, van.code)
         else:
             self.take(reader, van, message)
 
     def read_backlog(self, reader: _Reader, delivery: Delivery, van: Van) -> None:
         """Read a payload that is an array: at once if all of it is sound, else one by one."""
-        messages = self._all_sound(delivery.payload, reader.now)
+        messages = self._all_sound(delivery.payload, reader.present)
         if messages is not None:
             for message in messages:
                 self.take(reader, van, message)
@@ -322,7 +356,7 @@ class Kind(Generic[Message]):
         for element in elements:
             self.read_one(reader, Delivery(delivery.topic, bytes(element)), van)
 
-    def _all_sound(self, payload: bytes, now: int) -> list[Message] | None:
+    def _all_sound(self, payload: bytes, present: Present) -> list[Message] | None:
         """Return an array's messages, unless it is too long or one of them cannot be used."""
         try:
             messages = self.many.decode(payload) if self.many else []
@@ -330,30 +364,28 @@ class Kind(Generic[Message]):
             return None
         if len(messages) > BACKLOG_MAX:
             return None
-        unsound = any(self.objection(message, now) is not None for message in messages)
+        unsound = any(self.objection(message, present) is not None for message in messages)
         return None if unsound else messages
 
 
-def _future(t: int, now: int) -> Objection | None:
-    if t <= now + FUTURE_MS:
+def _future(t: int, present: Present) -> Objection | None:
+    if t <= present.now + FUTURE_MS:
         return None
-    ahead_s = (t - now) / 1_000
+    ahead_s = (t - present.now) / 1_000
     return "future", f"its time is {ahead_s:.0f} s ahead of the clock: set the device's time"
 
 
-def _untimely(t: int, now: int) -> Objection | None:
+def _untimely(t: int, present: Present) -> Objection | None:
     """Object to a position from the future, and to one older than any that is kept."""
-    if t >= now - ANCIENT_MS:
-        return _future(t, now)
-    days = (now - t) / 86_400_000
-    return (
-        "ancient",
-        f"its time is {days:.0f} days back, and positions are kept for 62: is the date right?",
-    )
+    if t >= present.oldest:
+        return _future(t, present)
+    days, kept = ((present.now - since) / 86_400_000 for since in (t, present.oldest))
+    kept_for = f"positions are kept for {kept:.0f}: is the date right?"
+    return "ancient", f"its time is {days:.0f} days back, and {kept_for}"
 
 
-def _object_to_position(position: Position, now: int) -> Objection | None:
-    return _untimely(position.t, now)
+def _object_to_position(position: Position, present: Present) -> Objection | None:
+    return _untimely(position.t, present)
 
 
 def _take_position(reader: _Reader, van: Van, p: Position) -> None:
@@ -370,7 +402,7 @@ def _real(value: float | None) -> float:
     return np.nan if value is None else value
 
 
-def _object_to_scan(scan: Scan, _now: int) -> Objection | None:
+def _object_to_scan(scan: Scan, _present: Present) -> Objection | None:
     """Object to fields that do not go together; the time of a scan is no objection."""
     coded = (scan.code is not None) + (scan.code_b64 is not None)
     undone = scan.reverses
@@ -443,20 +475,20 @@ def _key_of(delivery: Delivery, van_code: str) -> ledger.ScanKey | None:
     return ledger.ScanKey(van_code, key.epoch, key.seq)
 
 
-def _object_to_status(status: Status, now: int) -> Objection | None:
-    return _future(status.t, now)
+def _object_to_status(status: Status, present: Present) -> Objection | None:
+    return _future(status.t, present)
 
 
 def _take_status(reader: _Reader, van: Van, status: Status) -> None:
     reader.statuses.append(StatusEvent(van.van_id, status.t, status.state, status.duty))
 
 
-def _object_to_own_tracks(message: OwnTracks, now: int) -> Objection | None:
+def _object_to_own_tracks(message: OwnTracks, present: Present) -> Objection | None:
     if isinstance(message, OwnTracksTransition) and (message.lat is None or message.lon is None):
         return "unsupported_type", "a transition without a position tells nothing that is used"
     if isinstance(message, OwnTracksLwt):
-        return _future(_own_tracks_t(message), now)
-    return _untimely(_own_tracks_t(message), now)
+        return _future(_own_tracks_t(message), present)
+    return _untimely(_own_tracks_t(message), present)
 
 
 def _take_own_tracks(reader: _Reader, van: Van, message: OwnTracks) -> None:

@@ -78,7 +78,9 @@ async def persist(
         try:
             return await insist(commit, pool, deliveries, reference, now)
         except REFUSED as error:
-            log.warning("the database refused a batch", error=str(error), messages=len(deliveries))
+            log.warning(
+                "the database refused a batch", messages=len(deliveries), **_without_values(error)
+            )
     for message in (part for delivery in deliveries for part in elements_of(delivery)):
         try:
             reference = await insist(commit, pool, [message], reference, now)
@@ -87,6 +89,16 @@ async def persist(
     if reference is None:
         return await insist(_load_reference, pool, now)
     return reference
+
+
+def _without_values(error: psycopg.Error) -> dict[str, str | None]:
+    """Return what may be logged of a refusal: its words may quote what was refused."""
+    return {
+        "error": type(error).__name__,
+        "sqlstate": error.sqlstate,
+        "table": error.diag.table_name,
+        "constraint": error.diag.constraint_name,
+    }
 
 
 async def _reject(pool: Pool, message: Delivery, detail: str, now: Clock, quota: Quota) -> None:

@@ -12,19 +12,19 @@ from functools import partial
 
 from geofence import tracks
 from geofence.forecast.router import Router, asking
-from ingest import fault_points, recovery, store
+from ingest import duty, fault_points, recovery, retention, store
 from ingest.apply import Reference, apply
 from ingest.batch import Batch, Delivery, decode
 from ingest.quota import USUAL, Quota
 from ingest.recovery import log
 from ingest.subscriber import Subscriber
 from storage.pool import Pool, connect
-from storage.settings import Clock, Settings, clock, real_ms
+from storage.settings import Clock, Settings, as_datetime, clock, real_ms
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
     """Ingest until `stop` is set; the batch in hand is finished first."""
-    now, reference, ticked = clock(settings), None, 0.0
+    now, reference, ticked, deleted_on = clock(settings), None, 0.0, None
     die = fault_points.at("commit-ack", settings.fault_point)
     async with (
         connect(settings.database_url, "cordee-ingest", prepare=tracks.prepare) as pool,
@@ -43,6 +43,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             if time.monotonic() - ticked >= settings.tick_s:
                 reference = await recovery.insist(tick, pool, reference, now, router)
                 ticked = time.monotonic()
+                today = as_datetime(now()).date()
+                step = retention.step
+                if deleted_on != today and await recovery.insist(
+                    step, pool, settings, reference, now
+                ):
+                    deleted_on = today
+                    log.info("deleted what is over")
 
 
 async def commit(
@@ -57,12 +64,13 @@ async def commit(
     began = time.perf_counter()
     async with pool.connection() as conn, conn.transaction():
         reference = await store.load_reference(conn, reference, now())
-        batch = decode(deliveries, reference.vans, now())
+        batch = decode(deliveries, reference.vans, now(), reference.kept_since)
         await store.lock(conn, batch)
-        state = await store.load_state(conn, batch, reference, now())
+        gone = await duty.keep_on_duty(conn, batch, reference, now())
+        state = await store.load_state(conn, batch, reference, now(), gone)
         changes = apply(batch, state, reference, now())
         await store.write(conn, batch, state, changes, reference, now(), router, quota)
-    await _note(pool, batch, deliveries, time.perf_counter() - began)
+    await _note(pool, batch, deliveries, time.perf_counter() - began, now())
     return reference
 
 
@@ -76,11 +84,13 @@ async def tick(
     return reference
 
 
-async def _note(pool: Pool, batch: Batch, deliveries: list[Delivery], took_s: float) -> None:
+async def _note(
+    pool: Pool, batch: Batch, deliveries: list[Delivery], took_s: float, now: int
+) -> None:
     committed_ms = real_ms()
     lag_ms = [committed_ms - delivery.arrived_ms for delivery in deliveries]
     async with pool.connection() as conn, conn.transaction():
-        await store.put_activity(conn, batch, lag_ms)
+        await store.put_activity(conn, batch, lag_ms, now)
     log.info(
         "batch",
         messages=batch.messages,

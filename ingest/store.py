@@ -9,10 +9,12 @@ from datetime import date
 from hashlib import blake2b
 
 import numpy as np
+import numpy.typing as npt
+from psycopg.types.json import Jsonb
 
 import geofence.store
 import stock_tracker.store
-from geofence import tracks
+from geofence import duty_store, tracks
 from geofence.alerts import AlertChange
 from geofence.changes import Said
 from geofence.fences import Fences
@@ -21,6 +23,7 @@ from geofence.forecast import store as forecast
 from geofence.forecast.router import Router
 from geofence.reread import Course
 from ingest import apply as rules
+from ingest import duty
 from ingest import quota as quotas
 from ingest.apply import Changes, Outgoing, Reference, State
 from ingest.batch import Batch, Rejection, StatusEvent, Van, decode
@@ -32,6 +35,15 @@ from storage.pool import Connection
 from storage.settings import as_datetime
 
 LAG_BUCKETS = 24
+#: Up to 12 days: a tablet's backlog after a holiday.
+AGE_BUCKETS = 31
+
+# Fixes before `kept_since` were deleted: what they proved must not be read again without them.
+VERSION = """
+SELECT version, coalesce((SELECT (extract(epoch FROM max(limit_at)) * 1000)::bigint
+                          FROM deletion WHERE table_name = 'fix'), 0)
+FROM reference_version
+"""
 
 VANS = """
 SELECT van.van_id, van.organisation_id, van.code,
@@ -54,7 +66,7 @@ WHERE (van_status.status_time, van_status.state, coalesce(van_status.duty, ''))
 
 PUT_ACTIVITY = """
 INSERT INTO ingest_activity AS known
-VALUES (date_trunc('second', clock_timestamp()), 1, %s, %s, %s, %s, %s)
+VALUES (date_trunc('second', clock_timestamp()), 1, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (second) DO UPDATE SET
   batches = known.batches + 1,
   messages = known.messages + excluded.messages,
@@ -62,7 +74,14 @@ ON CONFLICT (second) DO UPDATE SET
   scans = known.scans + excluded.scans,
   rejected = known.rejected + excluded.rejected,
   lag_counts = (SELECT array_agg(a + b ORDER BY i) FROM
-                unnest(known.lag_counts, excluded.lag_counts) WITH ORDINALITY AS sums (a, b, i))
+                unnest(known.lag_counts, excluded.lag_counts) WITH ORDINALITY AS sums (a, b, i)),
+  age_counts = (SELECT array_agg(coalesce(a, 0) + coalesce(b, 0) ORDER BY i) FROM
+                unnest(known.age_counts, excluded.age_counts) WITH ORDINALITY AS sums (a, b, i)),
+  tallies = (SELECT coalesce(jsonb_object_agg(key, n), '{}') FROM (
+               SELECT key, sum(value::bigint) AS n FROM (
+                 SELECT * FROM jsonb_each_text(known.tallies)
+                 UNION ALL SELECT * FROM jsonb_each_text(excluded.tallies)) AS both_of
+               GROUP BY key) AS sums)
 """
 
 KEPT_ALREADY = "SELECT rejected_id FROM rejected WHERE rejected_id = ANY(%s)"
@@ -94,10 +113,10 @@ async def load_reference(conn: Connection, known: Reference | None, now: int) ->
 
     What a change touches is read again first: edited fences, changed tours.
     """
-    found = await (await conn.execute("SELECT version FROM reference_version")).fetchone()
-    version = int(found[0]) if found else 0
+    found = await (await conn.execute(VERSION)).fetchone()
+    version, kept_since = (int(found[0]), int(found[1])) if found else (0, 0)
     if known is not None and known.version == version:
-        return known
+        return known if known.kept_since == kept_since else replace(known, kept_since=kept_since)
     vans = {
         code: Van(van_id, organisation_id, code, _places(own, depot, shared))
         for van_id, organisation_id, code, own, depot, shared in await (
@@ -109,6 +128,8 @@ async def load_reference(conn: Connection, known: Reference | None, now: int) ->
         vans=vans,
         fences=Fences(await geofence.store.load_sites(conn)),
         organisation_of={van.van_id: van.organisation_id for van in vans.values()},
+        calendars=await duty_store.load_calendars(conn),
+        kept_since=kept_since,
     )
     await _catch_up(conn, reference, now)
     return reference
@@ -117,12 +138,16 @@ async def load_reference(conn: Connection, known: Reference | None, now: int) ->
 async def _catch_up(conn: Connection, reference: Reference, now: int) -> None:
     """Read again what edited fences touch, and match anew the days whose tours have changed."""
     dirty = await tracks.load_dirty(conn)
-    vans = sorted({*dirty, *await geofence.store.replanned_vans(conn)})
+    replanned_vans = await geofence.store.replanned_vans(conn)
+    vans = sorted({*dirty, *replanned_vans, *await duty.edited_vans(conn)})
     if not vans:
         return
     await _lock_vans(conn, vans)
     replanned = await geofence.store.take_tour_edits(conn)
-    courses = await tracks.courses_again(conn, dirty, reference.organisation_of)
+    gone = await duty.delete_by_calendar(conn, reference, now)
+    await tracks.find_newest(conn, list(gone))
+    again = tracks.with_gone(dirty, gone)
+    courses = await tracks.courses_again(conn, again, reference.organisation_of)
     await tracks.read_courses(conn, courses, reference.fences)
     said = {van: Said(replanned=days) for van, days in replanned.items()}
     said |= {
@@ -142,6 +167,7 @@ def _said(course: Course, replanned: frozenset[date] = frozenset()) -> Said:
         course.spans,
         replanned,
         course.through or 0,
+        course.was_through,
     )
 
 
@@ -163,9 +189,14 @@ async def _lock_vans(conn: Connection, van_ids: Sequence[int]) -> None:
     )
 
 
-async def load_state(conn: Connection, batch: Batch, reference: Reference, now: int) -> State:
-    """Put the batch's fixes, advance the visit engine, and return what `apply` must know."""
-    courses = await _read_fixes(conn, batch, reference, now)
+async def load_state(
+    conn: Connection, batch: Batch, reference: Reference, now: int, gone: duty.Gone
+) -> State:
+    """Put the batch's fixes, advance the visit engine, and return what `apply` must know.
+
+    `gone` are the times of stored fixes that were deleted just now, by van.
+    """
+    courses = await _read_fixes(conn, batch, reference, now, gone)
     said = {course.van_id: _said(course) for course in courses}
     state = State(courses, said, await geofence.store.load_known(conn, said))
     if batch.scans:
@@ -187,12 +218,18 @@ async def load_state(conn: Connection, batch: Batch, reference: Reference, now: 
 
 
 async def _read_fixes(
-    conn: Connection, batch: Batch, reference: Reference, now: int
+    conn: Connection, batch: Batch, reference: Reference, now: int, gone: duty.Gone
 ) -> list[Course]:
-    if not len(batch.fixes):
-        return []
-    late = await tracks.put_fixes(conn, batch.fixes, now)
-    courses = await tracks.courses_of(conn, batch.fixes, late, reference.organisation_of)
+    courses: list[Course] = []
+    if len(batch.fixes):
+        late = await tracks.put_fixes(conn, batch.fixes, now)
+        late |= {van: sorted({*late.get(van, ()), *times}) for van, times in gone.items()}
+        courses = await tracks.courses_of(conn, batch.fixes, late, reference.organisation_of)
+    if gone:
+        await tracks.find_newest(conn, list(gone))
+        only = gone.keys() - {van for van, _, _ in batch.fixes.by_van()}
+        again = tracks.with_gone({}, {van: gone[van] for van in only})
+        courses += await tracks.courses_again(conn, again, reference.organisation_of)
     await tracks.read_courses(conn, courses, reference.fences)
     return courses
 
@@ -225,6 +262,10 @@ async def write(
     if changes.reports:
         outgoing += rules.shipped_messages(await reports.take(conn, changes.reports, now), now)
     rejections = [*batch.rejections, *changes.rejections]
+    batch.tallies.update(f"reason:{rejection.reason}" for rejection in rejections)
+    for changed in changes.vans.values():
+        batch.tallies.update(f"event:{visit.verdict}" for visit in changed.visits)
+        batch.tallies["event:gone"] += len(changed.gone)
     await settle(conn, [scan.key for scan in batch.scans], rejections, now, quota)
     await _put_statuses(conn, changes.statuses)
     await put_outbox(conn, outgoing, now)
@@ -335,23 +376,28 @@ async def put_outbox(conn: Connection, outgoing: Sequence[Outgoing], now: int) -
     await conn.execute("NOTIFY cordee_outbox")
 
 
-async def put_activity(conn: Connection, batch: Batch, lag_ms: Sequence[int]) -> None:
+async def put_activity(conn: Connection, batch: Batch, lag_ms: Sequence[int], now: int) -> None:
     """Add a committed batch to its second: what it held, and how long its messages waited.
 
     Args:
         conn: Outside the batch's transaction, which is what was timed.
         batch: The batch.
         lag_ms: From arrival to commit, one a message.
+        now: The present on the clock by which vans tell their times.
     """
-    exponents = np.ceil(np.log2(np.maximum(np.array(lag_ms, dtype=np.float64), 1) + 1))
-    counts = np.bincount(
-        np.minimum(exponents.astype(np.int64), LAG_BUCKETS - 1), minlength=LAG_BUCKETS
-    )
+    lags, ages = np.array(lag_ms), now - batch.fixes.t_ms
     await conn.execute(
         PUT_ACTIVITY,
         (batch.messages, len(batch.fixes), len(batch.scans), len(batch.rejections),
-         counts.tolist()),
+         _buckets(lags, LAG_BUCKETS), Jsonb(dict(batch.tallies)), _buckets(ages, AGE_BUCKETS)),
     )  # fmt: skip
+
+
+def _buckets(ms: npt.NDArray[np.int64], count: int) -> list[int]:
+    """Return how many durations are below 1, 2, 4, ... ms; the last entry holds the rest."""
+    exponents = np.ceil(np.log2(np.maximum(ms.astype(np.float64), 1) + 1)).astype(np.int64)
+    counted: list[int] = np.bincount(np.minimum(exponents, count - 1), minlength=count).tolist()
+    return counted
 
 
 async def tick(
@@ -372,7 +418,7 @@ async def tick(
     raised = rules.tick(due, live, seen, now)
     await geofence.store.write_alerts(conn, raised, now)
     await geofence.store.mark_judged(conn, due, now)
-    foreseen = await _foresee(conn, router, now)
+    foreseen = await _foresee(conn, reference, router, now)
     await geofence.store.write_alerts(conn, foreseen, now)
     raised += foreseen
     await stock_tracker.store.admit_held(conn, now)
@@ -387,7 +433,6 @@ async def tick(
         ],
         now,
     )
-    await tracks.forget(conn, now)
     await conn.execute("DELETE FROM ingest_activity WHERE second < now() - INTERVAL '1 hour'")
     await conn.execute(FORGET_SENT, (as_datetime(now),))
     await conn.execute(FORGET_QUOTAS, (as_datetime(now),))
@@ -396,13 +441,15 @@ async def tick(
     return len(raised) + len(news.orders)
 
 
-async def _foresee(conn: Connection, router: Router | None, now: int) -> list[AlertChange]:
+async def _foresee(
+    conn: Connection, reference: Reference, router: Router | None, now: int
+) -> list[AlertChange]:
     """Foresee what no batch has foreseen for a minute, and see who has fallen silent."""
     await forecast.calibrate_models(conn, now)
     vans = await forecast.not_foreseen(conn, now)
     await _lock_vans(conn, vans)
     changes = await forecast.foresee_vans(conn, vans, router, now)
-    return changes + await forecast.silences(conn, now)
+    return changes + await forecast.silences(conn, now, reference.calendars)
 
 
 def _vans(reference: Reference) -> Mapping[int, Van]:

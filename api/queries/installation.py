@@ -25,12 +25,14 @@ class Activity:
     scans: int
     rejected: int
     lag_counts: list[int]
+    age_counts: list[int]
+    tallies: dict[str, int]
 
 
 async def activity(conn: Connection, after: datetime, until: datetime) -> list[Activity]:
     """Return the seconds that begin later than `after`, through `until`."""
     query = """
-        SELECT second, batches, messages, fixes, scans, rejected, lag_counts
+        SELECT second, batches, messages, fixes, scans, rejected, lag_counts, age_counts, tallies
         FROM ingest_activity WHERE second > %s AND second <= %s ORDER BY second
     """
     async with conn.cursor(row_factory=class_row(Activity)) as cursor:
@@ -64,12 +66,21 @@ async def alerts_by_state(conn: Connection) -> dict[str, int]:
     return dict(await (await conn.execute(query)).fetchall())
 
 
-async def outbox_pending(conn: Connection) -> int:
-    """Return how many messages wait to be published."""
-    async with conn.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute("SELECT count(*) FROM outbox WHERE sent_time IS NULL")
-        pending: int | None = await cursor.fetchone()
-        return pending or 0
+async def outbox_pending(conn: Connection) -> tuple[int, float]:
+    """Return how many messages wait to be published, and since when, s since 1970; 0 if none."""
+    query = """
+        SELECT count(*), coalesce(extract(epoch FROM min(created_time)), 0)::float8
+        FROM outbox WHERE sent_time IS NULL
+    """
+    row = await (await conn.execute(query)).fetchone()
+    return row or (0, 0.0)
+
+
+async def deletion_time(conn: Connection) -> float:
+    """Return when deletion was last done with a table, s since 1970; 0 if it never was."""
+    query = "SELECT extract(epoch FROM max(changed_time))::float8 FROM deletion WHERE done"
+    row = await (await conn.execute(query)).fetchone()
+    return float(row[0]) if row and row[0] is not None else 0.0
 
 
 async def webhooks_by_state(conn: Connection) -> dict[str, int]:

@@ -12,8 +12,9 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from geofence import alerts, trips
+from geofence import alerts, duty_store, trips
 from geofence.alerts import AlertChange, LiveAlert, Subject
+from geofence.duty import WorkingCalendar
 from geofence.fences import distance_m
 from geofence.forecast.outlook import (
     UNPLANNED_S,
@@ -377,15 +378,22 @@ async def not_foreseen(conn: Connection, now: int) -> list[int]:
     return [van for (van,) in rows]
 
 
-async def silences(conn: Connection, now: int) -> list[AlertChange]:
+async def silences(
+    conn: Connection, now: int, calendars: Mapping[int, WorkingCalendar]
+) -> list[AlertChange]:
     """Return what the clock changes for silences: vans that have fallen silent, or off duty."""
     found = await conn.execute(
         SILENCES, {"now": as_datetime(now), "silent": as_datetime(now - alerts.SILENT_MS)}
     )
+    rows = await found.fetchall()
+    # Who has just come on duty has not been silent since yesterday.
+    windows = {van: (now - alerts.SILENT_MS, now + 1) for van, *_ in rows}
+    off = await duty_store.load_off_spans(conn, windows, calendars)
     changes = []
-    for van, heard, is_on, state, due_at, told in await found.fetchall():
+    for van, heard, is_on, state, due_at, told in rows:
         live = LiveAlert(van, None, "silent", state, due_at, None, told) if state else None
-        fact = alerts.silent(heard if live is None else due_at, now, on_duty=is_on)
+        on_duty = is_on and van not in off
+        fact = alerts.silent(heard if live is None else due_at, now, on_duty=on_duty)
         changes.append(alerts.settle(Subject(van, None, "silent"), fact, live))
     return [change for change in changes if change is not None]
 

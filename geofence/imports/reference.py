@@ -13,6 +13,7 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta
 
+from geofence.imports.calendars import import_calendars
 from geofence.imports.local_times import DEFAULT_TIME_ZONE, clock_time, zone
 from geofence.imports.needs import skill
 from geofence.imports.shapes import place
@@ -290,4 +291,5 @@ KINDS: Final[dict[str, Importer]] = {
     "vans": import_vans,
     "sites": import_sites,
     "tours": import_tours,
+    "calendars": import_calendars,
 }

@@ -465,7 +465,7 @@ async def test_metrics_show_the_whole_installation(
     found = await metric_values(api)
     assert found["fleet_vans", "at_site"] == 2
     assert found["fleet_vans", "silent"] == 1
-    assert found["fleet_ingest_rejected_total", "malformed"] == 2
+    assert found["fleet_dead_letters", "malformed"] == 2
     assert found["fleet_alerts", "open"] == 2
     assert found["fleet_outbox_pending", ""] == 1
     assert found["fleet_database_up", ""] == 1
@@ -672,6 +672,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/templates/{template}/acceptance",
         "/v1/session", "/v1/session/ways", "/v1/token",
         "/v1/me/password", "/v1/me/sessions", "/v1/me/access-log", "/v1/planning", "/v1/visit-reports",
+        "/v1/retention",
     }  # fmt: skip
 
 

@@ -90,6 +90,12 @@ VALUES (1, 'erp', 'ERP', sha256('s'), 'planner');
 INSERT INTO access_log VALUES (1, 1, '2026-06-02Z', 'track', 'user:ana', 1, 'Ana', 'planner');
 INSERT INTO broker_credential (role, van_id, device, user_name, bcrypt_hash, pbkdf2_hash, created_time)
 VALUES ('van', 1, 'tablet', 'van-001-x', '$2b$04$' || repeat('a', 53), '$7$101$a$b', '2026-06-01Z');
+INSERT INTO duty_switch VALUES (1, '2026-06-01Z', 'on');
+INSERT INTO working_calendar (organisation_id) VALUES (1);
+INSERT INTO working_hours VALUES (1, 1, 480, 720);
+INSERT INTO off_duty VALUES (1, '2026-06-01', 1, 0);
+INSERT INTO deletion VALUES
+  ('2026-06-01', 'tracks', 'fix', '2026-04-01Z', 5, NULL, true, '2026-06-01Z');
 """
 USER = "INSERT INTO app_user (organisation_id, login, name, role)"
 MACHINE = "INSERT INTO machine (organisation_id, client_key, name, secret_hash, role)"
@@ -244,6 +250,16 @@ REFUSED = {
        FROM visit""": "visit_pkey",
     """INSERT INTO fix (van_id, fix_time, latitude_deg, longitude_deg, payload_hash, received_time)
        VALUES (1, '2026-06-01Z', 0, 0, 2, '2026-06-01Z')""": "fix_pkey",
+    "UPDATE duty_switch SET duty = 'maybe'": "duty_switch_duty_check",
+    "INSERT INTO duty_switch VALUES (1, '2026-06-01Z', 'off')": "duty_switch_pkey",
+    "INSERT INTO working_calendar (organisation_id) VALUES (1)": "working_calendar_once",
+    "UPDATE working_hours SET weekday = 0": "working_hours_weekday",
+    "UPDATE working_hours SET ends_min = 480": "working_hours_within_a_day",
+    "UPDATE working_hours SET ends_min = 1441": "working_hours_within_a_day",
+    "INSERT INTO working_hours VALUES (1, 1, 480, 600)": "working_hours_pkey",
+    "INSERT INTO duty_edit SELECT * FROM duty_edit": "duty_edit_pkey",
+    "INSERT INTO off_duty VALUES (1, '2026-06-01', 2, 0)": "off_duty_pkey",
+    "INSERT INTO deletion SELECT * FROM deletion": "deletion_pkey",
     "INSERT INTO van_status VALUES (1, '2026-06-01Z', 'asleep', 'on')": "van_status_state_check",
     "INSERT INTO van_status VALUES (1, '2026-06-01Z', 'online', 'maybe')": "van_status_duty_check",
     "INSERT INTO location (organisation_id, kind, van_id) VALUES (1, 'van', 1)": (
