@@ -669,6 +669,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/orders/{code}/pick-list.pdf", "/v1/orders/{code}/pick-list.csv",
         "/v1/orders/{code}/boxes", "/v1/orders/{code}/boxes/{sscc}.pdf",
         "/v1/warehouses/{code}/bin-labels.pdf", "/v1/session", "/v1/session/ways", "/v1/token",
+        "/v1/session/oidc", "/v1/session/oidc/callback",
         "/v1/me/password", "/v1/me/sessions", "/v1/me/access-log", "/v1/planning", "/v1/visit-reports",
     }  # fmt: skip
 

@@ -577,7 +577,6 @@ def webhooks(company: Conn) -> Conn:
     """Webhooks of two organisations, one of which is off, and no delivery."""
     company.execute("""
         DELETE FROM webhook;
-        INSERT INTO organisation (organisation_id, name) VALUES (2, 'other');
         INSERT INTO webhook (organisation_id, url, topics, secret, active, off_reason) VALUES
           (1, 'orders', '{warehouse/v1/orders}', 's', true, NULL),
           (1, 'both', '{warehouse/v1/orders,planner/v1/alerts}', 's', true, NULL),
