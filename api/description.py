@@ -36,7 +36,7 @@ SCHEMES: Final[dict[str, Any]] = {
         "flows": {"clientCredentials": {"tokenUrl": "/v1/token", "scopes": {}}},
     },
 }
-SECURITY: Final = [{"session": []}, {"token": []}]
+SECURITY: Final[list[dict[str, list[str]]]] = [{"session": []}, {"token": []}]
 
 
 def _refusal(words: str) -> dict[str, Any]:
