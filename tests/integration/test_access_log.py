@@ -26,7 +26,7 @@ async def written(api: httpx.AsyncClient, conn: Database) -> list[Any]:
     """Write what waits, and return what the table holds of it."""
     await api.app.state.resources.access_log.write()  # type: ignore[attr-defined]
     return conn.execute(
-        "SELECT van.code, what, reader, reader_name, technician_id FROM access_log JOIN van USING"
+        "SELECT van.code, what, reader, reader_name, log.technician_id FROM access_log AS log JOIN van USING"
         " (van_id) ORDER BY 1, 2, 3"
     ).fetchall()
 

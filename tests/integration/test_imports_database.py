@@ -620,7 +620,6 @@ async def test_a_feature_may_name_its_client_too(conn: Connection) -> None:
 
 
 async def test_companies_of_one_name_in_two_organisations_are_two(conn: Connection) -> None:
-    await conn.execute("INSERT INTO organisation (name) VALUES ('other')")
     for name in ("default", "other"):
         await KINDS["sites"](conn, WITH_CLIENTS.encode(), organisation=name)
     owners = await (await conn.execute(OWNERS)).fetchall()
