@@ -6,6 +6,7 @@ come in: only the tables and the channel `cordee` connect it with ingest.
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import problems
 from api.access_log import AccessLog
 from api.accounts import Lifetime
+from api.description import completed
 from api.doorkeeper import Doorkeeper, judged
 from api.live import LiveHub
 from api.resources import Resources
@@ -27,6 +29,7 @@ from api.routes import (
     edits,
     figures,
     me,
+    oidc,
     operations,
     orders,
     overview,
@@ -132,12 +135,17 @@ def create_app(configured: settings.Settings) -> FastAPI:
         redoc_url=None,
         max_body_size=BODY_BYTES_MAX,
     )
+    describe = app.openapi
+    described = functools.cache(lambda: completed(describe()))
+    # FastAPI's own way to add to it.
+    app.openapi = described  # type: ignore[method-assign]
     problems.install(app)
     app.add_middleware(Doorkeeper)
     app.add_middleware(SecurityHeaders)
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
-        edits, webhooks, resupply, policies, papers, figures, session, me, client_sites, retention,
+        edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites,
+        retention,
     ):  # fmt: skip
         app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)

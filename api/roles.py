@@ -64,6 +64,8 @@ _TABLE: Final = (
     Rule("GET", "/v1/session", SIGNED_IN),
     Rule("DELETE", "/v1/session", SIGNED_IN),
     Rule("GET", "/v1/session/ways", PUBLIC),
+    Rule("GET", "/v1/session/oidc", PUBLIC),
+    Rule("GET", "/v1/session/oidc/callback", PUBLIC),
     Rule("POST", "/v1/token", PUBLIC),
     # Oneself.
     Rule("PUT", "/v1/me/password", SIGNED_IN),

@@ -200,6 +200,8 @@ PUBLIC: Final = (
     Probe("GET", "/readyz", "/readyz", EVERYBODY),
     Probe("POST", "/v1/session", "/v1/session", EVERYBODY, body={}),
     Probe("GET", "/v1/session/ways", "/v1/session/ways", EVERYBODY),
+    Probe("GET", "/v1/session/oidc", "/v1/session/oidc", EVERYBODY),
+    Probe("GET", "/v1/session/oidc/callback", "/v1/session/oidc/callback", EVERYBODY),
     Probe("POST", "/v1/token", "/v1/token", EVERYBODY, body={}),
 )
 

@@ -67,6 +67,7 @@ function welcome(who, begin) {
   byId("sign-in").hidden = true;
   byId("sign-in").replaceChildren();
   showPerson(who);
+  if (who.role === "client") showClientRoutes();
   if (FAILED) history.replaceState(null, "", location.pathname + location.hash);
   begin(who);
 }
@@ -134,7 +135,7 @@ async function offerProvider(form) {
     const { provider } = await (await ask("/v1/session/ways")).json();
     if (!provider || !form.isConnected) return;
     const link = element("a", "provider", w.with(provider));
-    link.href = "/v1/session/oidc";
+    link.href = `/v1/session/oidc?back=${encodeURIComponent(location.hash)}`;
     form.append(element("p", "or", w.or), link);
   } catch {
     // Then only with a password.
@@ -142,6 +143,16 @@ async function offerProvider(form) {
 }
 
 // ---- who is signed in, and out again ----------------------------------------------------------------
+
+function showClientRoutes() {
+  const links = ["/v1/planning", "/v1/visit-reports"].map((path) => {
+    const link = element("a", "", path);
+    link.href = path;
+    return element("li", "", link);
+  });
+  byId("sign-in").replaceChildren(element("div", "card", element("p", "", w.clientPage), element("ul", "", ...links)));
+  byId("sign-in").hidden = false;
+}
 
 function showPerson(who) {
   const out = element("button", "quiet-button", w.signOut);

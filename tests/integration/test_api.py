@@ -671,6 +671,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/warehouses/{code}/bin-labels.pdf", "/v1/templates/proposals",
         "/v1/templates/{template}/acceptance",
         "/v1/session", "/v1/session/ways", "/v1/token",
+        "/v1/session/oidc", "/v1/session/oidc/callback",
         "/v1/me/password", "/v1/me/sessions", "/v1/me/access-log", "/v1/planning", "/v1/visit-reports",
         "/v1/retention",
     }  # fmt: skip

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import httpx
@@ -373,6 +373,107 @@ async def test_a_client_that_leaves_is_forgotten(api: Running) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while hub.client_count():  # noqa: ASYNC110  the server runs in another thread
             await asyncio.sleep(0.01)
+
+
+# ---- who may look, and for how long ----
+
+
+def as_user(api: Running, database_url: str, login: str, role: Any, **of: int) -> Running:
+    token = new_session(database_url, new_user(database_url, login, role, **of))
+    return replace(api, cookies={PLAIN_COOKIE: token})
+
+
+@pytest.mark.parametrize(
+    ("role", "topics"),
+    [
+        ("planner", {"overview", "vans", "alerts", "visits", "orders"}),
+        ("warehouse", {"overview", "van_names", "orders"}),
+        ("ops", {"overview", "rejected"}),
+    ],
+)
+async def test_each_role_is_sent_its_own_topics(
+    api: Running, conn: psycopg.Connection[Any], database_url: str, role: str, topics: set[str]
+) -> None:
+    move(conn, 1, 45.0)
+    async with stream(as_user(api, database_url, "somebody", role)) as live:
+        first = await live.next()
+    assert set(first.data) == topics
+    assert ("latitude_deg" in json.dumps(first.data)) == (role == "planner")
+
+
+async def test_a_technician_is_sent_the_own_van_while_planners_see_all(
+    api: Running, conn: psycopg.Connection[Any], database_url: str
+) -> None:
+    conn.execute(
+        "INSERT INTO technician (technician_id, organisation_id, code, name)"
+        " VALUES (1, 1, 'T1', 'Ana');"
+        "INSERT INTO van (van_id, organisation_id, code, name, technician_id)"
+        " VALUES (2, 1, 'V2', 'Kangoo', 1)"
+    )
+    own = as_user(api, database_url, "tec", "technician", technician_id=1)
+    async with stream(own) as mine, stream(api) as all_vans:
+        first = await mine.next()
+        assert set(first.data) == {"vans", "alerts", "visits", "orders"}
+        assert list(first.data["vans"]) == ["V2"]
+        assert list((await all_vans.next()).data["vans"]) == ["V1", "V2"]
+        move(conn, 1, 45.5)
+        move(conn, 2, 46.0)
+        await mine.until(lambda e: latitude_of(e, "V2") == 46.0)
+        assert all(latitude_of(event, "V1") is None for event in mine.heard)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE app_user SET state = 'disabled' WHERE login = 'admin-1'",
+        "DELETE FROM user_session",
+        "UPDATE user_session SET created_time = created_time - INTERVAL '13 h'",
+    ],
+)
+async def test_a_stream_ends_when_its_session_does(
+    api: Running, conn: psycopg.Connection[Any], change: str
+) -> None:
+    move(conn, 1, 45.0)
+    async with stream(api) as live:
+        await live.next()
+        conn.execute(change)
+        conn.execute("NOTIFY cordee_sessions")
+        await live.end()
+    move(conn, 1, 47.0)
+    async with httpx.AsyncClient(trust_env=False, cookies=api.cookies) as client:
+        assert (await client.get(f"{api.url}/v1/live")).status_code == 401
+
+
+async def test_an_open_stream_is_use_of_its_session(
+    api: Running, conn: psycopg.Connection[Any]
+) -> None:
+    async with stream(api) as live:
+        await live.next()
+        conn.execute("UPDATE user_session SET used_time = used_time - INTERVAL '50 min',"
+                     " created_time = created_time - INTERVAL '50 min'")  # fmt: skip
+        conn.execute("NOTIFY cordee_sessions")
+        used = "SELECT count(*) FROM user_session WHERE used_time > now() - INTERVAL '5 min'"
+        assert await eventually(conn, used) == [(1,)]
+
+
+async def eventually(conn: psycopg.Connection[Any], query: str) -> list[Any]:
+    """Return the rows of a query once there is one that is not nought, or in the end."""
+    for _ in range(round(PATIENCE_S / 0.05)):
+        if (rows := conn.execute(query).fetchall()) not in ([], [(0,)]):
+            return rows
+        await asyncio.sleep(0.05)
+    return []
+
+
+async def test_whoever_watches_the_map_is_noted_once_an_hour(
+    api: Running, conn: psycopg.Connection[Any]
+) -> None:
+    async with stream(api) as live:
+        await live.next()
+        move(conn, 1, 45.0)
+        await live.until(lambda e: latitude_of(e, "V1") == 45.0)
+        noted = await eventually(conn, "SELECT van_id, what, reader FROM access_log")
+    assert noted == [(1, "position", "user:admin-1")]
 
 
 async def test_a_server_that_stops_ends_its_streams(

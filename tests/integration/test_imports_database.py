@@ -580,3 +580,47 @@ async def test_stock_at_its_reorder_point_is_proposed_by_the_import(filled: Conn
     await load(filled, "stock", FILES["stock"].replace("I-1,5,", "I-1,2,"))
     proposed = await rows(filled, "SELECT ref, qty FROM proposal JOIN item USING (item_id)")
     assert proposed == [("I-1", 4)]
+
+
+# ---- clients: whose a site is ----
+
+WITH_CLIENTS = (
+    "site,name,latitude_deg,longitude_deg,radius_m,client\n"
+    "S-1,Station,50.6,3.1,120,SNCF\nS-2,Tower,51.5,-0.1,80,SNCF\nS-3,Inn,51.6,-0.1,80,\n"
+)
+OWNERS = """
+SELECT site.code, client.code, client.organisation_id
+FROM site LEFT JOIN client USING (client_id) ORDER BY site.code
+"""
+
+
+async def test_a_company_is_known_from_the_first_site_that_names_it(conn: Connection) -> None:
+    done = await KINDS["sites"](conn, WITH_CLIENTS.encode(), organisation="default")
+    assert (done.inserted, done.bad) == (3, [])
+    assert await (await conn.execute(OWNERS)).fetchall() == [
+        ("S-1", "SNCF", 1), ("S-2", "SNCF", 1), ("S-3", None, None),
+    ]  # fmt: skip
+    again = await KINDS["sites"](conn, WITH_CLIENTS.encode(), organisation="default")
+    assert (again.unchanged, again.updated) == (3, 0)
+    moved = WITH_CLIENTS.replace("120,SNCF", "120,METRO").encode()
+    assert (await KINDS["sites"](conn, moved, organisation="default")).updated == 1
+    without = FILES["sites"].encode()
+    assert (await KINDS["sites"](conn, without, organisation="default")).updated == 2
+    assert [row[1] for row in await (await conn.execute(OWNERS)).fetchall()] == [None] * 3
+
+
+async def test_a_feature_may_name_its_client_too(conn: Connection) -> None:
+    text = (
+        '{"type":"FeatureCollection","features":[{"type":"Feature","properties":{"site":"S-9",'
+        '"radius_m":50,"client":"SNCF"},"geometry":{"type":"Point","coordinates":[3.1,50.6]}}]}'
+    )
+    done = await KINDS["sites"](conn, text.encode(), organisation="default")
+    assert done.bad == []
+    assert await (await conn.execute(OWNERS)).fetchall() == [("S-9", "SNCF", 1)]
+
+
+async def test_companies_of_one_name_in_two_organisations_are_two(conn: Connection) -> None:
+    for name in ("default", "other"):
+        await KINDS["sites"](conn, WITH_CLIENTS.encode(), organisation=name)
+    owners = await (await conn.execute(OWNERS)).fetchall()
+    assert {(code, owner) for _, code, owner in owners if code} == {("SNCF", 1), ("SNCF", 2)}

@@ -80,7 +80,7 @@ INSERT INTO webhook (organisation_id, url, topics, secret)
 VALUES (1, 'https://hooks.example/', '{warehouse/v1/orders}', 's');
 INSERT INTO outbox (topic, payload, organisation_id, created_time)
 VALUES ('warehouse/v1/orders/O-1', '{}', 1, '2026-06-01Z');
-INSERT INTO organisation (organisation_id, name) VALUES (2, 'other');
+INSERT INTO organisation (name) VALUES ('other');
 INSERT INTO client (organisation_id, code, name) VALUES (1, 'DUPONT', 'Dupont');
 INSERT INTO app_user (organisation_id, login, name, role, email)
 VALUES (1, 'ana', 'Ana', 'planner', 'ana@example.com');
@@ -621,7 +621,6 @@ def webhooks(company: Conn) -> Conn:
     """Webhooks of two organisations, one of which is off, and no delivery."""
     company.execute("""
         DELETE FROM webhook;
-        INSERT INTO organisation (organisation_id, name) VALUES (2, 'other');
         INSERT INTO webhook (organisation_id, url, topics, secret, active, off_reason) VALUES
           (1, 'orders', '{warehouse/v1/orders}', 's', true, NULL),
           (1, 'both', '{warehouse/v1/orders,planner/v1/alerts}', 's', true, NULL),
