@@ -354,12 +354,14 @@ def start_mosquitto(folder: Path, config: str = MOSQUITTO_OPEN) -> tuple[Child, 
 
 
 @contextlib.contextmanager
-def servers(folder: Path, postgres_options: tuple[str, ...] = ()) -> Iterator[Servers]:
+def servers(
+    folder: Path, postgres_options: tuple[str, ...] = (), nats_more: str = ""
+) -> Iterator[Servers]:
     """Run both servers with their data for `folder`, and stop them on the way out."""
     with contextlib.ExitStack() as stack:
         postgres, url = start_postgres(folder, postgres_options)
         stack.callback(postgres.stop)
-        nats, mqtt_port = start_nats(folder)
+        nats, mqtt_port = start_nats(folder, more=nats_more)
         stack.callback(nats.stop)
         yield Servers(ensure_database(url, "cordee"), mqtt_port, postgres, nats)
 
