@@ -65,6 +65,11 @@ TOPICS: Final = (
     "warehouse/v1/reports/WH-2",
     f"planner/v1/alerts/{A}",
     f"planner/v1/alerts/{B}",
+    "warehouse/v1/orders/O-1/more",
+    "warehouse/v1/reports/WH-1/more",
+    "warehouse/v1/elsewhere",
+    f"planner/v1/alerts/{A}/more",
+    "planner/v1/elsewhere",
     "elsewhere",
     f"$MQTT/msgs/fleet/v1/{B}/position",
     "$SYS/broker/uptime",
@@ -145,8 +150,12 @@ MAY_READ: Final[dict[str, set[str]]] = {
         "warehouse/v1/reports/WH-1",
         "warehouse/v1/reports/WH-2",
     },
-    "warehouse WH-1": {"warehouse/v1/orders/O-1"},
-    "planner": {"planner/v1/alerts/van-001", "planner/v1/alerts/van-001.b"},
+    "warehouse WH-1": {"warehouse/v1/orders/O-1", "warehouse/v1/orders/O-1/more"},
+    "planner": {
+        "planner/v1/alerts/van-001",
+        "planner/v1/alerts/van-001/more",
+        "planner/v1/alerts/van-001.b",
+    },
 }
 
 #: Who may read by which wider filters.

@@ -88,6 +88,7 @@ def main() -> None:
 @click.option("--sites", type=int, default=20_000, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--port", type=int, default=8000, show_default=True, help="The page's; 0 for any.")
+@click.option("--credentials", is_flag=True, help="Let each van in by its own password only.")
 @click.option("--folder", type=FOLDER_PATH, default=FOLDER, show_default=True)
 def demo(**options: object) -> None:
     """Run everything here, with a simulated fleet; Ctrl-C stops it, the next run goes on."""

@@ -23,12 +23,12 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from ops import embedded, fleet, panel, people, seeds
+from ops import doors, embedded, fleet, panel, people, seeds
 from ops.report import read_tables, stock_figures
 from ops.services import Services
 from simulators.truth import Report, compare
 from simulators.truth_file import read_truth
-from storage.pool import connect
+from storage.pool import connect, migrate
 from storage.settings import Clock, Settings, as_datetime, as_ms, clock, real_ms
 
 #: What is simulated of a day, local: from when the vans have just left home until all are back.
@@ -64,6 +64,7 @@ class Plan:
     seed: int
     port: int
     folder: Path
+    credentials: bool
 
 
 def run(plan: Plan) -> int:
@@ -82,23 +83,30 @@ def run(plan: Plan) -> int:
         stack.enter_context(_alone(plan.folder))
         with _progress() as step:
             step("Starting PostgreSQL and NATS")
-            servers = stack.enter_context(embedded.servers(plan.folder))
+            locked = doors.lock(plan.folder) if plan.credentials else ""
+            servers = stack.enter_context(embedded.servers(plan.folder, nats_more=locked))
             world = _world(plan)
             settings = _settings(plan, servers)
             step("Bringing the database up to date")
-            asyncio.run(fleet.prepare(settings))
+            door = None
+            if plan.credentials:
+                migrate(settings.database_url)
+                door = doors.Doors(settings, plan.folder, servers.nats)
+                door.let_services_in()
+            asyncio.run(fleet.prepare(door.as_service("ingest") if door else settings))
             seeds.seed(settings, plan.folder / "world.json", world, step)
-            services = Services(settings, plan.folder)
+            services = Services(settings, plan.folder, logins=door.logins if door else {})
             stack.callback(services.stop_all)
             step("Starting ingest, relay, API and the fleet")
-            _begin_day(plan, world, services)
+            logins = ("--logins", str(door.let_fleet_in())) if door else ()
+            _begin_day(plan, world, services, logins)
         address = f"http://127.0.0.1:{settings.api_port}/"
         sign_in = asyncio.run(_admin(settings))
         console.print(
             f"[bold green]Ready[/] after {time.monotonic() - began:.1f} s. Open [bold]{address}[/]"
             f"   {sign_in}"
         )
-        _watch(plan, world, servers, services, address, sign_in, stop)
+        _watch(plan, world, servers, services, logins, address, sign_in, stop)
         return _finish(plan, services, world)
 
 
@@ -180,7 +188,9 @@ def _is_free(port: int) -> bool:
     return port != 0 and not embedded.listens(port)()
 
 
-def _begin_day(plan: Plan, world: fleet.WorldFile, services: Services) -> None:
+def _begin_day(
+    plan: Plan, world: fleet.WorldFile, services: Services, logins: tuple[str, ...]
+) -> None:
     """Start every service on a clock that goes on where the last run ended, but by day."""
     path = plan.folder / "clock.json"
     ended_ms = json.loads(path.read_text())["simulated_ms"] if path.exists() else 0
@@ -199,6 +209,7 @@ def _begin_day(plan: Plan, world: fleet.WorldFile, services: Services) -> None:
         "simulate",
         *("--world", str(plan.folder / "world.json")),
         *("--truth", str(plan.folder / "truth.jsonl")),
+        *logins,
     )
     port = services.settings.api_port
     embedded.wait_until(embedded.listens(port), services.children["api"])
@@ -236,6 +247,7 @@ def _watch(
     world: fleet.WorldFile,
     servers: embedded.Servers,
     services: Services,
+    logins: tuple[str, ...],
     address: str,
     sign_in: str,
     stop: Event,
@@ -256,7 +268,7 @@ def _watch(
             moment = as_datetime(now())
             if is_night(moment.astimezone(seeds.TIME_ZONE)):
                 services.stop_all()
-                _begin_day(plan, world, services)
+                _begin_day(plan, world, services, logins)
                 continue
             if console.is_terminal:
                 note = ", ".join(f"{n} restarted {c} times" for n, c in services.restarts.items())

@@ -373,12 +373,14 @@ def monitor_url(folder: Path) -> str:
 
 
 @contextlib.contextmanager
-def servers(folder: Path, postgres_options: tuple[str, ...] = ()) -> Iterator[Servers]:
+def servers(
+    folder: Path, postgres_options: tuple[str, ...] = (), nats_more: str = ""
+) -> Iterator[Servers]:
     """Run both servers with their data for `folder`, and stop them on the way out."""
     with contextlib.ExitStack() as stack:
         postgres, url = start_postgres(folder, postgres_options)
         stack.callback(postgres.stop)
-        nats, mqtt_port = start_nats(folder)
+        nats, mqtt_port = start_nats(folder, more=nats_more)
         stack.callback(nats.stop)
         database_url = ensure_database(url, "cordee")
         yield Servers(database_url, mqtt_port, monitor_url(folder), postgres, nats)

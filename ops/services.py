@@ -23,6 +23,8 @@ class Services:
     children: dict[str, Child] = field(default_factory=dict)
     commands: dict[str, tuple[str, ...]] = field(default_factory=dict)
     restarts: dict[str, int] = field(default_factory=dict)
+    #: By service, its own user of the broker and password; without, the settings'.
+    logins: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def start(self, name: str, *arguments: str) -> None:
         """Start `cordee NAME ARGUMENTS` with these settings; its output goes to NAME.log."""
@@ -31,9 +33,15 @@ class Services:
             name,
             [sys.executable, "-m", "ops.cli", name, *arguments],
             self.folder / f"{name}.log",
-            environment=environment(self.settings),
+            environment=environment(self.settings) | self._login(name),
         )
         (self.folder / f"{name}.pid").write_text(f"{self.children[name].process.pid}\n")
+
+    def _login(self, name: str) -> dict[str, str]:
+        if name not in self.logins:
+            return {}
+        user, password = self.logins[name]
+        return {"CORDEE_BROKER_USER": user, "CORDEE_BROKER_PASSWORD": password}
 
     def keep_alive(self) -> None:
         """Start what has died again.

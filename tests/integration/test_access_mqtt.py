@@ -35,9 +35,19 @@ def here(kind: Kind, replaced: dict[str, str]) -> str:
     return config
 
 
+#: What deploy/ shows as comments, for whoever wants devices to have certificates.
+COMMENTED = {
+    "nats": {"# ca_file: ": "ca_file: ", "# verify: true": "verify: true"},
+    "mosquitto": {"# cafile ": "cafile ", "# require_certificate ": "require_certificate "},
+}
+
+
 @contextmanager
-def deployed(kind: Kind, folder: Path) -> Iterator[tuple[embedded.Child, int, int]]:
+def deployed(
+    kind: Kind, folder: Path, *, asks_for_certificates: bool = False
+) -> Iterator[tuple[embedded.Child, int, int]]:
     """Run a broker as deploy/ configures it; yield it, the vans' port and the services'."""
+    asking = COMMENTED[kind] if asks_for_certificates else {}
     if kind == "mosquitto":
         moved = {
             "listener 8883": "listener {port} 127.0.0.1",
@@ -45,7 +55,7 @@ def deployed(kind: Kind, folder: Path) -> Iterator[tuple[embedded.Child, int, in
             "/mosquitto/access": f"{folder}/access",
             "/mosquitto/data": str(folder),
         }
-        child, port, inner_port = embedded.start_mosquitto(folder, here(kind, moved))
+        child, port, inner_port = embedded.start_mosquitto(folder, here(kind, moved | asking))
     else:
         port = inner_port = embedded.free_port()
         moved = {
@@ -55,7 +65,7 @@ def deployed(kind: Kind, folder: Path) -> Iterator[tuple[embedded.Child, int, in
             "/data/jetstream": f"{folder}/jetstream",
             "/etc/nats/access": f"{folder}/access",
         }
-        (folder / "nats.conf").write_text(here(kind, moved))
+        (folder / "nats.conf").write_text(here(kind, moved | asking))
         command: list[str | Path] = [embedded.NATS_SERVER, "-c", folder / "nats.conf"]
         child = embedded.start("NATS Server", command, folder / "nats.log")
     try:

@@ -30,7 +30,7 @@ ADDRESS = Address("broker.example", 8883, tls=True)
 )  # fmt: skip
 def test_a_code_that_a_broker_reads_as_more_than_a_name_is_refused(code: str) -> None:
     assert refusal(code)
-    with pytest.raises(ValueError, match=r"give it another code|in it"):
+    with pytest.raises(ValueError, match=r"code|in it"):
         rights("van", code)
 
 
