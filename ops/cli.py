@@ -32,7 +32,7 @@ from ops import (
 from ops import health as healths
 from ops import stock as stocks
 from ops import verify as verifies
-from ops.faults import campaign
+from ops.faults import campaign, poison, pressure
 from ops.webhook_commands import webhook
 from storage.settings import Settings
 
@@ -177,7 +177,7 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
 @main.command()
 @click.option(
     "--what",
-    type=click.Choice(["geofence", "knowable", "stock", "faults"]),
+    type=click.Choice(["geofence", "knowable", "stock", "faults", "poison", "pressure"]),
     default="geofence",
     show_default=True,
 )
@@ -190,15 +190,23 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
 @click.option("--items", type=int, default=1_800, show_default=True, help="Of stock.")
 @click.option("--days", type=int, default=20, show_default=True, help="Of stock.")
 @click.option("--faults", type=int, default=100, show_default=True, help="Of a campaign.")
+@click.option("--messages", type=int, help="Of rubbish (a million) or under pressure (60,000).")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the figures there too.")
 def verify(
-    what: str, report: Path | None, items: int, days: int, faults: int, **options: Any
+    what: str,
+    report: Path | None,
+    items: int,
+    days: int,
+    faults: int,
+    messages: int | None,
+    **options: Any,
 ) -> None:
     """Judge the engine by a simulated day's truth, delivered live, in order and shuffled.
 
     Or say how much of its late arrivals is knowable a quarter of an hour ahead, to whom the dice
     are known: no engine can announce more. Or judge weeks of stock: levels, orders, jobs served. Or let
-    faults strike the running processes, and compare the tables with those of a calm run.
+    faults strike the running processes, and compare the tables with those of a calm run. Or send them
+    rubbish (poison), or messages while the database is away (pressure).
     """
     plan = verifies.Plan(**options)
     stock_plan = stock_verify.Plan(plan.vans, items, days, plan.seed)
@@ -210,6 +218,10 @@ def verify(
                 figures = verifies.knowable(plan)
             case "faults":
                 figures = campaign.run(campaign.Plan(plan.seed, faults))
+            case "poison":
+                figures = poison.run(poison.Plan(plan.seed, messages or 1_000_000))
+            case "pressure":
+                figures = pressure.run(pressure.Plan(plan.seed, messages or 60_000))
             case _:
                 figures = stock_verify.run(stock_plan)
     except (embedded.ServerError, imports.UnusableFileError) as error:
@@ -219,8 +231,8 @@ def verify(
         report.write_text(text + "\n")
     click.echo(text)
     wrong = figures.get("levels_wrong", 0) + figures.get("duplicate_orders", 0)
-    if what == "faults":
-        wrong += campaign.failed(figures)
+    judges = {"faults": campaign.failed, "poison": poison.failed, "pressure": pressure.failed}
+    wrong += what in judges and judges[what](figures)
     sys.exit(0 if figures.get("tables_equal", True) and not wrong else 1)
 
 
