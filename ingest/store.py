@@ -310,7 +310,7 @@ async def _put_rejections(
     """
     if not rejections:
         return []
-    by_id = {_id_of(rejection): rejection for rejection in rejections}
+    by_id = {id_of(rejection.topic, rejection.payload): rejection for rejection in rejections}
     known = await (await conn.execute(KEPT_ALREADY, (list(by_id),))).fetchall()
     before = {bytes(rejected_id) for (rejected_id,) in known}
     fresh = [rejection for key, rejection in by_id.items() if key not in before]
@@ -324,7 +324,7 @@ async def _put_rejections(
             " ON CONFLICT (rejected_id) DO NOTHING",
             [
                 (
-                    _id_of(r), _text(r.topic), r.payload, r.reason, _text(r.detail),
+                    id_of(r.topic, r.payload), _text(r.topic), r.payload, r.reason, _text(r.detail),
                     None if r.van_code is None else _text(r.van_code), as_datetime(now),
                 )
                 for r in made.kept
@@ -337,12 +337,13 @@ async def _put_rejections(
                 for sender, its in sorted(made.used.items())
             ],
         )
-    stored = before | {_id_of(rejection) for rejection in made.kept}
+    stored = before | {id_of(rejection.topic, rejection.payload) for rejection in made.kept}
     return [rejection for key, rejection in by_id.items() if key in stored]
 
 
-def _id_of(rejection: Rejection) -> bytes:
-    return blake2b(rejection.topic.encode() + b"\0" + rejection.payload, digest_size=16).digest()
+def id_of(topic: str, payload: bytes) -> bytes:
+    """Return the key of a rejected message: the same bytes on the same topic are one row."""
+    return blake2b(topic.encode() + b"\0" + payload, digest_size=16).digest()
 
 
 def _text(text: str) -> str:

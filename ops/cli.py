@@ -35,7 +35,7 @@ from ops import stock as stocks
 from ops import verify as verifies
 from ops.backup_commands import backup, restore
 from ops.devices.commands import provision
-from ops.faults import campaign
+from ops.faults import campaign, poison, pressure
 from ops.people_commands import machine, user
 from ops.person_commands import person
 from ops.retention_commands import retention
@@ -190,7 +190,7 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
 @main.command()
 @click.option(
     "--what",
-    type=click.Choice(["geofence", "knowable", "stock", "access", "faults"]),
+    type=click.Choice(["geofence", "knowable", "stock", "access", "faults", "poison", "pressure"]),
     default="geofence",
     show_default=True,
 )
@@ -203,16 +203,23 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
 @click.option("--items", type=int, default=1_800, show_default=True, help="Of stock.")
 @click.option("--days", type=int, default=20, show_default=True, help="Of stock.")
 @click.option("--faults", type=int, default=100, show_default=True, help="Of a campaign.")
+@click.option("--messages", type=int, help="Of rubbish (a million) or under pressure (60,000).")
 @click.option("--report", type=click.Path(path_type=Path), help="Write the figures there too.")
 def verify(
-    what: str, report: Path | None, items: int, days: int, faults: int, **options: Any
+    what: str,
+    report: Path | None,
+    items: int,
+    days: int,
+    faults: int,
+    messages: int | None,
+    **options: Any,
 ) -> None:
     """Judge the engine by a simulated day's truth, delivered live, in order and shuffled.
 
     Or say how much of its late arrivals is knowable a quarter of an hour ahead, to whom the dice
     are known: no engine can announce more. Or judge weeks of stock: levels, orders, jobs served. Or try
     who can write and read what. Or let faults strike the running processes, and compare the tables with
-    those of a calm run.
+    those of a calm run. Or send them rubbish (poison), or messages while the database is away (pressure).
     """
     plan = verifies.Plan(**options)
     stock_plan = stock_verify.Plan(plan.vans, items, days, plan.seed)
@@ -226,6 +233,10 @@ def verify(
                 figures = access.run()
             case "faults":
                 figures = campaign.run(campaign.Plan(plan.seed, faults))
+            case "poison":
+                figures = poison.run(poison.Plan(plan.seed, messages or 1_000_000))
+            case "pressure":
+                figures = pressure.run(pressure.Plan(plan.seed, messages or 60_000))
             case _:
                 figures = stock_verify.run(stock_plan)
     except (embedded.ServerError, imports.UnusableFileError) as error:
@@ -235,8 +246,8 @@ def verify(
         report.write_text(text + "\n")
     click.echo(text)
     wrong = sum(figures.get(name, 0) for name in WRONG)
-    if what == "faults":
-        wrong += campaign.failed(figures)
+    judges = {"faults": campaign.failed, "poison": poison.failed, "pressure": pressure.failed}
+    wrong += what in judges and judges[what](figures)
     sys.exit(0 if figures.get("tables_equal", True) and not wrong else 1)
 
 

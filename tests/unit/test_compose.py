@@ -132,6 +132,9 @@ def test_dependencies_are_services_and_named_volumes_are_declared() -> None:
             assert (ROOT / source).is_file() if source.startswith("./") else source in declared
 
 
+EMBEDDED_BROKER = NATS_CONFIG.replace("{max_file_store}", MAX_FILE_STORE)
+
+
 def broker_options(config: str) -> dict[str, str]:
     """Return the options that say what the broker promises, not where it is."""
     names = ("max_payload", "sync_interval", "ack_wait", "max_ack_pending", "max_file_store")
@@ -140,13 +143,12 @@ def broker_options(config: str) -> dict[str, str]:
 
 def test_the_broker_has_the_embedded_brokers_options() -> None:
     config = (ROOT / "deploy/nats.conf").read_text()
-    ours = NATS_CONFIG.replace("{max_file_store}", MAX_FILE_STORE)
-    assert broker_options(config) == broker_options(ours)
+    assert broker_options(config) == broker_options(EMBEDDED_BROKER)
 
 
 def test_all_of_ingests_subscriptions_fit_into_one_session() -> None:
     """NATS refuses a subscription beyond it, and its topics would never come."""
-    each = int(broker_options((ROOT / "deploy/nats.conf").read_text())["max_ack_pending"])
+    each = int(broker_options(EMBEDDED_BROKER)["max_ack_pending"])
     assert each * len(SUBSCRIPTIONS) <= 65_535
 
 
