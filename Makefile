@@ -48,8 +48,8 @@ lock: .venv/.tools  ## write requirements.lock anew from pyproject.toml
 	$(BIN)/python tools/lock.py
 
 audit: .venv/.tools  ## look for known weaknesses in what the locks pin (asks the network)
-	$(BIN)/uv tool run pip-audit --disable-pip --require-hashes -r requirements.lock
-	$(BIN)/uv tool run pip-audit --disable-pip --require-hashes -r requirements-dev.lock
+	$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r requirements.lock
+	$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r requirements-dev.lock
 
 docs: setup  ## write the generated pages of docs/ anew: wire contract, settings, schema
 	$(BIN)/cordee docs

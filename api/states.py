@@ -5,7 +5,7 @@ The first line that holds, from the top, is the state:
 | state      | when                                                                              |
 | ---------- | --------------------------------------------------------------------------------- |
 | never_seen | no fix was ever stored                                                            |
-| off_duty   | the newest status says duty off                                                   |
+| off_duty   | the newest status says duty off, or the calendar says so (`geofence/duty.py`)     |
 | silent     | the newest fix is 15 minutes old or more; duty unknown counts as on duty          |
 | at_site    | a visit is open: arrived, judged a visit, not left, not another site's shadow     |
 | driving    | 1.4 m/s (5 km/h) or more; without a speed, ignition on                            |

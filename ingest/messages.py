@@ -106,7 +106,11 @@ class Scan(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """Reachable or not, on duty or not. `fleet/v1/{van}/status`, retained, also the last will."""
+    """Reachable or not, on duty or not. `fleet/v1/{van}/status`, retained, also the last will.
+
+    Nothing is stored of positions between `duty` off and the next on, by their times. Send on before the
+    first position that it lets count: what comes before it is dropped.
+    """
 
     state: Literal["online", "offline"]
     t: TimeMs

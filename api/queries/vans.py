@@ -15,12 +15,14 @@ from api.auth import OrganisationId
 from api.queries.plans import next_stops
 from api.states import age_s, van_state
 from api.times import TIME_ZONE, ms
+from geofence import duty_store
 from geofence.tours import service_date
 from storage.pool import Connection
 
 
 @dataclass(frozen=True, slots=True)
 class _VanRow:
+    van_id: int
     code: str
     name: str
     technician: str | None
@@ -35,12 +37,12 @@ class _VanRow:
     site_name: str | None
 
 
-def _van(row: _VanRow, next_stop: NextStop | None, now_ms: int) -> Van:
+def _van(row: _VanRow, next_stop: NextStop | None, now_ms: int, *, is_off: bool) -> Van:
     state = van_state(
         fix_time_ms=row.fix_time_ms,
         speed_mps=row.speed_mps,
         ignition=row.ignition,
-        duty=row.duty,
+        duty="off" if is_off else row.duty,
         at_site=row.site is not None,
         now_ms=now_ms,
     )
@@ -67,7 +69,7 @@ async def of_organisation(
     """Return the organisation's vans by code, or only the one with this code."""
     # A visit stays open for as long as the van stands there; seven days bound the search for it.
     query = f"""
-        SELECT van.code, van.name, technician.name AS technician, status.duty,
+        SELECT van.van_id, van.code, van.name, technician.name AS technician, status.duty,
                {ms("p.fix_time")} AS fix_time_ms, p.latitude_deg, p.longitude_deg,
                p.speed_mps, p.bearing_deg, p.ignition, here.code AS site, here.name AS site_name
         FROM van
@@ -92,7 +94,9 @@ async def of_organisation(
         await cursor.execute(query, {"organisation": organisation, "code": code})
         rows = await cursor.fetchall()
     following = await next_stops(conn, organisation, service_date(now_ms, TIME_ZONE), code)
-    return [_van(row, following.get(row.code), now_ms) for row in rows]
+    windows = {row.van_id: (now_ms, now_ms + 1) for row in rows}
+    off = await duty_store.load_off_spans(conn, windows, await duty_store.load_calendars(conn))
+    return [_van(row, following.get(row.code), now_ms, is_off=row.van_id in off) for row in rows]
 
 
 async def van_id(conn: Connection, organisation: OrganisationId, code: str) -> int | None:

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
+import httpx
+import psycopg
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -307,3 +309,17 @@ def test_in_any_order_nothing_off_duty_is_stored_and_the_rest_is_as_if_it_had_ne
     backwards = [message(1, *fixes[i : i + 40]) for i in range(0, len(fixes), 40)][::-1]
     complete = deliver(places, [statuses, *([one] for one in backwards)])
     assert len(complete["fix"]) == sum(not is_within(off, f.t_ms) for f in fixes)
+
+
+async def test_the_page_calls_a_van_off_duty_in_a_rest_of_its_calendar(
+    conn: psycopg.Connection[Any], api: httpx.AsyncClient
+) -> None:
+    async def states() -> dict[str, str]:
+        said = json.loads((await api.get("/v1/vans")).content)
+        return {van["van"]: van["state"] for van in said["vans"]}
+
+    before = await states()
+    assert "off_duty" not in before.values()
+    conn.execute("INSERT INTO working_calendar (organisation_id, van_id) VALUES (1, 1)")
+    conn.commit()
+    assert await states() == before | {"V1": "off_duty"}
