@@ -32,7 +32,7 @@ from ops.faults.rubbish import rubbish
 from ops.faults.stack import Stack
 from simulators.faults import Outgoing
 from simulators.publisher import publish
-from storage import broker
+from storage import backlog
 from storage.settings import real_ms
 
 MAD: Final = "van-001"
@@ -148,8 +148,8 @@ async def _drained(stack: Stack) -> None:
     """Wait until the broker holds nothing for ingest, or nothing has moved for a while."""
     least, since = -1, time.monotonic()
     while time.monotonic() - since < STALLS_AFTER_S and stack.is_up("ingest"):
-        with suppress(broker.BrokerError):
-            waiting = (await broker.look(stack.settings.broker_monitor_url)).messages
+        with suppress(backlog.BrokerError):
+            waiting = (await backlog.look(stack.settings.broker_monitor_url)).messages
             if waiting == 0:
                 return
             if least < 0 or waiting < least:

@@ -25,7 +25,7 @@ from ops.faults.proxy import Proxy
 from ops.faults.stack import Stack
 from simulators.faults import Outgoing
 from simulators.publisher import publish
-from storage import broker
+from storage import backlog
 from storage.settings import real_ms
 
 DRAINS_WITHIN_S: Final = 900.0
@@ -86,7 +86,7 @@ class Pressure:
             await self._publish(stack, self.asked.messages)
             filled_s = time.monotonic() - begun
             await asyncio.sleep(max(0.0, self.asked.away_s - filled_s))
-            kept = await broker.look(stack.settings.broker_monitor_url)
+            kept = await backlog.look(stack.settings.broker_monitor_url)
             away_mb, away_s = watch.most_mb, time.monotonic() - begun
             await stack.up("database")
             back = time.monotonic()
@@ -160,7 +160,7 @@ class Pressure:
     async def _until_empty(self, stack: Stack) -> bool:
         """Wait until the broker holds nothing: every acknowledgement has arrived."""
         deadline = time.monotonic() + 60
-        while (await broker.look(stack.settings.broker_monitor_url)).messages:
+        while (await backlog.look(stack.settings.broker_monitor_url)).messages:
             if time.monotonic() > deadline:
                 return False
             await asyncio.sleep(LOOK_S)
