@@ -39,6 +39,11 @@ check: .venv/.tools  ## formatting, lint, types, import layers, compose file, lo
 test: browser  ## every test, on real servers
 	$(BIN)/pytest -n auto --dist loadfile
 
+.PHONY: fuzz
+fuzz: .venv/.tools  ## five minutes of coverage-guided fuzzing of what reads bytes (CPython 3.11 on Linux)
+	$(PIP) -q --require-hashes -r tests/fuzz/requirements.txt
+	mkdir -p .cordee/fuzz && cd .cordee/fuzz && ../../$(BIN)/python ../../tests/fuzz/fuzz_decode.py -max_total_time=300 -max_len=4096 .
+
 .PHONY: browser
 browser: .venv/.tools
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \

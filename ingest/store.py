@@ -94,6 +94,14 @@ ON CONFLICT (day, sender) DO UPDATE SET kept = its.kept
 RETURNING sender, kept, kept_bytes, not_kept, not_kept_bytes
 """
 
+#: Columns, not rows: a flood of rubbish must not cost more than good messages do.
+PUT_REJECTED = """
+INSERT INTO rejected
+SELECT it.*, %s FROM unnest(%b::bytea[], %b::text[], %b::bytea[], %b::text[], %b::text[], %b::text[])
+  AS it
+ON CONFLICT (rejected_id) DO NOTHING
+"""
+
 COUNT_QUOTA = """
 UPDATE rejected_quota SET kept = %s, kept_bytes = %s, not_kept = %s, not_kept_bytes = %s
 WHERE day = %s AND sender = %s
@@ -318,18 +326,20 @@ async def _put_rejections(
     senders = sorted({quotas.sender_of(rejection) for rejection in fresh})
     found = await (await conn.execute(LOCK_QUOTAS, (day, senders))).fetchall()
     made = quotas.admit(fresh, {sender: Used(*counts) for sender, *counts in found}, quota)
+    kept = made.kept
+    await conn.execute(
+        PUT_REJECTED,
+        (
+            as_datetime(now),
+            [id_of(r.topic, r.payload) for r in kept],
+            [_text(r.topic) for r in kept],
+            [r.payload for r in kept],
+            [r.reason for r in kept],
+            [_text(r.detail) for r in kept],
+            [None if r.van_code is None else _text(r.van_code) for r in kept],
+        ),
+    )
     async with conn.cursor() as cursor:
-        await cursor.executemany(
-            "INSERT INTO rejected VALUES (%s, %s, %s, %s, %s, %s, %s)"
-            " ON CONFLICT (rejected_id) DO NOTHING",
-            [
-                (
-                    id_of(r.topic, r.payload), _text(r.topic), r.payload, r.reason, _text(r.detail),
-                    None if r.van_code is None else _text(r.van_code), as_datetime(now),
-                )
-                for r in made.kept
-            ],
-        )  # fmt: skip
         await cursor.executemany(
             COUNT_QUOTA,
             [

@@ -237,10 +237,11 @@ async def _until_no_space(it: Field, log: str, press: Callable[[], Awaitable[Non
 
 
 async def _disk_full_database(it: Field, fault: Fault) -> str:
-    switches_wal = fault.dice < 0.5
+    begun = time.monotonic()
 
     async def press() -> None:
-        if not switches_wal:
+        # Half of the time tables are let to grow into the full disk, else its log must.
+        if fault.dice > 0.5 and time.monotonic() - begun < STRIKES_WITHIN_S / 2:
             return
         with contextlib.suppress(psycopg.OperationalError):
             url = it.stack.server_url
@@ -278,15 +279,17 @@ async def _two_ingests(it: Field, fault: Fault) -> str:
     own_name = fault.dice < 0.5
     extra = {"CORDEE_INGEST_CLIENT_ID": SECOND_INGEST} if own_name else {}
     await it.stack.up(SECOND_INGEST, **extra)
-    deadline = time.monotonic() + STRIKES_WITHIN_S
-    while "connected to the broker" not in it.logged(f"{SECOND_INGEST}.log"):
-        if time.monotonic() > deadline:
-            raise NotHadError("the second ingest did not reach the broker")
-        await asyncio.sleep(0.05)
-    await asyncio.sleep(fault.hold_s)
-    await (it.stack.kill if fault.hold_s > 2.5 else it.stack.stop)(SECOND_INGEST)
-    if own_name:
-        await forget_session(it.stack.broker_port, SECOND_INGEST)
+    try:
+        deadline = time.monotonic() + DIES_WITHIN_S
+        while "connected to the broker" not in it.logged(f"{SECOND_INGEST}.log"):
+            if time.monotonic() > deadline:
+                raise NotHadError("the second ingest did not reach the broker")
+            await asyncio.sleep(0.05)
+        await asyncio.sleep(fault.hold_s)
+    finally:
+        await (it.stack.kill if fault.hold_s > 2.5 else it.stack.stop)(SECOND_INGEST)
+        if own_name:
+            await forget_session(it.stack.broker_port, SECOND_INGEST)
     batches = it.logged(f"{SECOND_INGEST}.log").count('"event": "batch"')
     return f"a second ingest as {'itself' if own_name else 'the first'}; it did {batches} batches"
 
