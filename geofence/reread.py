@@ -213,7 +213,9 @@ class Course:
         self.late = self.late[bisect_right(self.late, kept.through) :]
         if not kept.is_last:
             self.made[kept.through] = None  # gone, unless it is made again just here
-            self._checkpoint(kept.through)
+            # At a fix: where those up to the checkpoint were deleted, no fix is newer than it.
+            if self.through is not None and self.through > (self.checkpointed or 0):
+                self._checkpoint(self.through)
         if self.state == kept.state and not self._is_doubtful():
             self._leap(kept)
         if not self.ahead and self.fresh is not None:

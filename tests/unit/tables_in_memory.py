@@ -39,15 +39,18 @@ class Tables:
     unusable: dict[int, Reason] = field(default_factory=dict)
     read: int = 0
 
-    def put(self, batch: Iterable[RefFix]) -> None:
-        """Take a batch as one transaction would."""
+    def put(self, batch: Iterable[RefFix], off_duty: Sequence[tuple[int, int]] = ()) -> None:
+        """Take a batch as one transaction would, and delete what turns out to be off duty."""
+        gone = {t for t in self.fixes if any(a <= t < b for a, b in off_duty)}
+        for t_ms in gone:
+            del self.fixes[t_ms]
         new = {fix.t_ms: fix for fix in batch if self.fixes.get(fix.t_ms) != fix}
         self.fixes |= new
-        if not new:
+        if not new and not gone:
             return
         through = -1 if self.progress is None else self.progress.through
-        late = sorted(t_ms for t_ms in new if t_ms <= through)
-        fresh = self._between(through, None) if max(new) > through else NONE
+        late = sorted({t_ms for t_ms in new if t_ms <= through} | gone)
+        fresh = self._between(through, None) if new and max(new) > through else NONE
         self._run(self._course(late, fresh))
 
     def edit(self, fences: Fences, edited: frozenset[int]) -> None:
@@ -86,6 +89,7 @@ class Tables:
             late=late,
             ahead=[self.checkpoints[t_ms] for t_ms in times[len(behind) :]] + [last],
             edited=edited,
+            was_through=last.through,
         )
         course.open_span()
         return course
@@ -103,9 +107,12 @@ class Tables:
                 course.spans,
                 frozenset[date](),
                 course.through or 0,
+                course.was_through,
             )
         )
-        assert course.through is not None
+        if course.through is None:
+            self.progress, self.checkpointed, self.checkpoints = None, None, {}
+            return
         self.progress = Checkpoint(course.through, stored(course.state), course.box, is_last=True)
         self.checkpointed = course.checkpointed
         for t_ms, made in course.made.items():

@@ -80,6 +80,30 @@ def test_any_order_repetition_and_batching_gives_the_rows_of_one_pass(data: st.D
     assert_same(tables, one_pass(tables))
 
 
+@settings(max_examples=400)
+@given(st.data())
+def test_fixes_that_are_deleted_leave_no_trace(data: st.DataObject) -> None:
+    """Between batches, and with them, it turns out that the van was off duty at times."""
+    places = data.draw(chosen_places)
+    plan = [stop(i, i, p.site_id) for i, p in enumerate(places) if data.draw(st.booleans())]
+    fixes = data.draw(tracks(places))
+    first, last = fixes[0].t_ms, fixes[-1].t_ms
+    bounds = st.integers(first - 1, last + 1)
+    tables = Tables(fences_of(places), plan)
+    off: list[tuple[int, int]] = []
+    for batch in [*data.draw(arrivals(fixes)), []]:
+        if data.draw(st.booleans()):
+            since, until = sorted((data.draw(bounds), data.draw(bounds)))
+            off.append((since, until))
+        on_duty = [f for f in batch if not any(a <= f.t_ms < b for a, b in off)]
+        tables.put(on_duty, off)
+    if tables.fixes:
+        assert_same(tables, one_pass(tables))
+    else:
+        assert tables.progress is None
+        assert not (tables.visits or tables.legs or tables.unusable)
+
+
 @settings(max_examples=300)
 @given(st.data())
 def test_fixes_that_better_ones_replace_leave_no_trace(data: st.DataObject) -> None:
