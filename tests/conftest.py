@@ -137,11 +137,18 @@ def database_url(databases: Databases) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def nats_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """A running NATS Server's MQTT port; client ids keep tests apart."""
-    child, port = embedded.start_nats(tmp_path_factory.mktemp("nats"))
-    yield port
+def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
+    """A running NATS Server: its MQTT port, and where it says how it is."""
+    folder = tmp_path_factory.mktemp("nats")
+    child, port = embedded.start_nats(folder)
+    yield port, embedded.monitor_url(folder)
     child.stop()
+
+
+@pytest.fixture(scope="session")
+def nats_port(nats: tuple[int, str]) -> int:
+    """Its MQTT port alone; client ids keep tests apart."""
+    return nats[0]
 
 
 def pytest_report_header() -> str:

@@ -13,6 +13,7 @@ import structlog
 from prometheus_client.parser import text_string_to_metric_families
 from ruamel.yaml import YAML
 
+from api import metrics
 from ingest import recovery, service
 from ingest.batch import Delivery
 from ingest.messages import Position, Status, encode
@@ -45,7 +46,7 @@ def selectors(node: Any) -> list[Any]:
 
 @pytest.fixture
 async def exposed(
-    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any], nats: tuple[int, str]
 ) -> dict[str, list[dict[str, str]]]:
     """The samples that an API exposes whose ingest has done a little of everything."""
     conn.execute(
@@ -58,7 +59,8 @@ async def exposed(
     )
     conn.commit()
     found: dict[str, list[dict[str, str]]] = {}
-    for family in text_string_to_metric_families((await api.get("/metrics")).text):
+    said = text_string_to_metric_families((await api.get("/metrics")).text)
+    for family in (*said, *await metrics.of_broker(nats[1])):
         for sample in family.samples:
             found.setdefault(sample.name, []).append(sample.labels)
     return found
