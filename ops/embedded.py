@@ -356,12 +356,14 @@ def start_mosquitto(folder: Path, config: str = MOSQUITTO_OPEN) -> tuple[Child, 
         raise ServerError("Mosquitto is not installed: apt-get install mosquitto")
     folder.mkdir(parents=True, exist_ok=True)
     port, inner_port = free_port(), free_port()
+    doors = [port, inner_port] if "{inner_port}" in config else [port]
     for name, value in (("port", port), ("inner_port", inner_port), ("folder", folder.resolve())):
         config = config.replace(f"{{{name}}}", str(value))
     path = folder / "mosquitto.conf"
     path.write_text(f"user {pwd.getpwuid(os.geteuid()).pw_name}\n{config}")
     child = start("Mosquitto", [program, "-c", path.resolve()], folder / "mosquitto.log")
-    wait_until(listens(port), child)
+    for door in doors:
+        wait_until(listens(door), child)
     return child, port, inner_port
 
 

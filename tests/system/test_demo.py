@@ -82,7 +82,7 @@ def test_killing_ingest_in_the_middle_of_the_demo_loses_nothing(folder: Path) ->
     assert told["stock_pairs"] > 20_000
     assert told["stock_pairs_wrong"] == 0
     assert told["orders"] > 0
-    assert told["stock"]["units_asked"] > 100
+    assert told["stock"]["units_asked"] > 10
     assert 0 <= told["stock"]["out_share"] <= 1
     assert lines_in(folder / "ingest.log", "connected to the broker") >= 2
 
