@@ -109,12 +109,11 @@ async def publish(
     Raises:
         ExceptionGroup: Of aiomqtt.MqttError, when the broker stays away for about five minutes.
     """
-    shared = _Broker(host, port, user, password, tls_context)
-    brokers = (
-        {str(number): shared for number in range(connections)}
-        if logins is None
-        else {van: _Broker(host, port, *login, tls_context) for van, login in logins.items()}
-    )
+    if logins is None:
+        shared = _Broker(host, port, user, password, tls_context)
+        brokers = {str(number): shared for number in range(connections)}
+    else:
+        brokers = {van: _Broker(host, port, *login, tls_context) for van, login in logins.items()}
     lines = {name: asyncio.Queue[Outgoing | None](QUEUE_MAX) for name in brokers}
 
     def line_of(message: Outgoing) -> str:

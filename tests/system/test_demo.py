@@ -1,7 +1,9 @@
 """The demo as a user runs it: real processes, a simulated fleet, and the truth to compare with."""
 
+import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ops import embedded
+from ops import embedded, raw_mqtt
 
 START_WITHIN_S = 120
 
@@ -85,6 +87,24 @@ def test_killing_ingest_in_the_middle_of_the_demo_loses_nothing(folder: Path) ->
     assert told["stock"]["units_asked"] > 10
     assert 0 <= told["stock"]["out_share"] <= 1
     assert lines_in(folder / "ingest.log", "connected to the broker") >= 2
+
+
+def test_a_demo_with_credentials_loses_nothing_and_lets_in_nobody_else(folder: Path) -> None:
+    report = folder / "r.json"
+    with demo(folder, "--credentials", "--exit-after", "30", "--report", str(report)) as process:
+        wait_for_lines(folder / "ingest.log", '"batch"', 20)
+        port = re.search(r'mqtt \{ listen: "127.0.0.1:(\d+)"', (folder / "nats.conf").read_text())
+        assert port
+        assert raw_mqtt.CONNECTED not in asyncio.run(
+            raw_mqtt.answer(int(port[1]), None, raw_mqtt.connect("anybody", None, None))
+        )
+        output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    told: dict[str, Any] = json.loads(report.read_text())
+    assert told["missing"] == 0
+    assert told["published"] > 500
+    logins = json.loads((folder / "logins.json").read_text())
+    assert len({user for user, _ in logins.values()}) == told["vans"]
 
 
 def test_a_second_run_goes_on_from_the_same_data(folder: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from simulators import publisher
 from simulators.faults import Outgoing
-from simulators.publisher import publish
+from simulators.publisher import Login, publish
 
 
 class Broker:
@@ -24,6 +24,7 @@ class Broker:
         self.first = asyncio.Event()
         self.in_flight = 0
         self.in_flight_max = 0
+        self.users: list[str | None] = []
 
     def client(self) -> "Broker":
         return self
@@ -67,8 +68,13 @@ async def run(
     *,
     now_ms: int = 10**9,
     stop: asyncio.Event | None = None,
+    logins: dict[str, Login] | None = None,
 ) -> list[Outgoing]:
-    monkeypatch.setattr(publisher, "_Broker", lambda *_: broker)
+    def client_of(_host: str, _port: int, user: str | None, *_rest: object) -> Broker:
+        broker.users.append(user)
+        return broker
+
+    monkeypatch.setattr(publisher, "_Broker", client_of)
     monkeypatch.setattr(publisher, "BACKOFF_S_MAX", 0)
     recorded: list[Outgoing] = []
     async with asyncio.timeout(20):
@@ -78,6 +84,7 @@ async def run(
             port=0,
             user=None,
             password=None,
+            logins=logins,
             clock=lambda: now_ms,
             speed=1000,
             record=lambda message, _: recorded.append(message),
@@ -99,6 +106,20 @@ async def test_all_is_published_and_recorded_in_the_order_of_each_van(
         payloads = [int(payload) for where, payload in broker.accepted if where == topic]
         assert payloads == sorted(payloads)
     assert 10 < broker.in_flight_max <= 2 * publisher.GROUP_MAX
+
+
+async def test_each_van_uses_its_own_login_and_one_without_sends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    broker = Broker()
+    logins = {f"van-{van}": (f"user {van}", "secret") for van in (0, 2)}
+    recorded = await run(monkeypatch, broker, messages(3_000), logins=logins)
+    assert broker.users == ["user 0", "user 2"]
+    assert {topic for topic, _ in broker.accepted} == {
+        "fleet/v1/van-0/position",
+        "fleet/v1/van-2/position",
+    }
+    assert len(broker.accepted) == len(recorded) == 2_000
 
 
 async def test_what_was_not_acknowledged_is_sent_again_and_recorded_once(
