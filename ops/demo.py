@@ -104,7 +104,8 @@ def run(plan: Plan) -> int:
         sign_in = asyncio.run(_admin(settings))
         console.print(
             f"[bold green]Ready[/] after {time.monotonic() - began:.1f} s. Open [bold]{address}[/]"
-            f"   {sign_in}"
+            f"   {sign_in}",
+            soft_wrap=True,  # a password that is broken in two cannot be copied
         )
         _watch(plan, world, servers, services, logins, address, sign_in, stop)
         return _finish(plan, services, world)
