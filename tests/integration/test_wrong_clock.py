@@ -22,7 +22,16 @@ def shift(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def shifted(settings: Settings, shift: Path) -> Settings:
-    return settings.model_copy(update={"clock_shift_file": str(shift)})
+    """An ingest whose simulated clock began two hours ago, so that there is a time to be set back to."""
+    began = {
+        "clock_origin_ms": settings.clock_origin_ms - 2 * HOUR_MS,
+        "clock_start_ms": settings.clock_start_ms - 2 * HOUR_MS,
+    }
+    return settings.model_copy(update={**began, "clock_shift_file": str(shift)})
+
+
+def set_clock(shift: Path, wrong_ms: int) -> None:
+    shift.write_text(str(wrong_ms))
 
 
 async def publish(ingest: Running, t: int) -> None:
@@ -36,10 +45,10 @@ async def test_positions_are_stored_while_the_clock_is_an_hour_back(
     async with running(shifted) as ingest:
         await publish(ingest, now())
         await ingest.until(STORED, [(1,)])
-        shift.write_text(str(-HOUR_MS))
+        set_clock(shift, -HOUR_MS)
         await publish(ingest, now())
         await ingest.until(STORED, [(2,)])
-        shift.write_text("0")
+        set_clock(shift, 0)
         await publish(ingest, now())
         await ingest.until(STORED, [(3,)])
         assert ingest.rows(REFUSED) == []
@@ -50,9 +59,9 @@ async def test_after_a_step_forwards_and_back_a_position_from_the_future_is_refu
 ) -> None:
     now = clock(shifted.model_copy(update={"clock_shift_file": ""}))
     async with running(shifted) as ingest:
-        shift.write_text(str(HOUR_MS))
+        set_clock(shift, HOUR_MS)
         await publish(ingest, now() + HOUR_MS // 2)
         await ingest.until(STORED, [(1,)])
-        shift.write_text("0")
+        set_clock(shift, 0)
         await publish(ingest, now() + HOUR_MS // 2 + 1)
         await ingest.until(REFUSED, [("future",)])
