@@ -33,7 +33,7 @@ Result = TypeVar("Result")
 Commit = Callable[[Pool, list[Delivery], Reference | None, Clock], Awaitable[Reference]]
 
 WAIT_S_MIN = 0.1
-WAIT_S_MAX = 10.0
+WAIT_S_MAX = 2.0
 
 #: The server's fault or the moment's; it will pass.
 PASSING = (
@@ -54,7 +54,7 @@ async def insist(
     *args: Rest.args,
     **kwargs: Rest.kwargs,
 ) -> Result:
-    """Do `act` until the database lets it; waits grow from 0.1 s to 10 s."""
+    """Do `act` until the database lets it; waits grow from 0.1 s to 2 s."""
     wait_s = WAIT_S_MIN
     while True:
         try:

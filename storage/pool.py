@@ -14,6 +14,9 @@ from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
 
 SCHEMA = Path(__file__).with_name("schema")
+#: How long who asks for a connection waits, and how long the pool tries before it waits to be asked again.
+#: By itself it would double its pauses for five minutes, and come back a minute after the server.
+WAITS_S = 5.0
 SESSION = "-c TimeZone=UTC -c application_name={name}"
 
 Connection = AsyncConnection[TupleRow]
@@ -46,6 +49,8 @@ async def connect(
         max_size=size_max,
         configure=prepare,
         open=False,
+        timeout=WAITS_S,
+        reconnect_timeout=WAITS_S,
         check=AsyncConnectionPool.check_connection,
     )
     await pool.open(wait=True)

@@ -11,6 +11,7 @@ import pytest
 from ingest import recovery, service
 from ingest.apply import Reference
 from ingest.batch import Delivery
+from ops.faults.proxy import Proxy
 from storage.pool import Pool
 from storage.settings import Clock
 from tests.integration.test_stock_ledger import (
@@ -247,4 +248,24 @@ async def test_a_deadlock_is_tried_again(company_url: str, pool: Pool) -> None:
 
     await recovery.persist(deadlocked, pool, [fix(1), fix(2)], None, lambda: NOW)
     assert seen == [2, 2, 2, 2]
+    assert rows(company_url, "SELECT count(*) FROM fix") == [(2,)]
+
+
+async def test_a_database_that_was_away_is_used_again_soon_after_it_is_back(
+    company_url: str, unused_tcp_port: int
+) -> None:
+    """Left to itself, a pool doubles its pauses: after 17 s it would look again at 31 s."""
+    port = int(company_url.rsplit(":", 1)[1].split("/", maxsplit=1)[0])
+    async with Proxy(port, 1) as proxy:
+        url = company_url.replace(f":{port}/", f":{proxy.port}/")
+        async with opened(url) as through:
+            await persist(through, fix(1))
+            proxy.target_port = unused_tcp_port
+            proxy.cut()
+            storing = asyncio.create_task(persist(through, fix(2)))
+            await asyncio.sleep(17)
+            assert not storing.done()
+            proxy.target_port = port
+            async with asyncio.timeout(10):
+                await storing
     assert rows(company_url, "SELECT count(*) FROM fix") == [(2,)]
