@@ -34,7 +34,7 @@ import numpy as np
 from geofence import visits
 from geofence.fences import Fences
 from geofence.fixes import Fixes
-from geofence.trips import Leg
+from geofence.trips import Leg, open_leg
 from geofence.usable import Refusal
 from geofence.visits import Account, Cluster, Reading, Run, State
 
@@ -255,8 +255,10 @@ class Course:
                 legs_since=self.state.trips.open_since,
             )
         )
-        # Told even if no fix that follows can be used: the row may say more than is true now.
+        # Told even if no fix follows that can be used: the rows may say more than is true now.
         self.runs.update((run.key, run) for run in self.state.cluster)
+        if (leg := open_leg(self.state.trips)) is not None:
+            self.legs[leg.started_at] = leg
 
     def _close_span(self, kept: Checkpoint) -> None:
         open_runs = frozenset(run.key for run in kept.state.cluster)

@@ -163,7 +163,7 @@ def advance(
         closed = _take(state, sample)
         if closed is not None:
             legs.append(closed)
-    still_open = _open_leg(state)
+    still_open = open_leg(state)
     if still_open is not None:
         legs.append(still_open)
     return legs
@@ -258,7 +258,7 @@ def _take_beyond(
     return halt
 
 
-def _open_leg(state: TripState) -> Leg | None:
+def open_leg(state: TripState) -> Leg | None:
     """Return the leg at the end as far as it has come; None if it has no length yet."""
     if state.anchor is None or state.newest is None:
         return None
