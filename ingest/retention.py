@@ -25,7 +25,6 @@ VANS_MAX: Final = 5
 
 ALONE: Final = "SELECT pg_try_advisory_xact_lock(hashtext('cordee retention'))"
 DONE: Final = "SELECT table_name FROM deletion WHERE began_on = %s AND done"
-EXISTS: Final = "SELECT to_regclass('public.' || %s) IS NOT NULL"
 
 NOTE: Final = """
 INSERT INTO deletion AS known
@@ -79,7 +78,7 @@ async def step(pool: Pool, settings: Settings, reference: Reference, now: Clock)
             return True  # another process does it
         done = {name for (name,) in await (await conn.execute(DONE, (_day(moment),))).fetchall()}
         for purpose, kept in TABLES:
-            if kept.table not in done and await _is(conn, EXISTS, (kept.table,)):
+            if kept.table not in done:
                 await _delete_some(conn, purpose, kept, settings, reference, moment)
                 return False
     return True

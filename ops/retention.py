@@ -63,9 +63,6 @@ def overdue(conn: psycopg.Connection[TupleRow], settings: Settings) -> dict[str,
     now = as_datetime(clock(settings)())
     found = {}
     for purpose, kept in TABLES:
-        exists = conn.execute("SELECT to_regclass('public.' || %s)", (kept.table,)).fetchone()
-        if exists == (None,):
-            continue
         before = limit(purpose, settings, now) - OVERDUE_AFTER
         row = conn.execute(
             sql.SQL("SELECT min({since}) FROM {table} WHERE {since} < %(limit)s AND {when}").format(
