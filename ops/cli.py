@@ -15,8 +15,10 @@ import structlog
 import ingest.relay
 import ingest.service
 from api.serve import serve
+from ops import bench as benches
+from ops import demo as demos
+from ops import doctor as doctors
 from ops import (
-    access,
     embedded,
     fleet,
     imports,
@@ -27,12 +29,10 @@ from ops import (
     stock_bench,
     stock_verify,
 )
-from ops import bench as benches
-from ops import demo as demos
-from ops import doctor as doctors
 from ops import health as healths
 from ops import stock as stocks
 from ops import verify as verifies
+from ops.access import parts as access
 from ops.backup_commands import backup, restore
 from ops.devices.commands import provision
 from ops.faults import campaign, poison, pressure

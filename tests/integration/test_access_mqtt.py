@@ -1,6 +1,6 @@
 """Who can write and read what, tried on both brokers: embedded, and as deploy/ configures them.
 
-The table is in ops/access_mqtt.py. That the trying notices is tried as well: a right too many or too
+The table is in ops/access/mqtt.py. That the trying notices is tried as well: a right too many or too
 few must show.
 """
 
@@ -11,8 +11,9 @@ from typing import get_args
 
 import pytest
 
-from ops import access_mqtt, embedded
-from ops.access_mqtt import Broker, Findings
+from ops import embedded
+from ops.access import mqtt
+from ops.access.mqtt import Broker, Findings
 from ops.devices import certificates, provision
 from ops.devices.provision import Kind
 from ops.devices.rights import Rights, Role, rights
@@ -85,7 +86,7 @@ def nothing_wrong(findings: Findings) -> None:
 async def test_everybody_may_do_what_the_table_says_and_nothing_else(
     kind: Kind, database_url: str, tmp_path: Path
 ) -> None:
-    nothing_wrong(await access_mqtt.examine(database_url, kind, tmp_path))
+    nothing_wrong(await mqtt.examine(database_url, kind, tmp_path))
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -93,13 +94,13 @@ async def test_the_deployed_brokers_hold_the_table_too_by_tls(
     kind: Kind, database_url: str, tmp_path: Path
 ) -> None:
     access, now = tmp_path / "access", as_datetime(real_ms())
-    people, observer = await access_mqtt.prepare(database_url, kind, access)
+    people, observer = await mqtt.prepare(database_url, kind, access)
     signer = certificates.authority(tmp_path / "authority", now)
     certificates.server(signer, access, ["127.0.0.1"], now)
     context = tls(Settings(broker_ca=str(tmp_path / "authority/ca.pem")))
     with deployed(kind, tmp_path) as (_, port, inner_port):
         broker = Broker(kind, port, inner_port, observer, context)
-        nothing_wrong(await access_mqtt.attempt(broker, people))
+        nothing_wrong(await mqtt.attempt(broker, people))
 
 
 #: A change of somebody's rights, and what must be noticed of it.
@@ -161,8 +162,8 @@ async def test_a_right_too_many_or_too_few_is_noticed(
         )
 
     monkeypatch.setattr(provision, "rights", mistaken)
-    monkeypatch.setattr(access_mqtt, "WAYS", ())
-    people, observer = await access_mqtt.prepare(database_url, kind, tmp_path)
+    monkeypatch.setattr(mqtt, "WAYS", ())
+    people, observer = await mqtt.prepare(database_url, kind, tmp_path)
     concerned = {who: it for who, it in people.items() if who.startswith((role, "van"))}
     if kind == "nats":
         child, port = embedded.start_nats(tmp_path, more=embedded.NATS_USERS)
@@ -171,7 +172,7 @@ async def test_a_right_too_many_or_too_few_is_noticed(
         child, port, inner = embedded.start_mosquitto(tmp_path, embedded.MOSQUITTO_USERS)
         broker = Broker(kind, port, inner, observer)
     try:
-        found = await access_mqtt.attempt(broker, concerned)
+        found = await mqtt.attempt(broker, concerned)
     finally:
         child.stop()
     said = [f"allowed: {it}" for it in found.wrongly_allowed]

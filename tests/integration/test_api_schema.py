@@ -17,7 +17,7 @@ from schemathesis import GenerationMode
 from schemathesis.core.result import Ok
 
 from api.sessions import CSRF_HEADER, PLAIN_COOKIE, csrf_token
-from ops.access_table import COMPANY
+from ops.access.table import COMPANY
 from tests.integration.api_client import new_session, new_user
 from tests.integration.test_api_live import running
 

@@ -11,7 +11,8 @@ import pytest
 
 from ingest import service
 from ingest.subscriber import limit_backlog, open_session
-from ops import access_mqtt, doctor, embedded
+from ops import doctor, embedded
+from ops.access import mqtt
 from storage import backlog
 from storage.settings import Settings, real_ms
 from tests.integration.api_client import client_of
@@ -168,7 +169,7 @@ async def test_only_ingests_own_user_may_limit_the_backlog(
     role: str,
     may: bool,  # noqa: FBT001
 ) -> None:
-    people, _ = await access_mqtt.prepare(database_url, "nats", tmp_path)
+    people, _ = await mqtt.prepare(database_url, "nats", tmp_path)
     child, port = embedded.start_nats(tmp_path, more=embedded.NATS_USERS, max_file_store=STORE)
     url = embedded.monitor_url(tmp_path)
     given = {"broker_port": port, "broker_monitor_url": url}

@@ -12,8 +12,8 @@ from api import roles
 from api.app import create_app
 from api.doorkeeper import doors_of, judged
 from api.roles import ROLES, Role, rule_of
-from ops.access_http import Asker, Tried, judge, try_all
-from ops.access_table import COMPANY, LETTERS, NOW, PROBES, PUBLIC, Probe
+from ops.access.http import Asker, Tried, judge, try_all
+from ops.access.table import COMPANY, LETTERS, NOW, PROBES, PUBLIC, Probe
 from storage.settings import Settings, as_ms
 from tests.integration.api_client import (
     machine_token,

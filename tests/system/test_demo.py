@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from ops import embedded, raw_mqtt
+from ops import embedded
+from ops.access import raw_mqtt
 
 START_WITHIN_S = 120
 

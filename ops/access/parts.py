@@ -7,9 +7,9 @@ A part is a function that tries and returns reports by name, each with `tried` a
 from collections.abc import Callable
 from typing import Any, Final
 
-from ops import access_http, access_mqtt
+from ops.access import http, mqtt
 
-PARTS: Final[tuple[Callable[[], dict[str, Any]], ...]] = (access_mqtt.run, access_http.run)
+PARTS: Final[tuple[Callable[[], dict[str, Any]], ...]] = (mqtt.run, http.run)
 #: Counts that must be 0: `wrongly_shown` are rows of others in an answer, `failed` answers that are
 #: none, `untried` routes that nobody has tried.
 WRONG: Final = ("wrongly_allowed", "wrongly_denied", "wrongly_shown", "failed", "untried")

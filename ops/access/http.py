@@ -2,7 +2,7 @@
 
 A process of the API runs over a small company with two organisations. One user of every role signs in
 as people do, one program of every role that programs may have gets a token, and somebody comes without
-either. Each tries every route of `ops/access_table.py`: what it should get and does not is wrongly
+either. Each tries every route of `ops/access/table.py`: what it should get and does not is wrongly
 denied, what it should not get and does is wrongly allowed. Rows of the other organisation, of another
 van and of another client are to be not found, and must stand in no answer.
 """
@@ -21,7 +21,7 @@ import psycopg
 from api.roles import Role
 from api.sessions import CSRF_HEADER
 from ops import embedded, people
-from ops.access_table import COMPANY, HIDDEN, LETTERS, NOW, PROBES, PUBLIC, THEIRS, Probe
+from ops.access.table import COMPANY, HIDDEN, LETTERS, NOW, PROBES, PUBLIC, THEIRS, Probe
 from ops.services import Services
 from storage.pool import connect, migrate
 from storage.settings import Settings, as_ms, real_ms

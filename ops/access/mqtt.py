@@ -33,7 +33,8 @@ from typing import Any, Final
 
 import aiomqtt
 
-from ops import embedded, raw_mqtt
+from ops import embedded
+from ops.access import raw_mqtt
 from ops.devices import passwords, provision
 from ops.devices.provision import Kind, Made
 from ops.devices.store import Owner
