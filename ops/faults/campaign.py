@@ -12,7 +12,6 @@
 
 import asyncio
 import logging
-import signal
 import statistics
 import tempfile
 import time
@@ -40,7 +39,7 @@ from ops import stock as stocks
 from ops.faults import acts, compare, plan
 from ops.faults.acts import Clockwork, Field, NotHadError
 from ops.faults.proxy import Proxy
-from ops.faults.stack import SERVICES, Stack
+from ops.faults.stack import SERVICES, Stack, end_on_sigterm
 from ops.faults.tablets import PROBE_VAN, Ears, Journal, Prober
 from simulators.faults import HARSH, Rates
 from simulators.fleet import outgoing
@@ -148,10 +147,8 @@ class Campaign:
     async def run(self) -> dict[str, Any]:
         """Run everything, and return the report."""
         seed = self.asked.seed
-        loop, me = asyncio.get_running_loop(), asyncio.current_task()
-        loop.set_exception_handler(_but_broken_connections)
-        if me is not None:
-            loop.add_signal_handler(signal.SIGTERM, me.cancel)  # leave no disk mounted
+        asyncio.get_running_loop().set_exception_handler(_but_broken_connections)
+        end_on_sigterm()
         async with AsyncExitStack() as exits:
             vans, to_ingest, to_database = [
                 await exits.enter_async_context(Proxy(0, seed + number)) for number in range(3)

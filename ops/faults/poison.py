@@ -29,7 +29,7 @@ from ops.faults import company
 from ops.faults.company import Watch
 from ops.faults.proxy import Proxy
 from ops.faults.rubbish import rubbish
-from ops.faults.stack import Stack
+from ops.faults.stack import Stack, end_on_sigterm
 from simulators.faults import Outgoing
 from simulators.publisher import publish
 from storage import backlog
@@ -74,6 +74,7 @@ def run(asked: Plan) -> dict[str, Any]:
 
 
 async def _run(asked: Plan, folder: Path) -> dict[str, Any]:
+    end_on_sigterm()
     origin_ms = real_ms()
     stream = Stream(asked, company.codes(), origin_ms)
     async with AsyncExitStack() as exits:

@@ -22,7 +22,7 @@ from ops import embedded
 from ops.faults import company
 from ops.faults.company import Watch
 from ops.faults.proxy import Proxy
-from ops.faults.stack import Stack
+from ops.faults.stack import Stack, end_on_sigterm
 from simulators.faults import Outgoing
 from simulators.publisher import publish
 from storage import backlog
@@ -68,6 +68,7 @@ class Pressure:
 
     async def run(self) -> dict[str, Any]:
         """Fill, wait, drain, and return the figures."""
+        end_on_sigterm()
         async with AsyncExitStack() as exits:
             vans, to_ingest, to_database = [
                 await exits.enter_async_context(Proxy(0, n)) for n in range(3)

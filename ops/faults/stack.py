@@ -249,6 +249,13 @@ class Stack:
             self.children[name].stop()
 
 
+def end_on_sigterm() -> None:
+    """Let SIGTERM end the running task as Ctrl-C would: no process and no disk is left behind."""
+    me = asyncio.current_task()
+    assert me is not None  # noqa: S101  called from a coroutine
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
+
+
 def _root_data(folder: Path) -> Path:
     if os.geteuid() != 0:
         return folder
