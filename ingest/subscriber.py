@@ -14,6 +14,7 @@ published at QoS 0 has no packet id, and nothing to acknowledge.
 import asyncio
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
@@ -38,6 +39,7 @@ LIMIT_LOOK_S: Final = 0.1
 KEEPALIVE_S = 60
 RECONNECT_S_MIN = 1
 RECONNECT_S_MAX = 30
+ASK_AGAIN_S = 10.0
 #: What paho tells of a message that has none.
 NO_PACKET_ID: Final = 0
 #: Of a delivery's objects, beside its texts.
@@ -112,6 +114,7 @@ class Subscriber:
         self._loop = asyncio.get_running_loop()
         self._connection = 0
         self._closing = False
+        self._ask_again_at: float | None = None
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=settings.ingest_client_id,
@@ -152,11 +155,18 @@ class Subscriber:
     async def batches(self, stop: asyncio.Event) -> AsyncIterator[list[Delivery]]:
         """Yield what has arrived, up to the batch limit; an empty list after an idle tick."""
         while not stop.is_set():
+            self._ask_again()
             if not self._waiting:
                 self._arrived.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._arrived.wait(), self._settings.tick_s)
             yield self._take()
+
+    def _ask_again(self) -> None:
+        """Subscribe again where the broker has refused: what it refused would never come otherwise."""
+        if self._ask_again_at is not None and time.monotonic() >= self._ask_again_at:
+            self._ask_again_at = None
+            self._client.subscribe([(topic, QOS) for topic in SUBSCRIPTIONS])
 
     def _take(self) -> list[Delivery]:
         """Return what waits, up to the limits of a batch; one message, however large, is a batch."""
@@ -211,6 +221,7 @@ class Subscriber:
             log.warning(
                 "broker refused subscriptions: give ingest's user the right", topics=refused
             )
+            self._ask_again_at = time.monotonic() + ASK_AGAIN_S
 
     def _on_disconnect(
         self,

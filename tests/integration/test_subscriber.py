@@ -6,6 +6,8 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.reasoncodes import ReasonCode
 from structlog.testing import capture_logs
 
 from ingest.batch import Delivery
@@ -127,3 +129,21 @@ async def test_every_topic_that_the_contract_lets_others_send_arrives(nats_port:
                 subscriber.ack(batch)
     assert came == topics
     assert not [log for log in logs if log["log_level"] == "warning"]
+
+
+async def test_what_the_broker_has_refused_is_asked_for_again(
+    nats_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(broker_port=nats_port, tick_s=0.01, ingest_client_id="refused")
+    subscriber = Subscriber(settings)
+    asked: list[object] = []
+    monkeypatch.setattr(subscriber._client, "subscribe", asked.append)
+    monkeypatch.setattr("ingest.subscriber.ASK_AGAIN_S", 0.0)
+    refusal = ReasonCode(PacketTypes.SUBACK, identifier=0x80)
+    batches = subscriber.batches(asyncio.Event())
+    await anext(batches)
+    assert asked == []
+    subscriber._on_subscribe(subscriber._client, None, 1, [refusal], None)
+    await anext(batches)
+    await anext(batches)
+    assert asked == [[(topic, 1) for topic in SUBSCRIPTIONS]]
