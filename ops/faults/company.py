@@ -52,12 +52,10 @@ class Watch:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
-        self.first_mb = self.most_mb = 0.0
+        self.most_mb = 0.0
 
     async def run(self) -> None:
         """Look for ever."""
         while True:
-            held = self.stack.rss_mb("ingest")
-            self.first_mb = self.first_mb or held
-            self.most_mb = max(self.most_mb, held)
+            self.most_mb = max(self.most_mb, self.stack.rss_mb("ingest"))
             await asyncio.sleep(LOOK_S)

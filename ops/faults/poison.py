@@ -102,7 +102,6 @@ async def _run(asked: Plan, folder: Path) -> dict[str, Any]:
             "messages": asked.messages,
             "acknowledged": acked,
             "ingest_alive": is_alive,
-            "rss_mb_before": watch.first_mb,
             "rss_mb_max": watch.most_mb,
             "messages_per_s": round(asked.messages / drained_s),
             **account,
