@@ -125,17 +125,24 @@ async def machine_secret(conn: Connection, client_key: str) -> bytes | None:
 
 async def still_signed_in(
     conn: Connection, tokens: Sequence[str], now: datetime, lifetime: Lifetime
-) -> set[str]:
-    """Return which tokens are sessions still, and note that they are used: their pages are open."""
+) -> dict[str, tuple[str, ...]]:
+    """Return which tokens are sessions still, each with the vans that its technician drives now.
+
+    They are noted as used: their pages are open.
+    """
     query = f"""
         WITH alive AS (
-          SELECT token_hash FROM user_session AS session JOIN app_user AS u USING (user_id)
+          SELECT token_hash, ARRAY(
+                   SELECT van.code FROM van
+                   WHERE van.organisation_id = u.organisation_id
+                     AND van.technician_id = u.technician_id ORDER BY van.code) AS vans
+          FROM user_session AS session JOIN app_user AS u USING (user_id)
           WHERE token_hash = ANY(%(hashes)s) AND {_ALIVE}
         ), touched AS (
           UPDATE user_session SET used_time = %(now)s
           WHERE token_hash IN (SELECT token_hash FROM alive) AND used_time < %(now)s - %(every)s
         )
-        SELECT token_hash FROM alive
+        SELECT token_hash, vans FROM alive
     """
     by_hash = {hashed(token): token for token in tokens}
     values = {
@@ -145,9 +152,8 @@ async def still_signed_in(
         "absolute": lifetime.absolute,
         "every": TOUCH_EVERY,
     }
-    async with conn.cursor(row_factory=scalar_row) as cursor:
-        await cursor.execute(query, values)
-        return {by_hash[bytes(found)] for found in await cursor.fetchall()}
+    rows = await (await conn.execute(query, values)).fetchall()
+    return {by_hash[bytes(token_hash)]: tuple(vans) for token_hash, vans in rows}
 
 
 async def active_machines(conn: Connection, client_keys: Sequence[str]) -> set[str]:

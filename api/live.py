@@ -19,7 +19,7 @@ positions, operators nobody's, a technician the own van. Views of single vans ar
 at most, so that two hundred of them cost planners nothing.
 
 A stream ends with what let it in: the session that was ended, the user or program that was disabled, the
-token that ran out. The hub hears of it by the channel `cordee_sessions`, and looks every five seconds.
+token that ran out, the van that another drives now. The hub hears of it by the channel `cordee_sessions`, and looks every five seconds.
 While a stream is open its session counts as used.
 """
 
@@ -326,7 +326,7 @@ class LiveHub:
             who = client.who
             if who is None:
                 continue
-            good = who.token in tokens if who.token is not None else who.login in keys
+            good = tokens.get(who.token) == who.vans if who.token is not None else who.login in keys
             if not good or (who.until_s is not None and now.timestamp() >= who.until_s):
                 client.closed = True
                 client.news.set()

@@ -79,9 +79,9 @@ SELECT code, 'e', 1, 0, '2026-11-20 06:05Z', 'issue', 1, '', 2, 100 + van_id,
        (SELECT location_id FROM location
         WHERE kind = 'customer' AND location.organisation_id = van.organisation_id)
 FROM van;
-INSERT INTO proposal SELECT n, 1, 5, '{}' FROM unnest('{101,102,109}'::int[]) AS n;
+INSERT INTO proposal SELECT n, 1, 5, '{"why": "r"}' FROM unnest('{101,102,109}'::int[]) AS n;
 INSERT INTO transfer (from_location_id, to_location_id, item_id, qty, inputs, created_time, until)
-VALUES (102, 101, 2, 1, '{}', '2026-11-20Z', '2026-11-21Z');
+VALUES (102, 101, 2, 1, '{"why": "r"}', '2026-11-20Z', '2026-11-21Z');
 INSERT INTO resupply_order (order_id, code, organisation_id, warehouse_id, location_id, mode, cutoff_at,
                             state, created_time)
 OVERRIDING SYSTEM VALUE VALUES

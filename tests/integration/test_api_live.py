@@ -444,6 +444,19 @@ async def test_a_stream_ends_when_its_session_does(
         assert (await client.get(f"{api.url}/v1/live")).status_code == 401
 
 
+async def test_a_technicians_stream_ends_when_another_drives_the_van(
+    api: Running, conn: psycopg.Connection[Any], database_url: str
+) -> None:
+    conn.execute(
+        "INSERT INTO technician (technician_id, organisation_id, code, name)"
+        " VALUES (1, 1, 'T1', 'Ana'); UPDATE van SET technician_id = 1 WHERE van_id = 1"
+    )
+    async with stream(as_user(api, database_url, "tec", "technician", technician_id=1)) as live:
+        assert list((await live.next()).data["vans"]) == ["V1"]
+        conn.execute("UPDATE van SET technician_id = NULL")
+        await live.end()
+
+
 async def test_an_open_stream_is_use_of_its_session(
     api: Running, conn: psycopg.Connection[Any]
 ) -> None:

@@ -2,7 +2,9 @@
 
 Every route is asked with a bounded number of generated requests, as an admin's program and as a
 technician in a browser, and all checks of schemathesis look at the answers: no 500, no status, type or
-shape that is not described, nothing wrong that is taken, nobody let in without what lets in.
+shape that is not described, nothing wrong that is taken, nobody let in without what lets in. One check
+is left out: that whatever fits the description is accepted. That `to_ms` comes after `from_ms`, or that a
+stop's site exists, no JSON Schema can say.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,14 +16,18 @@ import schemathesis
 from hypothesis import HealthCheck, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
+from schemathesis.core.failures import FailureGroup
 from schemathesis.core.result import Ok
+from schemathesis.specs.openapi.checks import positive_data_acceptance
 
+from api.app import create_app
 from api.sessions import CSRF_HEADER, PLAIN_COOKIE, csrf_token
 from ops.access.table import COMPANY
+from storage.settings import Settings
 from tests.integration.api_client import new_session, new_user
 from tests.integration.test_api_live import running
 
-EXAMPLES_MAX = 8
+EXAMPLES_MAX = 5
 #: A stream has no end, and so no answer to look at; test_api_live.py does.
 ENDLESS = "/v1/live"
 #: After these a session is over, so that each request needs another.
@@ -50,9 +56,10 @@ def headers_of(database_url: str, who: str) -> dict[str, str]:
 def test_no_generated_request_is_answered_with_what_is_not_described(
     url: str, database_url: str, who: str, mode: GenerationMode
 ) -> None:
-    described = schemathesis.openapi.from_url(
-        f"{url}/v1/openapi.json", headers=headers_of(database_url, who)
-    ).exclude(path=ENDLESS)
+    described = schemathesis.openapi.from_dict(create_app(Settings()).openapi()).exclude(
+        path=ENDLESS
+    )
+    described.config.update(base_url=url)
     asked = [0]
     failures: list[str] = []
     for result in described.get_all_operations():
@@ -62,8 +69,8 @@ def test_no_generated_request_is_answered_with_what_is_not_described(
             ask_all(operation, mode, asked, lambda: headers_of(database_url, who))
         except Unsatisfiable:
             continue
-        except Exception as error:  # noqa: BLE001  every route is to be asked
-            failures.append(f"{operation.label}: {error}")
+        except FailureGroup as found:
+            failures += [f"{operation.label}: {it}" for it in found.exceptions]
     assert failures == []
     assert asked[0] > 100
 
@@ -85,6 +92,6 @@ def ask_all(
     def ask(case: Any) -> None:
         asked[0] += 1
         mine = signed_in() if operation.path in ENDING else headers
-        case.call_and_validate(headers=mine)
+        case.call_and_validate(headers=mine, excluded_checks=[positive_data_acceptance])
 
     ask()
