@@ -263,7 +263,8 @@ class Bench:
             fixes = conn.execute("SELECT count(*) FROM fix").fetchone()
             unusable = conn.execute(
                 "SELECT reason, count(*) FROM unusable_fix GROUP BY 1 UNION ALL"
-                " SELECT reason, count(*) FROM rejected GROUP BY 1"
+                " SELECT reason, count(*) FROM rejected GROUP BY 1 UNION ALL"
+                " SELECT 'off_duty', coalesce(sum(dropped + deleted), 0)::bigint FROM off_duty"
             ).fetchall()
         truth = truth_of_day(self.world, self.today)
         report = asdict(judge(truth, found, announcements(events)))

@@ -26,6 +26,7 @@ EXEMPT: Final[dict[str, str]] = {
     "outbox": "what was said depends on when; its ids too: `lost_sent` and `duplicated` judge it",
     "webhook_delivery": "follows the outbox",
     "rejected_quota": "counts by the day of our clock, and again what comes again",
+    "deletion": "what was deleted when: depends on the clock's day",
     "ingest_activity": "counts batches by the second they were committed in",
     "van_progress": "a cache of the visit engine: where it stands depends on the batches",
     "van_checkpoint": "a cache of the visit engine: where it was kept depends on the batches",

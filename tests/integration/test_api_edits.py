@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from api.routes import edits
+from geofence import tracks
 from geofence.imports.tours import import_tours
 from ingest.store import load_reference
 from storage.imports import ImportResult
@@ -144,6 +145,7 @@ async def test_ingest_matches_the_days_visits_to_a_new_plan_at_its_next_look(
     assert conn.execute(stop, (utc(7, 55),)).fetchone() == (1, "on_time")
     await put(api, "/v1/tours/TOUR1", TOUR)
     async with await psycopg.AsyncConnection.connect(database_url) as ingest:
+        await tracks.prepare(ingest)
         await load_reference(ingest, None, NOW_MS)
         await ingest.commit()
     assert conn.execute(stop, (utc(7, 55),)).fetchone() == (2, "early")

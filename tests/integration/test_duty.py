@@ -316,7 +316,7 @@ async def test_the_page_calls_a_van_off_duty_in_a_rest_of_its_calendar(
 ) -> None:
     async def states() -> dict[str, str]:
         said = json.loads((await api.get("/v1/vans")).content)
-        return {van["van"]: van["state"] for van in said["vans"]}
+        return {van["code"]: van["state"] for van in said["vans"]}
 
     before = await states()
     assert "off_duty" not in before.values()

@@ -470,17 +470,6 @@ def test_reading_again_begins_at_the_last_checkpoint_before_the_late_fix(one_sit
     assert said["leg"] == expected["leg"]
 
 
-def test_old_checkpoints_are_forgotten_with_the_fixes_but_for_the_last(one_site: Live) -> None:
-    for batch in in_batches(1, commuting(3), 60):
-        one_site.commit(batch)
-    assert through(one_site.base)
-    one_site.tick(NINE + 61 * 24 * HOUR)
-    before = through(one_site.base)
-    assert len(before) > 1
-    one_site.tick(NINE + 63 * 24 * HOUR)
-    assert through(one_site.base) == before[-1:]
-
-
 # ---- what an older version left behind
 
 

@@ -123,7 +123,9 @@ def test_a_filled_database_is_migrated_and_every_row_is_there(bare_url: str, nam
         assert {t: r for t, r in after.items() if t not in CACHES} == {
             t: r for t, r in before.items() if t not in CACHES
         }
-        assert conn.execute("SELECT van_id, duty FROM duty_switch").fetchall() == [(1, "on")]
+        # What was known of duty is taken over once, by the migration that made its table.
+        known = [(1, "on")] if name <= "0019.privacy" else []
+        assert conn.execute("SELECT van_id, duty FROM duty_switch").fetchall() == known
     with opened_base(bare_url) as base:
         base.commit([line[0] for line in corpus()], CLOCK_MS)
         base.tick(CLOCK_MS)

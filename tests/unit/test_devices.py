@@ -63,10 +63,10 @@ def test_a_mapped_subject_is_allowed_beside_its_own() -> None:
 
 
 def test_who_may_publish_nothing_is_denied_everything() -> None:
-    text = nats.users_text([("x", "h", rights("ingest"))])
+    text = nats.users_text([("x", "h", rights("planner"))])
     line = next(line for line in text.splitlines() if '"x"' in line)
     assert 'publish: {"deny": [">"]}' in line
-    assert "fleet.v1.*.position" in line
+    assert "planner.v1.alerts.>" in line
 
 
 def test_without_users_nats_is_told_of_one_whom_nobody_can_be() -> None:
