@@ -27,8 +27,6 @@ BY_VAN: Final = "van_id = ANY(%(vans)s)"
 BY_DEVICE: Final = "device = ANY(%(devices)s)"
 BY_PLACE: Final = "location_id = ANY(%(places)s)"
 BY_TECHNICIAN: Final = "technician_id = %(technician)s"
-#: Whether or not this version's accounts know a technician.
-OF_ACCOUNTS: Final = "(to_jsonb(app_user) ->> 'technician_id')::int = %(technician)s"
 OF_TOURS: Final = "tour_id IN (SELECT tour_id FROM tour WHERE van_id = ANY(%(vans)s))"
 OF_STOPS: Final = f"stop_id IN (SELECT stop_id FROM stop WHERE {OF_TOURS})"
 BETWEEN_PLACES: Final = "from_location_id = ANY(%(places)s) OR to_location_id = ANY(%(places)s)"
@@ -36,9 +34,9 @@ BETWEEN_PLACES: Final = "from_location_id = ANY(%(places)s) OR to_location_id = 
 #: How the rows about a technician are found in each table, in the order of the readme.
 ABOUT: Final[dict[str, LiteralString]] = {
     "technician": BY_TECHNICIAN,
-    "app_user": OF_ACCOUNTS,
+    "app_user": BY_TECHNICIAN,
     "van": BY_TECHNICIAN,
-    "location": f"{BY_PLACE}",
+    "location": BY_PLACE,
     "duty_switch": BY_VAN,
     "working_calendar": BY_VAN,
     "off_duty": BY_VAN,
@@ -69,7 +67,7 @@ ABOUT: Final[dict[str, LiteralString]] = {
     "usage_history": BY_VAN,
     "rejected": "van_code = ANY(%(devices)s)",
     "access_log": BY_TECHNICIAN,
-    "user_session": f"user_id IN (SELECT user_id FROM app_user WHERE {OF_ACCOUNTS})",
+    "user_session": f"user_id IN (SELECT user_id FROM app_user WHERE {BY_TECHNICIAN})",
     "broker_credential": BY_VAN,
 }
 
@@ -88,7 +86,7 @@ NOT_ABOUT: Final = {
 }
 
 #: Columns that are never given: secrets.
-SECRET: Final = frozenset({"password_hash", "token_hash", "password", "secret", "nats_hash"})
+SECRET: Final = frozenset({"password_hash", "token_hash", "bcrypt_hash", "pbkdf2_hash"})
 
 WHAT: Final = {
     "technician": "who you are to the system, and where parts are delivered at home",
@@ -152,11 +150,7 @@ def export(settings: Settings, code: str, organisation: str, out: Path) -> dict[
     ):
         conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         person = _find(conn, code, organisation)
-        rows = {
-            table: _write(conn, table, where, person, out)
-            for table, where in ABOUT.items()
-            if conn.execute("SELECT to_regclass('public.' || %s)", (table,)).fetchone() != (None,)
-        }
+        rows = {table: _write(conn, table, where, person, out) for table, where in ABOUT.items()}
     (out / "README.md").write_text("\n".join(readme(person, code, rows, settings)) + "\n")
     return rows
 

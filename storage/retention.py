@@ -48,7 +48,7 @@ class Purpose:
         return int(getattr(settings, self.setting))
 
 
-#: In the order of deletion. A table that this version's database does not have is passed over.
+#: In the order of deletion.
 PURPOSES: Final = (
     Purpose(
         "tracks",

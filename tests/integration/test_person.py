@@ -50,6 +50,18 @@ INSERT INTO scan (device, epoch, seq, payload_hash, van_id, t, intent, code, sta
                   received_time)
 SELECT code, 'e', 1, 1, van_id, '2026-09-21Z', 'issue', 'FUSE', 'applied', '{}', '2026-09-21Z'
 FROM van;
+INSERT INTO app_user (organisation_id, login, name, role, technician_id, password_hash)
+VALUES (1, 'ada', 'Ada', 'technician', 1, 'hash of hers');
+INSERT INTO user_session VALUES (sha256('hers'), 1, now(), now());
+INSERT INTO broker_credential (role, van_id, device, user_name, bcrypt_hash, pbkdf2_hash, created_time)
+SELECT 'van', van_id, 'tablet', code, '$2b$04$' || repeat('a', 53), '$7$101$salt$key', '2026-09-21Z'
+FROM van;
+"""
+#: Columns that may hold what somebody could sign in by, and one kind that does not.
+MAY_BE_SECRET = """
+SELECT DISTINCT attname FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+WHERE relnamespace = 'public'::regnamespace AND relname = ANY(%s) AND attnum > 0
+  AND attname ~ 'hash|secret|password|token' AND attname <> 'payload_hash'
 """
 
 
@@ -77,6 +89,25 @@ def test_a_person_is_given_what_refers_to_them_and_nothing_of_others(exported: P
     everything = "".join(path.read_text() for path in exported.iterdir())
     assert "Bo" not in everything
     assert "van-002" not in everything
+
+
+def test_nothing_that_somebody_could_sign_in_by_is_given(exported: Path) -> None:
+    for table, column in (("app_user", "login"), ("user_session", "used_time"),
+                          ("broker_credential", "user_name")):  # fmt: skip
+        (row,) = rows(exported, table)
+        assert row[column]
+        assert not row.keys() & persons.SECRET
+    everything = "".join(path.read_text() for path in exported.iterdir())
+    assert "hash of hers" not in everything
+    assert "$2b$04$" not in everything
+    assert "$7$101$" not in everything
+
+
+def test_every_column_that_may_be_a_secret_is_held_back(
+    conn: psycopg.Connection[TupleRow],
+) -> None:
+    found = conn.execute(MAY_BE_SECRET, (list(persons.ABOUT),)).fetchall()
+    assert {column for (column,) in found} == persons.SECRET
 
 
 def test_both_forms_hold_the_same_rows_and_no_formula(exported: Path) -> None:
