@@ -16,7 +16,7 @@ import structlog
 from ingest import fault_points, outbox
 from ingest.messages import QOS
 from ingest.webhooks import sender
-from storage.broker import tls
+from storage import broker
 from storage.pool import Pool, connect
 from storage.settings import Clock, Settings, as_datetime, clock
 
@@ -57,14 +57,7 @@ async def to_broker(settings: Settings, stop: asyncio.Event) -> None:
 
 async def _relay(settings: Settings, pool: Pool, now: Clock, stop: asyncio.Event) -> None:
     die = fault_points.at("publish-mark", settings.fault_point)
-    client = aiomqtt.Client(
-        settings.broker_host,
-        settings.broker_port,
-        username=settings.broker_user or None,
-        password=settings.broker_password or None,
-        tls_context=tls(settings),
-    )
-    async with client, pool.connection() as listening:
+    async with broker.client(settings) as client, pool.connection() as listening:
         await outbox.listen(listening)
         while not stop.is_set():
             while await send_waiting(pool, client, now, die):

@@ -18,9 +18,8 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
-import aiomqtt
 import msgspec
 import structlog
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv311
@@ -30,8 +29,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.batch import Delivery
 from ingest.messages import QOS, SUBSCRIPTIONS
-from storage import backlog
-from storage.broker import tls
+from storage import backlog, broker
 from storage.settings import Settings, real_ms
 
 LIMIT_LOOKS: Final = 50
@@ -57,7 +55,7 @@ async def open_session(settings: Settings) -> None:
     Raises:
         aiomqtt.MqttError: The broker is away or refuses.
     """
-    session = _plain_client(settings, identifier=settings.ingest_client_id, clean_session=False)
+    session = broker.client(settings, identifier=settings.ingest_client_id, clean_session=False)
     async with session as client:
         await client.subscribe([(topic, QOS) for topic in SUBSCRIPTIONS])
 
@@ -77,7 +75,7 @@ async def limit_backlog(settings: Settings) -> bool:
     wanted = held.wanted()
     if wanted is None or wanted == held.config:
         return False
-    async with _plain_client(settings) as client:
+    async with broker.client(settings) as client:
         # NATS takes its own API's subjects from MQTT clients too; there is no answer to wait for.
         await client.publish(backlog.LIMIT_TOPIC, msgspec.json.encode(wanted), 0)
         for _ in range(LIMIT_LOOKS):
@@ -87,17 +85,6 @@ async def limit_backlog(settings: Settings) -> bool:
     raise backlog.BrokerError(
         f"the broker did not take a limit of {wanted['max_bytes']:,} bytes for {backlog.STREAM}: may"
         f" the user {settings.broker_user!r} publish to {backlog.LIMIT_TOPIC}?"
-    )
-
-
-def _plain_client(settings: Settings, **more: Any) -> aiomqtt.Client:
-    return aiomqtt.Client(
-        settings.broker_host,
-        settings.broker_port,
-        username=settings.broker_user or None,
-        password=settings.broker_password or None,
-        tls_context=tls(settings),
-        **more,
     )
 
 
@@ -124,7 +111,7 @@ class Subscriber:
         )
         if settings.broker_user:
             client.username_pw_set(settings.broker_user, settings.broker_password)
-        if (context := tls(settings)) is not None:
+        if (context := broker.tls(settings)) is not None:
             client.tls_set_context(context)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect

@@ -10,8 +10,7 @@ import psycopg
 import yoyo
 
 from ops import retention, webhooks
-from storage import backlog
-from storage.broker import UnusableFileError, tls
+from storage import backlog, broker
 from storage.pool import SCHEMA
 from storage.settings import Settings, as_datetime, clock
 
@@ -182,17 +181,9 @@ def _timescale(conn: psycopg.Connection) -> Finding:
 async def _broker(settings: Settings) -> Finding:
     address = f"{settings.broker_host}:{settings.broker_port}"
     try:
-        client = aiomqtt.Client(
-            settings.broker_host,
-            settings.broker_port,
-            username=settings.broker_user or None,
-            password=settings.broker_password or None,
-            tls_context=tls(settings),
-            timeout=5,
-        )
-        async with client:
+        async with broker.client(settings, timeout=5):
             return Finding(is_bad=False, text=f"the broker at {address} answers")
-    except (aiomqtt.MqttError, UnusableFileError) as error:
+    except (aiomqtt.MqttError, broker.UnusableFileError) as error:
         text = (
             f"no broker at {address}: {error}. Start it, or set CORDEE_BROKER_HOST, _PORT, _USER,"
             " _PASSWORD and _CA."

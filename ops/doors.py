@@ -14,6 +14,7 @@ import aiomqtt
 from ops import embedded, seeds
 from ops.devices import nats, passwords, provision
 from ops.devices.rights import Role
+from storage import broker
 from storage.pool import connect
 from storage.settings import Settings, real_ms
 
@@ -68,11 +69,7 @@ class Doors:
         provision.reload(self.broker.process.pid)
 
     async def _is_known(self, name: str) -> bool:
-        user, password = self.logins[name]
-        client = aiomqtt.Client(
-            "127.0.0.1", self.settings.broker_port, username=user, password=password
-        )
         with contextlib.suppress(aiomqtt.MqttError):
-            async with client:
+            async with broker.client(self.as_service(name)):
                 return True
         return False

@@ -1,6 +1,9 @@
-"""How every process of ours connects to the broker by TLS, when settings say so."""
+"""How every process of ours connects to the broker: where, as whom, and by TLS when settings say so."""
 
 import ssl
+from typing import Any
+
+import aiomqtt
 
 from storage.settings import Settings
 
@@ -28,3 +31,19 @@ def tls(settings: Settings) -> ssl.SSLContext | None:
             files = f"{settings.broker_certificate}, CORDEE_BROKER_KEY={settings.broker_key}"
             raise UnusableFileError(f"CORDEE_BROKER_CERTIFICATE={files}: {error}") from error
     return context
+
+
+def client(settings: Settings, **more: Any) -> aiomqtt.Client:
+    """Return a client of the settings' broker; `more` are aiomqtt's own arguments.
+
+    Raises:
+        UnusableFileError: As of `tls`.
+    """
+    return aiomqtt.Client(
+        settings.broker_host,
+        settings.broker_port,
+        username=settings.broker_user or None,
+        password=settings.broker_password or None,
+        tls_context=tls(settings),
+        **more,
+    )
