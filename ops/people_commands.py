@@ -1,15 +1,13 @@
 """`cordee user` and `cordee machine`: the words of `ops/people.py` on the command line."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import click
 
 from api.roles import ROLES, Role
-from ops import people
-from storage.pool import Connection, connect
-from storage.settings import Settings
+from ops import people, transaction
+from storage.pool import Connection
 
 Result = TypeVar("Result")
 ROLE = click.Choice(ROLES)
@@ -17,20 +15,7 @@ MACHINE_ROLE = click.Choice([role for role in ROLES if role != "technician"])
 
 
 def _do(work: Callable[[Connection], Awaitable[Result]]) -> Result:
-    """Do something in one transaction."""
-
-    async def main() -> Result:
-        async with (
-            connect(Settings().database_url, "cordee-people", size_max=1) as pool,
-            pool.connection() as conn,
-            conn.transaction(),
-        ):
-            return await work(conn)
-
-    try:
-        return asyncio.run(main())
-    except people.UnusableError as error:
-        raise click.ClickException(str(error)) from error
+    return transaction.within("cordee-people", people.UnusableError, work)
 
 
 @click.group("user")

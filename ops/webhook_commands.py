@@ -1,6 +1,5 @@
 """`cordee webhook`: the words of `ops/webhooks.py` on the command line."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
@@ -8,28 +7,15 @@ import click
 
 from api.commands import resend
 from ingest.webhooks.rules import TOPICS
-from ops import webhooks
-from storage.pool import Connection, connect
+from ops import transaction, webhooks
+from storage.pool import Connection
 from storage.settings import Settings, real_ms
 
 Result = TypeVar("Result")
 
 
 def _do(work: Callable[[Connection], Awaitable[Result]]) -> Result:
-    """Do something in one transaction."""
-
-    async def main() -> Result:
-        async with (
-            connect(Settings().database_url, "cordee-webhook", size_max=1) as pool,
-            pool.connection() as conn,
-            conn.transaction(),
-        ):
-            return await work(conn)
-
-    try:
-        return asyncio.run(main())
-    except webhooks.UnusableError as error:
-        raise click.ClickException(str(error)) from error
+    return transaction.within("cordee-webhook", webhooks.UnusableError, work)
 
 
 @click.group("webhook")

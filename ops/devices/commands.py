@@ -9,6 +9,7 @@ from typing import Final, TypeVar, get_args
 
 import click
 
+from ops import transaction
 from ops.devices import certificates, store, tablet
 from ops.devices import provision as does
 from ops.devices.provision import Kind, Made, UnusableError
@@ -43,20 +44,7 @@ def _device(name: str | None) -> str | None:
 
 
 def _do(work: Callable[[Connection], Awaitable[Result]]) -> Result:
-    """Do something in one transaction."""
-
-    async def main() -> Result:
-        async with (
-            connect(Settings().database_url, "cordee-provision", size_max=1) as pool,
-            pool.connection() as conn,
-            conn.transaction(),
-        ):
-            return await work(conn)
-
-    try:
-        return asyncio.run(main())
-    except UnusableError as error:
-        raise click.ClickException(str(error)) from error
+    return transaction.within("cordee-provision", UnusableError, work)
 
 
 @click.group("provision")
