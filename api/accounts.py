@@ -56,11 +56,10 @@ class _WhoRow:
     client_id: int | None
 
 
-_USER: Final = """
-SELECT u.organisation_id, u.role, u.login, u.name, u.user_id, u.technician_id, u.client_id,
-       ARRAY(SELECT van.code FROM van
-             WHERE van.organisation_id = u.organisation_id
-               AND van.technician_id = u.technician_id ORDER BY van.code) AS vans
+_VANS: Final = """
+ARRAY(SELECT van.code FROM van
+      WHERE van.organisation_id = u.organisation_id AND van.technician_id = u.technician_id
+      ORDER BY van.code) AS vans
 """
 _ALIVE: Final = """
 u.state = 'active' AND session.created_time > %(now)s - %(absolute)s
@@ -78,7 +77,9 @@ async def with_session(
           WHERE token_hash = %(hash)s AND used_time < %(now)s - %(every)s
             AND used_time > %(now)s - %(idle)s
         )
-        {_USER} FROM user_session AS session JOIN app_user AS u USING (user_id)
+        SELECT u.organisation_id, u.role, u.login, u.name, u.user_id, u.technician_id,
+               u.client_id, {_VANS}
+        FROM user_session AS session JOIN app_user AS u USING (user_id)
         WHERE session.token_hash = %(hash)s AND {_ALIVE}
     """
     values = {
@@ -132,10 +133,7 @@ async def still_signed_in(
     """
     query = f"""
         WITH alive AS (
-          SELECT token_hash, ARRAY(
-                   SELECT van.code FROM van
-                   WHERE van.organisation_id = u.organisation_id
-                     AND van.technician_id = u.technician_id ORDER BY van.code) AS vans
+          SELECT token_hash, {_VANS}
           FROM user_session AS session JOIN app_user AS u USING (user_id)
           WHERE token_hash = ANY(%(hashes)s) AND {_ALIVE}
         ), touched AS (

@@ -15,7 +15,7 @@ from pwdlib.hashers.argon2 import Argon2Hasher
 
 HASHER: Final = PasswordHash((Argon2Hasher(),))
 AT_ONCE_MAX: Final = 2
-#: Easily read and typed: no 0 O 1 l I.
+#: 32 that nobody mistakes for one another on paper or a tablet: no 0 and o, no 1 and l.
 ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"
 
 
@@ -56,7 +56,11 @@ class Desk:
             return await asyncio.to_thread(hashed, password)
 
 
-def random_password() -> str:
-    """Return a password of 80 random bits in groups that one can read out."""
-    groups = ["".join(secrets.choice(ALPHABET) for _ in range(4)) for _ in range(4)]
-    return "-".join(groups)
+def random_password(groups: int = 4) -> str:
+    """Return a password in groups that one can read out and type, of 20 random bits each."""
+    return "-".join(random_text(4) for _ in range(groups))
+
+
+def random_text(characters: int) -> str:
+    """Return random letters and digits, of 5 random bits each."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(characters))

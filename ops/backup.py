@@ -152,10 +152,15 @@ def may_copy_files(url: str) -> bool:
             ).fetchone()
         if row != (True,):
             return False
-        psycopg.connect(f"{url}{'&' if '?' in url else '?'}replication=true").close()
+        psycopg.connect(_with(url, "replication=true")).close()
     except psycopg.OperationalError:
         return False
     return True
+
+
+def _with(url: str, option: str) -> str:
+    """Return a libpq URL with one more option."""
+    return f"{url}{'&' if '?' in url else '?'}{option}"
 
 
 def _copy_files(url: str, folder: Path) -> None:
@@ -327,8 +332,7 @@ def receive_log(settings: Settings, folder: Path, *, synchronous: bool = False) 
     """
     log = folder / LOG
     log.mkdir(mode=0o700, parents=True, exist_ok=True)
-    named = f"{settings.database_url}{'&' if '?' in settings.database_url else '?'}"
-    url = f"{named}application_name={RECEIVER}"
+    url = _with(settings.database_url, f"application_name={RECEIVER}")
     command = [
         str(programs() / "pg_receivewal"), "--dbname", url, "--directory", str(log),
         "--slot", RECEIVER, "--no-password",

@@ -4,7 +4,7 @@ Scoped by organisation, and by client company where one asks; reads, never commi
 and no other site is told: of a technician the name, as a visitor's badge would.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from psycopg.rows import class_row
@@ -83,23 +83,6 @@ async def planned(
         return await cursor.fetchall()
 
 
-@dataclass(frozen=True, slots=True)
-class _ReportRow:
-    site: str
-    site_name: str
-    client: str | None
-    technician: str | None
-    arrived_at_ms: int
-    last_inside_at_ms: int
-    left_at_ms: int | None
-    dwell_s: int
-    uncertain: bool
-    window_start_ms: int | None
-    window_end_ms: int | None
-    work_order: str | None
-    parts: list[dict[str, object]]
-
-
 async def reports(
     conn: Connection, organisation: OrganisationId, which: WhichSites, limit: int
 ) -> list[VisitReport]:
@@ -134,24 +117,10 @@ async def reports(
         ORDER BY visit.arrived_at DESC, site.code, van.code
         LIMIT %(limit)s
     """
-    async with conn.cursor(row_factory=class_row(_ReportRow)) as cursor:
+    async with conn.cursor(row_factory=class_row(VisitReport)) as cursor:
         await cursor.execute(query, _values(organisation, which, limit))
-        rows = await cursor.fetchall()
+        found = await cursor.fetchall()
     return [
-        VisitReport(
-            site=row.site,
-            site_name=row.site_name,
-            client=row.client,
-            technician=row.technician,
-            arrived_at_ms=row.arrived_at_ms,
-            last_inside_at_ms=row.last_inside_at_ms,
-            left_at_ms=row.left_at_ms,
-            dwell_s=row.dwell_s,
-            uncertain=row.uncertain,
-            window_start_ms=row.window_start_ms,
-            window_end_ms=row.window_end_ms,
-            work_order=row.work_order,
-            parts=[PartUsed(**part) for part in row.parts],  # type: ignore[arg-type]
-        )
-        for row in rows
+        replace(report, parts=[PartUsed(**part) for part in report.parts])  # type: ignore[arg-type]
+        for report in found  # whose parts are JSON still
     ]

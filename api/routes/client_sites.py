@@ -6,7 +6,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 
 from api.answers import Planning, VisitReports
-from api.auth import Asker, OrganisationId, Who
+from api.auth import Asker, Who
 from api.problems import Problem
 from api.queries import client_sites
 from api.queries.client_sites import WhichSites
@@ -72,8 +72,7 @@ async def visit_reports(
 
 
 async def _reached(conn: Connection, who: Who, site: str | None) -> None:
-    organisation: OrganisationId = who.organisation
     if site is not None and not await client_sites.is_reached(
-        conn, organisation, who.client_id, site
+        conn, who.organisation, who.client_id, site
     ):
         raise Problem(404, "site_not_found", f"There is no site {site!r}.")

@@ -66,17 +66,9 @@ async def checked_password(
     Raises:
         Problem: They belong to none, or too much has failed.
     """
-    address = address_group(request.client.host if request.client else None)
+    address = await begun(held, request, login, now)
     async with held.pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
-        attempt = await accounts.begin_attempt(conn, login, address, now)
-    async with held.pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
-        failed = await accounts.failures(conn, login, address, now)
-        if failed.are_too_many():
-            await accounts.forget_attempt(conn, attempt)
         account = await accounts.account(conn, login)
-    if failed.are_too_many():
-        wait = {"Retry-After": str(int(COUNTED_OVER.total_seconds()))}
-        raise Problem(429, "too_many_attempts", "Wait a quarter of an hour.", headers=wait)
     right = await held.desk.verified(password, account.password_hash if account else None)
     if account is None or not right:
         detail = "Login and password do not belong together, or the account is disabled."
@@ -84,6 +76,25 @@ async def checked_password(
     async with held.pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
         await accounts.forgive(conn, login, address)
     return account
+
+
+async def begun(held: Resources, request: Request, who: str, now: datetime) -> str:
+    """Count an attempt to sign in before it is looked at; return the address that it counts for.
+
+    Raises:
+        Problem: Too much has failed.
+    """
+    address = address_group(request.client.host if request.client else None)
+    async with held.pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
+        attempt = await accounts.begin_attempt(conn, who, address, now)
+    async with held.pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
+        failed = await accounts.failures(conn, who, address, now)
+        if failed.are_too_many():
+            await accounts.forget_attempt(conn, attempt)
+    if failed.are_too_many():
+        wait = {"Retry-After": str(int(COUNTED_OVER.total_seconds()))}
+        raise Problem(429, "too_many_attempts", "Wait a quarter of an hour.", headers=wait)
+    return address
 
 
 async def opened(
@@ -199,21 +210,13 @@ async def token(held: Held, request: Request, response: Response) -> Token:
     if form.get("grant_type") != "client_credentials":
         raise Problem(400, "bad_request", "Only grant_type=client_credentials is possible.")
     now = datetime.now(UTC)
-    address = address_group(request.client.host if request.client else None)
+    address = await begun(held, request, client_key, now)
     async with held.pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
-        attempt = await accounts.begin_attempt(conn, client_key, address, now)
-    async with held.pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
-        failed = await accounts.failures(conn, client_key, address, now)
         machine = await accounts.machine(conn, client_key)
         kept = await accounts.machine_secret(conn, client_key)
         right = hmac.compare_digest(hashed(secret), bytes(kept or UNKNOWN_SECRET))
-        if failed.are_too_many():
-            await accounts.forget_attempt(conn, attempt)
-        elif right and machine is not None:
+        if right and machine is not None:
             await accounts.forgive(conn, client_key, address)
-    if failed.are_too_many():
-        wait = {"Retry-After": str(int(COUNTED_OVER.total_seconds()))}
-        raise Problem(429, "too_many_attempts", "Wait a quarter of an hour.", headers=wait)
     if machine is None or not right:
         detail = "Client id and secret do not belong together, or the program is disabled."
         ask = {"WWW-Authenticate": 'Basic realm="cordee"'}

@@ -6,12 +6,11 @@ off duty is deleted by ingest, also of what has been. What a calendar means stan
 """
 
 import re
-from datetime import date
 from typing import Final
 
 import msgspec
 
-from geofence.imports.local_times import DEFAULT_TIME_ZONE, clock_time, zone
+from geofence.imports.local_times import DEFAULT_TIME_ZONE, clock_time, days, zone
 from storage.imports import ImportResult, begin, ids_by_code, result, stage
 from storage.pool import Connection
 from storage.sheets import Code, Name, StagedRow, UnusableRowError, csv_rows, known, sift
@@ -122,8 +121,15 @@ def staged_hours(vans: dict[str, int], zones: dict[str | None, str], row: Calend
         first = zones.setdefault(row.van, row.time_zone)
         if first != row.time_zone:
             raise UnusableRowError(f"its calendar is in the time zone {first}: give it the same")
-    days = ",".join(str(day) for day in weekdays_of(row.weekdays))
-    return (van, f"{{{days}}}", begins, ends, row.time_zone, _days(row.holidays or ""))
+    weekdays = ",".join(str(day) for day in weekdays_of(row.weekdays))
+    return (
+        van,
+        f"{{{weekdays}}}",
+        begins,
+        ends,
+        row.time_zone,
+        days("holidays", row.holidays or ""),
+    )
 
 
 def weekdays_of(text: str) -> tuple[int, ...]:
@@ -149,12 +155,3 @@ def _minute(text: str) -> int:
     if at.second:
         raise UnusableRowError(f"{text!r} has seconds: give whole minutes")
     return at.hour * 60 + at.minute
-
-
-def _days(text: str) -> list[date]:
-    try:
-        return sorted({date.fromisoformat(day) for day in re.split(r"[;\s]+", text) if day})
-    except ValueError as error:
-        raise UnusableRowError(
-            f"holidays {text!r} are no days: give them like 2026-12-25;2027-01-01"
-        ) from error

@@ -1,4 +1,4 @@
-"""Times of day as people write them: HH:MM on a local day, or ISO 8601 with an offset. Pure.
+"""Times and days as people write them: HH:MM on a local day, or ISO 8601. Pure.
 
 A window or an arrival becomes UTC; a cut-off stays a time of day, since it comes every day. The day
 and the zone are arguments: nothing here knows tours, or which day is today.
@@ -35,6 +35,16 @@ def clock_time(text: str) -> time:
     except ValueError:
         pass
     raise UnusableRowError(f"{text!r} is no time of day like 08:30")
+
+
+def days(column: str, text: str) -> list[date]:
+    """Return days from ISO dates between `;` or spaces, each once, or refuse the row."""
+    try:
+        return sorted({date.fromisoformat(day) for day in re.split(r"[;\s]+", text) if day})
+    except ValueError as error:
+        raise UnusableRowError(
+            f"{column} {text!r} are no days: give them like 2026-12-25;2027-01-01"
+        ) from error
 
 
 def window(

@@ -7,14 +7,13 @@ Positions are WGS 84 degrees. Nothing here knows fixes, visits or stock.
 """
 
 import re
-from datetime import date
 from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
 
 from geofence.imports.calendars import import_calendars
-from geofence.imports.local_times import DEFAULT_TIME_ZONE, clock_time, zone
+from geofence.imports.local_times import DEFAULT_TIME_ZONE, clock_time, days, zone
 from geofence.imports.needs import skill
 from geofence.imports.shapes import place
 from geofence.imports.sites import import_sites
@@ -141,20 +140,11 @@ def staged_warehouse(_line: int, row: WarehouseRow) -> StagedRow:
     cutoffs = sorted({clock_time(text) for text in re.split(r"[;\s]+", row.cutoff_times) if text})
     if not cutoffs:
         raise UnusableRowError("cutoff_times names no time: give one, like 16:00")
-    closed = None if row.closed_days is None else _days(row.closed_days)
+    closed = None if row.closed_days is None else days("closed_days", row.closed_days)
     delivery = clock_time(row.delivery_time) if row.delivery_time else None
     return (row.warehouse, row.name, *place(row.latitude_deg, row.longitude_deg),
             row.time_zone, cutoffs, closed, row.delivery_days, delivery, row.express_minutes,
             row.approval, row.sscc_prefix)  # fmt: skip
-
-
-def _days(text: str) -> list[date]:
-    try:
-        return sorted({date.fromisoformat(day) for day in re.split(r"[;\s]+", text) if day})
-    except ValueError as error:
-        raise UnusableRowError(
-            f"closed_days {text!r} are no days: give them like 2026-12-25;2027-01-01"
-        ) from error
 
 
 # --- Technicians -------------------------------------------------------------------------------

@@ -24,10 +24,9 @@ from typing import Final
 
 import bcrypt
 
-#: Without those that are mistaken for one another on a tablet: l and 1, o and 0.
-ALPHABET: Final = "abcdefghijkmnpqrstuvwxyz23456789"
+from api.passwords import random_password, random_text
+
 GROUPS: Final = 6
-GROUP_CHARACTERS: Final = 4
 NAME_CHARACTERS: Final = 12
 NAME_STEM_MAX: Final = 24
 
@@ -51,17 +50,13 @@ class Hashes:
 
 def new_password() -> str:
     """Return a new password, in groups that can be typed."""
-    return "-".join(_random(GROUP_CHARACTERS) for _ in range(GROUPS))
+    return random_password(GROUPS)
 
 
 def new_user_name(stem: str) -> str:
     """Return a new user name that begins like `stem` and that nobody can guess."""
     plain = re.sub("[^A-Za-z0-9_]+", "-", stem).strip("-")[:NAME_STEM_MAX]
-    return f"{plain or 'x'}-{_random(NAME_CHARACTERS)}"
-
-
-def _random(count: int) -> str:
-    return "".join(secrets.choice(ALPHABET) for _ in range(count))
+    return f"{plain or 'x'}-{random_text(NAME_CHARACTERS)}"
 
 
 def unusable(password: str) -> str | None:

@@ -1,8 +1,6 @@
 """The same ingest on Mosquitto: what is published while it is down is stored once it is back."""
 
 import asyncio
-import os
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,16 +16,6 @@ from storage.settings import Settings, real_ms
 from tests.integration.conftest import CLOCK_MS, Running, running
 from tests.integration.test_ingest import NOON, fix, scan
 
-PROGRAM = shutil.which("mosquitto") or shutil.which("/usr/sbin/mosquitto")
-
-CONFIG = """
-listener {port} 127.0.0.1
-allow_anonymous true
-max_inflight_messages 0
-max_queued_messages 0
-persistence false
-"""
-
 POSITION = "fleet/v1/van-001/position"
 SCAN = "fleet/v1/van-001/scan"
 TIMES = "SELECT (extract(epoch FROM fix_time) * 1000)::bigint FROM fix ORDER BY 1"
@@ -35,19 +23,9 @@ TIMES = "SELECT (extract(epoch FROM fix_time) * 1000)::bigint FROM fix ORDER BY 
 
 @pytest.fixture
 def mosquitto_port(tmp_path: Path) -> Iterator[int]:
-    if PROGRAM is None:
-        if os.environ.get("CI"):
-            pytest.fail("Mosquitto is not installed, and CI must test on it")
-        pytest.skip("Mosquitto is not installed: apt-get install mosquitto")
-    port = embedded.free_port()
-    config = tmp_path / "mosquitto.conf"
-    config.write_text(CONFIG.format(port=port))
-    child = embedded.start("Mosquitto", [PROGRAM, "-c", config], tmp_path / "mosquitto.log")
-    try:
-        embedded.wait_until(embedded.listens(port), child)
-        yield port
-    finally:
-        child.stop()
+    child, port, _ = embedded.start_mosquitto(tmp_path)
+    yield port
+    child.stop()
 
 
 @pytest.fixture
