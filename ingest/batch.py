@@ -203,27 +203,21 @@ def decode(
 
 def _kind_name(topic: str) -> str:
     """Return what a message is called where messages are counted."""
-    match topic.split("/"):
-        case ["fleet", "v1", _, "position" | "scan" | "status" as kind]:
-            return kind
-        case ["owntracks", _, _]:
-            return "owntracks"
-        case ["warehouse", "v1", "reports", _]:
-            return "report"
-    return "other"
+    if (kind := kind_of(topic)) is not None:
+        return kind.name
+    return "other" if _warehouse_of(topic) is None else "report"
 
 
 def _read(reader: _Reader, delivery: Delivery) -> None:
     """Read one delivery into the reader."""
-    match delivery.topic.split("/"):
-        case ["warehouse", "v1", "reports", warehouse]:
-            _read_report(reader, delivery, warehouse)
-            return
+    if (warehouse := _warehouse_of(delivery.topic)) is not None:
+        _read_report(reader, delivery, warehouse)
+        return
     kind = kind_of(delivery.topic)
     if kind is None:
         reader.reject(delivery, "unknown_topic", "not in the contract", None)
         return
-    code = delivery.topic.split("/")[kind.van_level]
+    code = kind.van_code(delivery.topic)
     van = reader.vans.get(code)
     if van is None:
         detail = f"no van has the code {code[:80]!r}: import it, then replay this message"
@@ -277,9 +271,15 @@ def kind_of(topic: str) -> "Kind[Position] | Kind[Scan] | Kind[Status] | Kind[Ow
 
 def positions_van(topic: str) -> str | None:
     """Return the code of the van whose positions a topic may hold; None for any other topic."""
+    kind = kind_of(topic)
+    return kind.van_code(topic) if kind is POSITION or kind is OWN_TRACKS else None
+
+
+def _warehouse_of(topic: str) -> str | None:
+    """Return the warehouse that reports on a topic; None for any other topic."""
     match topic.split("/"):
-        case ["fleet", "v1", van, "position"] | ["owntracks", van, _]:
-            return van
+        case ["warehouse", "v1", "reports", warehouse]:
+            return warehouse
     return None
 
 
@@ -298,7 +298,7 @@ def elements_of(delivery: Delivery) -> list[Delivery]:
 def refusal(delivery: Delivery, detail: str) -> Rejection:
     """Return the rejection of a message that the database has refused."""
     kind = kind_of(delivery.topic)
-    code = delivery.topic.split("/")[kind.van_level] if kind else None
+    code = kind.van_code(delivery.topic) if kind else None
     key = _key_of(delivery, code) if code else None
     return Rejection(delivery.topic, delivery.payload, "refused_by_database", detail, code, key)
 
@@ -308,6 +308,7 @@ class Kind(Generic[Message]):
     """How one kind of topic is read.
 
     Attributes:
+        name: What its messages are called where they are counted.
         one: Decodes an object.
         many: Decodes an array of them; None where the contract has no backlogs.
         van_level: Which level of the topic names the van.
@@ -315,11 +316,16 @@ class Kind(Generic[Message]):
         take: Puts a sound message into the reader.
     """
 
+    name: str
     one: msgspec.json.Decoder[Message]
     many: msgspec.json.Decoder[list[Message]] | None
     van_level: int
     objection: Callable[[Message, Present], Objection | None]
     take: Callable[[_Reader, Van, Message], None]
+
+    def van_code(self, topic: str) -> str:
+        """Return the code of the van that a topic of this kind names."""
+        return topic.split("/")[self.van_level]
 
     def is_backlog(self, payload: bytes) -> bool:
         """Whether a payload is an array where the contract allows one."""
@@ -522,15 +528,18 @@ def _position_of(location: OwnTracksLocation, t: int) -> Position:
 
 
 POSITION: Final = Kind(
-    msgspec.json.Decoder(Position), msgspec.json.Decoder(list[Position]), 2,
+    "position", msgspec.json.Decoder(Position), msgspec.json.Decoder(list[Position]), 2,
     _object_to_position, _take_position,
 )  # fmt: skip
 SCAN: Final = Kind(
-    msgspec.json.Decoder(Scan), msgspec.json.Decoder(list[Scan]), 2, _object_to_scan, _take_scan
+    "scan", msgspec.json.Decoder(Scan), msgspec.json.Decoder(list[Scan]), 2,
+    _object_to_scan, _take_scan,
+)  # fmt: skip
+STATUS: Final = Kind(
+    "status", msgspec.json.Decoder(Status), None, 2, _object_to_status, _take_status
 )
-STATUS: Final = Kind(msgspec.json.Decoder(Status), None, 2, _object_to_status, _take_status)
 OWN_TRACKS: Final[Kind[OwnTracks]] = Kind(
-    msgspec.json.Decoder(OwnTracks), None, 1, _object_to_own_tracks, _take_own_tracks
+    "owntracks", msgspec.json.Decoder(OwnTracks), None, 1, _object_to_own_tracks, _take_own_tracks
 )
 
 
