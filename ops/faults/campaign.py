@@ -11,13 +11,11 @@
 """
 
 import asyncio
-import logging
 import statistics
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Coroutine, Sequence
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from itertools import islice
@@ -28,19 +26,19 @@ from urllib.request import urlopen
 import aiomqtt
 import msgspec
 import psycopg
-import structlog
 
 from geofence import tracks
 from ingest import service
-from ingest.batch import Delivery, Van, decode
+from ingest.batch import Delivery, decode
 from ingest.subscriber import limit_backlog, open_session
 from ops import embedded, imports, seeds
 from ops import stock as stocks
-from ops.faults import acts, compare, plan
+from ops.faults import acts, company, compare, plan
+from ops.faults import stack as stacks
 from ops.faults.acts import Clockwork, Field, NotHadError
-from ops.faults.proxy import Proxy
-from ops.faults.stack import SERVICES, Stack, end_on_sigterm
+from ops.faults.stack import SERVICES, Stack
 from ops.faults.tablets import PROBE_VAN, Ears, Journal, Prober
+from ops.report import SCANS
 from simulators.faults import HARSH, Rates
 from simulators.fleet import outgoing
 from simulators.publisher import publish
@@ -70,9 +68,6 @@ LEFT_TO_SEND: Final = "SELECT count(*) FROM outbox WHERE sent_time IS NULL"
 SENT: Final = "SELECT topic, payload FROM outbox"
 FIXES: Final = (
     "SELECT code, (extract(epoch FROM fix_time) * 1000)::bigint FROM fix JOIN van USING (van_id)"
-)
-SCANS: Final = (
-    "SELECT device, epoch, seq FROM scan UNION SELECT device, epoch, seq FROM scan_unusable"
 )
 REJECTED: Final = "SELECT topic, payload FROM rejected"
 ORDERED_TWICE: Final = """
@@ -115,14 +110,7 @@ def run(asked: Plan) -> dict[str, Any]:
     Raises:
         embedded.ServerError: A server did not start.
     """
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    logging.getLogger("simulators.publisher").setLevel(logging.CRITICAL)  # connections break here
-    folder = Path(tempfile.mkdtemp(prefix="cordee-faults-"))
-    folder.chmod(0o755)
-    try:
-        return asyncio.run(Campaign(asked, folder).run())
-    finally:
-        embedded.remove_data(folder)
+    return stacks.run("faults", lambda folder: Campaign(asked, folder).run())
 
 
 class Campaign:
@@ -146,19 +134,11 @@ class Campaign:
 
     async def run(self) -> dict[str, Any]:
         """Run everything, and return the report."""
-        seed = self.asked.seed
         asyncio.get_running_loop().set_exception_handler(_but_broken_connections)
-        end_on_sigterm()
-        async with AsyncExitStack() as exits:
-            vans, to_ingest, to_database = [
-                await exits.enter_async_context(Proxy(0, seed + number)) for number in range(3)
-            ]
-            stack = Stack(self.folder, vans, to_ingest, to_database)
+        async with stacks.opened(self.folder, self.asked.seed) as stack:
             if self.asked.ingest_command:
                 stack.ingest_command = self.asked.ingest_command
-            exits.callback(stack.unmount)
             stack.mount()
-            exits.callback(stack.close)
             await self._timed("prepared", self._prepare(stack))
             await self._timed("faults", self._disturb(stack))
             return await self._timed("compared", self._judge(stack))
@@ -326,10 +306,7 @@ class Campaign:
     def _lost(self, stack: Stack) -> dict[str, int]:
         """Return what was acknowledged and is not in the tables, by kind; what was not sent, too."""
         with psycopg.connect(stack.settings.database_url) as conn:
-            vans = {
-                code: Van(van_id, 1, code, {})
-                for van_id, code in conn.execute("SELECT van_id, code FROM van").fetchall()
-            }
+            vans = company.vans_of(conn)
             codes = {van.van_id: code for code, van in vans.items()}
             said = decode(
                 [Delivery(*message) for message in self.journal.messages], vans, self.now()

@@ -4,7 +4,9 @@ import asyncio
 from typing import Final
 
 import psycopg
+from psycopg.rows import TupleRow
 
+from ingest.batch import Van
 from ingest.subscriber import limit_backlog, open_session
 from ops import embedded
 from ops.faults.stack import Stack
@@ -28,6 +30,12 @@ UPDATE reference_version SET version = version + 1;
 def codes() -> list[str]:
     """Return the vans."""
     return [f"van-{n:03d}" for n in range(1, VANS + 1)]
+
+
+def vans_of(conn: psycopg.Connection[TupleRow]) -> dict[str, Van]:
+    """Return every van by its code, as a batch's decoder wants them."""
+    rows = conn.execute("SELECT van_id, code FROM van").fetchall()
+    return {code: Van(van_id, 1, code, {}) for van_id, code in rows}
 
 
 async def start(stack: Stack) -> None:

@@ -8,28 +8,25 @@ memory bounded.
 """
 
 import asyncio
-import logging
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
-import structlog
 
-from ingest.batch import Delivery, Van, decode
+from ingest.batch import Delivery, decode
 from ingest.quota import sender_of
 from ingest.store import id_of
-from ops import embedded
 from ops.faults import company
+from ops.faults import stack as stacks
 from ops.faults.company import Watch
-from ops.faults.proxy import Proxy
 from ops.faults.rubbish import rubbish
-from ops.faults.stack import Stack, end_on_sigterm
+from ops.faults.stack import Stack
+from ops.report import SCANS
 from simulators.faults import Outgoing
 from simulators.publisher import publish
 from storage import backlog
@@ -41,9 +38,6 @@ STALLS_AFTER_S: Final = 120.0
 READ_AT_A_TIME: Final = 5_000
 
 FIXES: Final = "SELECT van_id, (extract(epoch FROM fix_time) * 1000)::bigint FROM fix"
-SCANS: Final = (
-    "SELECT device, epoch, seq FROM scan UNION SELECT device, epoch, seq FROM scan_unusable"
-)
 QUOTAS: Final = (
     "SELECT sender, sum(kept)::bigint, sum(not_kept)::bigint FROM rejected_quota GROUP BY 1"
 )
@@ -63,26 +57,13 @@ def run(asked: Plan) -> dict[str, Any]:
     Raises:
         embedded.ServerError: A server did not start.
     """
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    logging.getLogger("simulators.publisher").setLevel(logging.CRITICAL)
-    folder = Path(tempfile.mkdtemp(prefix="cordee-poison-"))
-    folder.chmod(0o755)
-    try:
-        return asyncio.run(_run(asked, folder))
-    finally:
-        embedded.remove_data(folder)
+    return stacks.run("poison", lambda folder: _run(asked, folder))
 
 
 async def _run(asked: Plan, folder: Path) -> dict[str, Any]:
-    end_on_sigterm()
     origin_ms = real_ms()
     stream = Stream(asked, company.codes(), origin_ms)
-    async with AsyncExitStack() as exits:
-        vans, to_ingest, to_database = [
-            await exits.enter_async_context(Proxy(0, n)) for n in range(3)
-        ]
-        stack = Stack(folder, vans, to_ingest, to_database)
-        exits.callback(stack.close)
+    async with stacks.opened(folder) as stack:
         await company.start(stack)
         pid = stack.children["ingest"].process.pid
         watch = Watch(stack)
@@ -160,10 +141,7 @@ async def _drained(stack: Stack) -> None:
 def _account(url: str, stream: Stream) -> dict[str, Any]:
     """Read the messages again, and return what became of them."""
     with psycopg.connect(url) as conn:
-        vans = {
-            code: Van(van_id, 1, code, {})
-            for van_id, code in conn.execute("SELECT van_id, code FROM van").fetchall()
-        }
+        vans = company.vans_of(conn)
         kept = {bytes(key) for (key,) in conn.execute("SELECT rejected_id FROM rejected")}
         fixes, scans = set(conn.execute(FIXES).fetchall()), set(conn.execute(SCANS).fetchall())
         found = conn.execute("SELECT reason, count(*) FROM rejected GROUP BY 1").fetchall()

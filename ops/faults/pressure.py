@@ -7,22 +7,17 @@ drains is measured beside how fast the same number drains with nothing in the wa
 
 import asyncio
 import json
-import logging
-import tempfile
 import time
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
-import structlog
 
-from ops import embedded
 from ops.faults import company
+from ops.faults import stack as stacks
 from ops.faults.company import Watch
-from ops.faults.proxy import Proxy
-from ops.faults.stack import Stack, end_on_sigterm
+from ops.faults.stack import Stack
 from simulators.faults import Outgoing
 from simulators.publisher import publish
 from storage import backlog
@@ -49,13 +44,7 @@ def run(asked: Plan) -> dict[str, Any]:
     Raises:
         embedded.ServerError: A server did not start.
     """
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    folder = Path(tempfile.mkdtemp(prefix="cordee-pressure-"))
-    folder.chmod(0o755)
-    try:
-        return asyncio.run(Pressure(asked, folder).run())
-    finally:
-        embedded.remove_data(folder)
+    return stacks.run("pressure", lambda folder: Pressure(asked, folder).run())
 
 
 class Pressure:
@@ -68,17 +57,10 @@ class Pressure:
 
     async def run(self) -> dict[str, Any]:
         """Fill, wait, drain, and return the figures."""
-        end_on_sigterm()
-        async with AsyncExitStack() as exits:
-            vans, to_ingest, to_database = [
-                await exits.enter_async_context(Proxy(0, n)) for n in range(3)
-            ]
-            stack = Stack(self.folder, vans, to_ingest, to_database)
-            exits.callback(stack.close)
+        async with stacks.opened(self.folder) as stack:
             await company.start(stack)
             watch = Watch(stack)
             watching = asyncio.create_task(watch.run())
-            exits.callback(watching.cancel)
             calm_s = await self._calm(stack)
             before_mb = watch.most_mb
             connected = self._connections()
@@ -94,6 +76,7 @@ class Pressure:
             drained = await self._until_stored(stack, self.published)
             drained_s = time.monotonic() - back
             emptied = await self._until_empty(stack)
+            watching.cancel()
             return {
                 "seed": self.asked.seed,
                 "messages": self.published,

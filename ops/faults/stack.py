@@ -10,6 +10,7 @@ Ingest reaches the broker and the database, and vans reach the broker, through p
 
 import asyncio
 import contextlib
+import logging
 import os
 import pwd
 import re
@@ -18,15 +19,20 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
+
+import structlog
 
 from ops import embedded
 from ops.embedded import Child, ServerError
 from ops.faults.proxy import Proxy
 from ops.services import environment
 from storage.settings import Settings
+
+Result = TypeVar("Result")
 
 SERVICES: Final = ("ingest", "relay", "api")
 #: WAL of a small server; a disk that is to be full must not be large.
@@ -249,11 +255,40 @@ class Stack:
             self.children[name].stop()
 
 
-def end_on_sigterm() -> None:
-    """Let SIGTERM end the running task as Ctrl-C would: no process and no disk is left behind."""
-    me = asyncio.current_task()
-    assert me is not None  # noqa: S101  called from a coroutine
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
+@contextlib.asynccontextmanager
+async def opened(folder: Path, seed: int = 0) -> AsyncIterator[Stack]:
+    """Yield a stack behind its proxies, nothing of it started; at the end nothing of it is left."""
+    async with contextlib.AsyncExitStack() as exits:
+        vans, to_ingest, to_database = [
+            await exits.enter_async_context(Proxy(0, seed + number)) for number in range(3)
+        ]
+        stack = Stack(folder, vans, to_ingest, to_database)
+        exits.callback(stack.unmount)
+        exits.callback(stack.close)
+        yield stack
+
+
+def run(name: str, work: Callable[[Path], Coroutine[Any, Any, Result]]) -> Result:
+    """Run something that opens a stack, in a folder of its own that is gone afterwards.
+
+    SIGTERM ends it as Ctrl-C would: no process and no disk is left behind. Of what is logged here only
+    warnings are shown, and none of the fleet's: its connections break.
+    """
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    logging.getLogger("simulators.publisher").setLevel(logging.CRITICAL)
+    folder = Path(tempfile.mkdtemp(prefix=f"cordee-{name}-"))
+    folder.chmod(0o755)
+
+    async def main() -> Result:
+        me = asyncio.current_task()
+        assert me is not None  # noqa: S101  in a coroutine
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, me.cancel)
+        return await work(folder)
+
+    try:
+        return asyncio.run(main())
+    finally:
+        embedded.remove_data(folder)
 
 
 def _root_data(folder: Path) -> Path:
