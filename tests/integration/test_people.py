@@ -21,6 +21,7 @@ from api.roles import ROLES
 from api.sessions import CSRF_HEADER, PLAIN_COOKIE, SECURE_COOKIE
 from ops import people
 from ops.cli import main
+from ops.commands.people import user
 from ops.services import environment
 from storage.pool import connect
 from storage.settings import Settings
@@ -786,5 +787,5 @@ def test_programs_are_listed_without_secrets_and_switched(
 
 
 def test_every_role_can_be_given_on_the_command_line() -> None:
-    options = {p.name: p for p in main.commands["user"].commands["add"].params}  # type: ignore[attr-defined]
+    options = {parameter.name: parameter for parameter in user.commands["add"].params}
     assert tuple(options["role"].type.choices) == ROLES

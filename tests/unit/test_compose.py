@@ -43,7 +43,8 @@ def variables() -> Iterator[tuple[str, str, Any]]:
 def test_our_services_run_a_subcommand_with_options_it_has(name: str) -> None:
     program, subcommand, *rest = OURS[name]["command"]
     assert program == "cordee"
-    command = main.commands[subcommand]
+    command = main.get_command(click.Context(main), subcommand)
+    assert command is not None
     if isinstance(command, click.Group):
         command = command.commands[rest.pop(0)]
     options = {option for parameter in command.params for option in parameter.opts}
