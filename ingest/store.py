@@ -107,8 +107,6 @@ UPDATE rejected_quota SET kept = %s, kept_bytes = %s, not_kept = %s, not_kept_by
 WHERE day = %s AND sender = %s
 """
 
-FORGET_QUOTAS = "DELETE FROM rejected_quota WHERE day < (%s - INTERVAL '90 days')::date"
-
 #: A message outlives its deliveries, whose tables hold no copy of it.
 FORGET_SENT = """
 DELETE FROM outbox WHERE sent_time < %s - INTERVAL '7 days'
@@ -446,7 +444,6 @@ async def tick(
     )
     await conn.execute("DELETE FROM ingest_activity WHERE second < now() - INTERVAL '1 hour'")
     await conn.execute(FORGET_SENT, (as_datetime(now),))
-    await conn.execute(FORGET_QUOTAS, (as_datetime(now),))
     if raised or news.orders:
         await conn.execute("NOTIFY cordee")
     return len(raised) + len(news.orders)

@@ -71,7 +71,11 @@ PURPOSES: Final = (
         ),
     ),
     Purpose("working_times", "keep_working_times_days", (Kept("duty_switch", "switched_at"),)),
-    Purpose("rejected", "keep_rejected_days", (Kept("rejected", "received_time"),)),
+    Purpose(
+        "rejected",
+        "keep_rejected_days",
+        (Kept("rejected", "received_time"), Kept("rejected_quota", "day")),
+    ),
     Purpose("access_log", "keep_access_log_days", (Kept("access_log", "hour"),)),
 )
 

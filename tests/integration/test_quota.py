@@ -93,11 +93,3 @@ async def test_doctor_and_metrics_tell_of_it(company_url: str, pool: Pool, nats_
     async with client_of(settings) as api:
         said = (await api.get("/metrics")).text
     assert "fleet_ingest_rejected_not_kept_total 15.0" in said
-
-
-async def test_counts_are_forgotten_after_a_while(company_url: str, pool: Pool) -> None:
-    await commit(pool, *rubbish(20))
-    await service.tick(pool, None, lambda: NOW + 89 * DAY_MS)
-    assert len(rows(company_url, COUNTS)) == 1
-    await service.tick(pool, None, lambda: NOW + 92 * DAY_MS)
-    assert rows(company_url, COUNTS) == []

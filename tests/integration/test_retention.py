@@ -229,7 +229,8 @@ def test_the_rest_goes_by_its_own_limits(old: Base) -> None:
         "INSERT INTO duty_switch VALUES (1, '2021-01-01Z', 'on'), (1, '2026-01-01Z', 'on');"
         "INSERT INTO off_duty VALUES (1, '2026-01-01', 5, 0);"
         "INSERT INTO rejected VALUES ('a', 't', 'p', 'r', 'd', NULL, '2026-08-01Z'),"
-        " ('b', 't', 'p', 'r', 'd', NULL, '2026-09-29Z')"
+        " ('b', 't', 'p', 'r', 'd', NULL, '2026-09-29Z');"
+        "INSERT INTO rejected_quota (day, sender) VALUES ('2026-08-01', 'a'), ('2026-09-29', 'a')"
     )
     delete(old)
     assert old.rows("SELECT count(*) FROM visit WHERE van_id = 3") == [(0,)]
@@ -240,6 +241,7 @@ def test_the_rest_goes_by_its_own_limits(old: Base) -> None:
     assert old.rows("SELECT count(*) FROM duty_switch") == [(1,)]
     assert old.rows("SELECT count(*) FROM off_duty") == [(0,)]
     assert old.rows("SELECT count(*) FROM rejected") == [(1,)]
+    assert old.rows("SELECT count(*) FROM rejected_quota") == [(1,)]
 
 
 def test_tracks_must_not_outlive_what_they_prove() -> None:
