@@ -3,7 +3,7 @@
 
 import { element, setStatus, setStatusAndNote, setText, setTwoLines } from "./dom.js";
 import { count, day, duration, kmh, longDay, place, range, rate, span, time, timeOfDay } from "./format.js";
-import { follow } from "./live.js";
+import { follow } from "./base/live.js";
 import { map } from "./map.js";
 import { ask, stillSignedIn, withSession } from "./session.js";
 import { words } from "./strings.js";

@@ -1,0 +1,19 @@
+// Lit, and the one base class of all components: in light DOM, so that a page has one style sheet and
+// a label may name a field of another component.
+
+import { LitElement } from "../vendor/lit.js";
+
+export * from "../vendor/lit.js";
+
+/** A component without a shadow: what it renders is part of the page. */
+export class Part extends LitElement {
+  createRenderRoot() {
+    return this;
+  }
+}
+
+/** Defines `<name>` once, and returns the class. */
+export function define(name, component) {
+  customElements.define(name, component);
+  return component;
+}
