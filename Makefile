@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lock audit docs clean
+.PHONY: help setup run check test lock audit vendor docs clean
 
 help:  ## say what each command does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -27,13 +27,14 @@ setup: .venv/.installed  ## install into .venv from the hash-pinned lock
 run: setup  ## start the whole system with a simulated fleet, and print the address to open
 	$(BIN)/cordee demo
 
-check: .venv/.tools  ## formatting, lint, types, import layers, compose file, lock and generated pages are current
+check: .venv/.tools  ## formatting, lint, types, import layers, compose file, locks, modules and generated pages are current
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/python tools/lock.py --check
+	$(BIN)/python tools/vendor.py --check
 	$(BIN)/cordee docs --check
 
 test: browser  ## every test, on real servers
@@ -55,6 +56,9 @@ lock: .venv/.tools  ## write requirements.lock anew from pyproject.toml
 audit: .venv/.tools  ## look for known weaknesses in what the locks pin (asks the network)
 	$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r requirements.lock
 	$(BIN)/uv tool run pip-audit --strict --disable-pip --require-hashes -r requirements-dev.lock
+
+vendor:  ## fetch the web console's modules anew from tools/web's lock (needs node 20 and npm)
+	$(PYTHON) tools/vendor.py
 
 docs: setup  ## write the generated pages of docs/ anew: wire contract, settings, schema
 	$(BIN)/cordee docs
