@@ -999,13 +999,14 @@ class SessionOpened:
     """Who is signed in, and as what.
 
     `csrf_token` goes into the header `X-CSRF-Token` of every request that changes something; a
-    program needs none. `vans` are those that a technician drives.
+    program needs none. `vans` are those that a technician drives. `time_zone` is where the work is.
     """
 
     login: str
     name: str
     role: Role
     vans: list[str]
+    time_zone: str
     csrf_token: str | None
 
 

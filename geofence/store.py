@@ -63,9 +63,11 @@ AND judged IS DISTINCT FROM 'day'
 AND (judged IS NULL OR {DAY_ENDS} < %(now)s)
 """
 
-DUE = f"""{STOP_COLUMNS}
-WHERE {NEW_TO_CLOCK} AND NOT EXISTS (SELECT FROM visit WHERE visit.stop_id = stop.stop_id)
-"""
+NOT_VISITED = "NOT EXISTS (SELECT FROM visit WHERE visit.stop_id = stop.stop_id)"
+
+DUE = f"{STOP_COLUMNS} WHERE {NEW_TO_CLOCK} AND {NOT_VISITED}"
+
+UNVISITED = f"{STOP_COLUMNS} WHERE stop_id = ANY(%s) AND {NOT_VISITED}"
 
 JUDGED = f"""
 UPDATE stop SET judged = CASE
@@ -73,7 +75,24 @@ UPDATE stop SET judged = CASE
   ELSE 'window' END
 FROM tour, site
 WHERE tour.tour_id = stop.tour_id AND site.site_id = stop.site_id AND {NEW_TO_CLOCK}
-  AND (stop_id = ANY(%(due)s) OR EXISTS (SELECT FROM visit WHERE visit.stop_id = stop.stop_id))
+  AND (stop_id = ANY(%(due)s) OR NOT {NOT_VISITED})
+"""
+
+#: Two processes' clocks differ a little; more than a minute back is a clock that was wrong.
+CLOCK = """
+UPDATE clock_seen SET latest = CASE
+  WHEN latest > %(now)s + INTERVAL '1 minute' THEN %(now)s
+  ELSE greatest(latest, %(now)s) END
+FROM (SELECT latest AS before FROM clock_seen FOR UPDATE) AS seen
+RETURNING before > %(now)s + INTERVAL '1 minute'
+"""
+
+TAKE_BACK = f"""
+UPDATE stop SET judged = CASE WHEN window_end < %(now)s THEN 'window' END
+FROM tour, site
+WHERE tour.tour_id = stop.tour_id AND site.site_id = stop.site_id AND judged IS NOT NULL
+  AND (window_end >= %(now)s OR (judged = 'day' AND {DAY_ENDS} >= %(now)s))
+RETURNING stop_id
 """
 
 ALERTS = """
@@ -245,6 +264,18 @@ async def load_due_stops(conn: Connection, now: int) -> list[Stop]:
     """Return the unvisited stops whose window or day has ended, as far as that is new."""
     async with conn.cursor(row_factory=class_row(Stop)) as cursor:
         await cursor.execute(DUE, {"now": as_datetime(now)})
+        return await cursor.fetchall()
+
+
+async def take_back(conn: Connection, now: int) -> list[Stop]:
+    """Return the unvisited stops that a clock which was ahead has judged, to be judged anew."""
+    at = {"now": as_datetime(now)}
+    went_back = await (await conn.execute(CLOCK, at)).fetchone()
+    if went_back is None or not went_back[0]:
+        return []
+    taken = [stop_id for (stop_id,) in await (await conn.execute(TAKE_BACK, at)).fetchall()]
+    async with conn.cursor(row_factory=class_row(Stop)) as cursor:
+        await cursor.execute(UNVISITED, (taken,))
         return await cursor.fetchall()
 
 

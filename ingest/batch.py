@@ -11,6 +11,7 @@ too: better accuracy, then the greater hash of its values.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from hashlib import blake2b
 from typing import Final, Generic, Literal, TypeVar
@@ -385,9 +386,8 @@ def _untimely(t: int, present: Present) -> Objection | None:
     """Object to a position from the future, and to one older than any that is kept."""
     if t >= present.oldest:
         return _future(t, present)
-    days, kept = ((present.now - since) / 86_400_000 for since in (t, present.oldest))
-    kept_for = f"positions are kept for {kept:.0f}: is the date right?"
-    return "ancient", f"its time is {days:.0f} days back, and {kept_for}"
+    day = datetime.fromtimestamp(t / 1_000, UTC).date()
+    return "ancient", f"it is of {day}, and positions that old are not kept: is the date right?"
 
 
 def _object_to_position(position: Position, present: Present) -> Objection | None:

@@ -3,7 +3,8 @@
 Statuses of a batch count before its positions, wherever they stood in it. What is off duty by all that is
 known then is dropped, and counted by van and day; what is already stored and turns out to be is deleted,
 and the van read again. A message that cannot be used may hold a position too: it is dropped as well if its
-van was off duty at a time that it names, or is now.
+van was off duty at a time that it names. Where it names none that can be believed, only the moment at which
+it came can say: that is the one place where its fate depends on it.
 
 Functions take a connection and never commit.
 """
@@ -18,12 +19,14 @@ import numpy as np
 from geofence import duty_store
 from geofence.duty import DAY_MS, Span, is_within, within
 from ingest.apply import Reference
-from ingest.batch import Batch, Rejection, positions_van
+from ingest.batch import FUTURE_MS, Batch, Rejection, positions_van
 from storage.pool import Connection
 
 #: Times in bytes that may be anything: of our positions in ms, of OwnTracks in s.
 TIMES: Final = re.compile(rb'"(t|tst)"\s*:\s*(\d{9,13})')
 TIMES_MAX: Final = 2_000
+#: Nothing is stored that is older, whatever the settings.
+KEPT_MS: Final = 400 * DAY_MS
 
 REJECTED: Final = """
 SELECT rejected_id, topic, payload, van_code, (extract(epoch FROM received_time) * 1000)::bigint
@@ -47,7 +50,7 @@ async def keep_on_duty(conn: Connection, batch: Batch, reference: Reference, now
     told = [(s.van_id, s.t, s.duty) for s in batch.statuses if s.duty is not None]
     changed = await duty_store.put_switches(conn, told)
     rejected = {
-        id(r): (van, [*times_in(r.payload), now])
+        id(r): (van, moments_of(r.payload, now))
         for r in batch.rejections
         if (van := _van_of(r, reference)) is not None
     }
@@ -57,9 +60,9 @@ async def keep_on_duty(conn: Connection, batch: Batch, reference: Reference, now
     dropped = _drop_fixes(batch, spans)
     kept = []
     for r in batch.rejections:
-        van, times = rejected.get(id(r), (0, []))
-        if any(is_within(spans.get(van, []), t) for t in times):
-            dropped[van].append(times[0])
+        van, moments = rejected.get(id(r), (0, []))
+        if any(is_within(spans.get(van, []), t) for t in moments):
+            dropped[van].append((times_in(r.payload) or moments)[0])
         else:
             kept.append(r)
     batch.rejections = kept
@@ -84,10 +87,6 @@ async def delete_by_calendar(conn: Connection, reference: Reference, now: int) -
     return gone
 
 
-#: Nothing is stored that is older, whatever the settings.
-KEPT_MS: Final = 400 * DAY_MS
-
-
 async def edited_vans(conn: Connection) -> list[int]:
     """Return the vans whose calendar has changed."""
     rows = await (await conn.execute("SELECT van_id FROM duty_edit")).fetchall()
@@ -98,6 +97,16 @@ def times_in(payload: bytes) -> list[int]:
     """Return the times that bytes name where positions have theirs, ms since 1970 UTC."""
     found = TIMES.findall(payload)[:TIMES_MAX]
     return [int(digits) * (1 if name == b"t" else 1_000) for name, digits in found]
+
+
+def moments_of(payload: bytes, came: int) -> list[int]:
+    """Return the moments at which bytes may say where a van was, ms since 1970 UTC.
+
+    They are the times that they name; and when they came, if they name none or an impossible one.
+    """
+    named = times_in(payload)
+    believed = [t for t in named if came - KEPT_MS < t <= came + FUTURE_MS]
+    return believed if named and len(believed) == len(named) else [*believed, came]
 
 
 def _van_of(rejection: Rejection, reference: Reference) -> int | None:
@@ -122,8 +131,7 @@ def _windows(
         widen(van, t, now + DAY_MS)
     for van, times in rejected:  # type: ignore[attr-defined]
         for t in times:
-            if abs(now - t) < KEPT_MS:
-                widen(van, t, t + 1)
+            widen(van, t, t + 1)
     return windows
 
 
@@ -172,7 +180,7 @@ async def _forget_rejected(
         rejected_id
         for rejected_id, topic, payload, code, received in rows
         if positions_van(topic) is not None
-        and any(is_within(spans[of_code[code]], t) for t in (*times_in(bytes(payload)), received))
+        and any(is_within(spans[of_code[code]], t) for t in moments_of(bytes(payload), received))
     ]
     if gone:
         await conn.execute(FORGET_REJECTED, (gone,))

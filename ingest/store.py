@@ -418,13 +418,16 @@ async def tick(
 
     Nothing here is done twice: a stop has one live alert, a warehouse remembers its last cut-off.
     """
+    early = await geofence.store.take_back(conn, now)
     due = await geofence.store.load_due_stops(conn, now)
-    if due:
-        await _lock_vans(conn, [stop.van_id for stop in due])
+    if due or early:
+        await _lock_vans(conn, [stop.van_id for stop in (*early, *due)])
         due = await geofence.store.load_due_stops(conn, now)  # what another ingest saw meanwhile
-    live = await geofence.store.load_alerts(conn, [stop.stop_id for stop in due])
-    seen = await geofence.store.load_seen(conn, [stop.van_id for stop in due])
-    raised = rules.tick(due, live, seen, now)
+    # What was taken back and is due all the same is judged with the rest.
+    asked = list({stop.stop_id: stop for stop in (*early, *due)}.values())
+    live = await geofence.store.load_alerts(conn, [stop.stop_id for stop in asked])
+    seen = await geofence.store.load_seen(conn, [stop.van_id for stop in asked])
+    raised = rules.tick(asked, live, seen, now)
     await geofence.store.write_alerts(conn, raised, now)
     await geofence.store.mark_judged(conn, due, now)
     foreseen = await _foresee(conn, reference, router, now)

@@ -19,6 +19,7 @@ from api.doorkeeper import check_origin, cookie_name, session_token
 from api.problems import Problem
 from api.resources import CONNECTION_WITHIN_S, Held, Resources
 from api.sessions import COUNTED_OVER, PASSWORD_CHARACTERS_MAX, address_group, csrf_token, hashed
+from api.times import TIME_ZONE
 from storage.pool import Connection
 from storage.settings import Settings
 
@@ -144,6 +145,7 @@ def told(who: Who) -> SessionOpened:
         name=who.name,
         role=who.role,
         vans=list(who.vans),
+        time_zone=TIME_ZONE,
         csrf_token=csrf_token(who.token) if who.token is not None else None,
     )
 

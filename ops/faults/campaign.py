@@ -70,6 +70,9 @@ FIXES: Final = (
     "SELECT code, (extract(epoch FROM fix_time) * 1000)::bigint FROM fix JOIN van USING (van_id)"
 )
 REJECTED: Final = "SELECT topic, payload FROM rejected"
+WAS_OFF_DUTY: Final = (
+    "SELECT DISTINCT code FROM duty_switch JOIN van USING (van_id) WHERE duty = 'off'"
+)
 ORDERED_TWICE: Final = """
 SELECT count(*) FROM (SELECT FROM resupply_order WHERE NOT is_urgent
   GROUP BY warehouse_id, location_id, cutoff_at HAVING count(*) > 1) AS twice
@@ -316,7 +319,13 @@ class Campaign:
                 for van, t in zip(said.fixes.van_id.tolist(), said.fixes.t_ms.tolist(), strict=True)
             }
             scans = {(scan.key.device, scan.key.epoch, scan.key.seq) for scan in said.scans}
-            rejected = {(r.topic, r.payload) for r in said.rejections}
+            # Of what names no time that can be believed, the moment it came decides whether it is kept.
+            off_duty = {code for (code,) in conn.execute(WAS_OFF_DUTY)}
+            rejected = {
+                (r.topic, r.payload)
+                for r in said.rejections
+                if r.reason != "ancient" or r.van_code not in off_duty
+            }
             sent = Counter((topic, payload) for topic, payload in conn.execute(SENT))
             heard = {(topic, p) for topic, parts in self.ears.heard.items() for p in parts}
             waiting = conn.execute(LEFT_TO_SEND).fetchone() or (0,)

@@ -27,6 +27,7 @@ EXEMPT: Final[dict[str, str]] = {
     "webhook_delivery": "follows the outbox",
     "rejected_quota": "counts by the day of our clock, and again what comes again",
     "deletion": "what was deleted when: depends on the clock's day",
+    "clock_seen": "when the clock last looked",
     "ingest_activity": "counts batches by the second they were committed in",
     "van_progress": "a cache of the visit engine: where it stands depends on the batches",
     "van_checkpoint": "a cache of the visit engine: where it was kept depends on the batches",
@@ -50,6 +51,8 @@ EXEMPT_COLUMNS: Final[dict[tuple[str, str], str]] = {
     ("alert", "pushes"): "a prediction",
     ("stop", "judged"): "when the clock last looked",
     ("warehouse", "cutoff_done_at"): "the last decision",
+    ("warehouse", "next_delivery_at"): "follows from the last decision",
+    ("warehouse", "needs_until"): "follows from the last decision",
 }  # fmt: skip
 
 #: Columns of which only a part is compared, and why.
@@ -65,6 +68,14 @@ EXEMPT_ROWS: Final[dict[str, tuple[str, str]]] = {
     "alert": (
         "kind IN ('at_risk', 'silent') OR state = 'withdrawn'",
         "predictions and silences depend on when we knew; so does what was withdrawn",
+    ),
+    "rejected": (
+        "reason = 'ancient'",
+        "of a time that cannot be believed: whether its van was off duty is asked of when it came",
+    ),
+    "off_duty": (
+        "day < (SELECT min(fix_time)::date FROM fix)",
+        "as above: such a time is before all fixes",
     ),
 }
 

@@ -193,6 +193,23 @@ def test_an_unusable_position_of_a_time_on_duty_is_kept_with_its_bytes(places: B
     assert places.rows("SELECT reason, payload FROM rejected") == [("bad_payload", payload)]
 
 
+IN_2006 = 1_161_068_682_000
+
+
+@pytest.mark.parametrize(
+    ("times", "kept"),
+    [([FIVE - HOUR] * 1_001, 1), ([FIVE - HOUR] * 1_000 + [IN_2006], 0), ([IN_2006], 0), ([], 0)],
+)
+def test_when_an_unusable_position_came_counts_only_if_it_names_a_time_that_cannot_be_or_none(
+    places: Base, times: list[int], kept: int
+) -> None:
+    many = b"[" + b",".join(b'{"t":%d,"lat":48.8,"lon":2.3}' % t for t in times)
+    payload = many + b"]" if len(times) > 1 else many  # too many, or cut short
+    deliver(places, [[status(1, FIVE, on=OFF)], [Delivery("fleet/v1/van-001/position", payload)]])
+    assert places.rows("SELECT count(*) FROM rejected") == [(kept,)]
+    assert sum(dropped for _, dropped, _ in counted(places)) == 1 - kept
+
+
 # ---- the calendar
 
 

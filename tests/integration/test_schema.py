@@ -168,6 +168,8 @@ REFUSED = {
     ),
     "INSERT INTO reference_version VALUES (true, 2)": "reference_version_pkey",
     "INSERT INTO reference_version VALUES (false, 2)": "reference_version_single_check",
+    "INSERT INTO clock_seen VALUES (true, now())": "clock_seen_pkey",
+    "INSERT INTO clock_seen VALUES (false, now())": "clock_seen_single_check",
     f"""{ALERT} VALUES
        (1, 1, 'late', '2026-06-01Z', 'cleared', 'r', '2026-06-01Z', '2026-06-01Z')""": (
         "alert_one_live"
