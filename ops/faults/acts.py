@@ -29,7 +29,8 @@ HOUR_MS: Final = 3_600_000
 #: How far the services' clock is set wrong, simulated.
 CLOCK_WRONG_MS: Final = (2 * HOUR_MS, 5 * HOUR_MS)
 DIES_WITHIN_S: Final = 60.0
-STRIKES_WITHIN_S: Final = 20.0
+#: Vans whose broker was ill wait for its answer and then for their back-off before they are there.
+STRIKES_WITHIN_S: Final = 60.0
 SECOND_INGEST: Final = "ingest-2"
 DELAY_S: Final = (0.02, 0.3)
 SLOW_S: Final = (0.1, 0.6)

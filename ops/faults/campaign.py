@@ -28,7 +28,7 @@ import msgspec
 import psycopg
 
 from geofence import tracks
-from ingest import service
+from ingest import duty, service
 from ingest.batch import Delivery, decode
 from ingest.subscriber import limit_backlog, open_session
 from ops import embedded, imports, seeds
@@ -324,7 +324,7 @@ class Campaign:
             rejected = {
                 (r.topic, r.payload)
                 for r in said.rejections
-                if r.reason != "ancient" or r.van_code not in off_duty
+                if r.van_code not in off_duty or _names_when(r.payload, self.now())
             }
             sent = Counter((topic, payload) for topic, payload in conn.execute(SENT))
             heard = {(topic, p) for topic, parts in self.ears.heard.items() for p in parts}
@@ -416,6 +416,11 @@ def failed(report: dict[str, Any]) -> bool:
         or report["missing_kinds"]
         or report["not_recovered"]
     )
+
+
+def _names_when(payload: bytes, now: int) -> bool:
+    """Whether an unusable message says itself when its van was there."""
+    return duty.moments_of(payload, now) == duty.times_in(payload)
 
 
 def _but_broken_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

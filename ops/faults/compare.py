@@ -26,6 +26,7 @@ EXEMPT: Final[dict[str, str]] = {
     "outbox": "what was said depends on when; its ids too: `lost_sent` and `duplicated` judge it",
     "webhook_delivery": "follows the outbox",
     "rejected_quota": "counts by the day of our clock, and again what comes again",
+    "off_duty": "dropped or deleted, by which came first; and see `rejected`",
     "deletion": "what was deleted when: depends on the clock's day",
     "clock_seen": "when the clock last looked",
     "ingest_activity": "counts batches by the second they were committed in",
@@ -70,12 +71,8 @@ EXEMPT_ROWS: Final[dict[str, tuple[str, str]]] = {
         "predictions and silences depend on when we knew; so does what was withdrawn",
     ),
     "rejected": (
-        "reason = 'ancient'",
-        "of a time that cannot be believed: whether its van was off duty is asked of when it came",
-    ),
-    "off_duty": (
-        "day < (SELECT min(fix_time)::date FROM fix)",
-        "as above: such a time is before all fixes",
+        r"""reason = 'ancient' OR encode(payload, 'escape') !~ '"(t|tst)"\s*:\s*\d{9}'""",
+        "of no time that can be believed: whether its van was off duty is asked of when it came",
     ),
 }
 
