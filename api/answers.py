@@ -1060,6 +1060,7 @@ class PlannedVisit:
 class Planning:
     """Visits that are planned at sites; `truncated` if there are more than were asked for."""
 
+    now_ms: int
     visits: list[PlannedVisit]
     truncated: bool
 
