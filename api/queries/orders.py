@@ -85,11 +85,15 @@ async def reports(conn: Connection, organisation: OrganisationId, code: str) -> 
     """Return what the warehouse said of an order, in the order of its times."""
     query = f"""
         SELECT said.report AS id, said.kind, {ms("said.t")} AS t_ms, said.sscc, said.author,
+               posted_by,
                NOT EXISTS (SELECT FROM order_report AS other
                            WHERE (other.warehouse_id, other.report)
                                = (said.warehouse_id, said.report)
                              AND other.payload_hash <> said.payload_hash) AS counts
         FROM order_report AS said JOIN resupply_order AS o USING (order_id)
+        LEFT JOIN posted_report AS posted
+          ON (posted.warehouse_id, posted.report, posted.payload)
+           = (said.warehouse_id, said.report, said.raw)
         WHERE o.organisation_id = %s AND o.code = %s
         ORDER BY said.t, said.report
     """
