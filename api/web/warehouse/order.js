@@ -6,7 +6,7 @@ import { count, time } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
 import { change, read } from "../base/session.js";
 import { say } from "../base/shell.js";
-import { status } from "../base/status.js";
+import { shape, status } from "../base/status.js";
 import { askInDialog } from "../base/dialog.js";
 import { MODES, dueText } from "./orders.js";
 
@@ -161,7 +161,7 @@ export class Order extends Part {
       <td class="number">${count(line.requested)}${line.allocated !== null && line.allocated < line.requested
         ? html`<span class="second">${t("{n} in stock", { n: count(line.allocated) })}</span>` : nothing}
         ${line.cancelled ? html`<span class="second">${t("{n} cancelled", { n: count(line.cancelled) })}</span>` : nothing}</td>
-      <td class="number">${count(this.pickedOf(line))}${short ? html`<span class="second">${REASONS[short.reason]()}</span>` : nothing}
+      <td class="number">${left ? nothing : shape("check")} ${count(this.pickedOf(line))}${short ? html`<span class="second">${REASONS[short.reason]()}</span>` : nothing}
         ${line.shipped ? html`<span class="second">${t("{n} shipped", { n: count(line.shipped) })}</span>` : nothing}</td>
       <td class="number">${open ? html`
         <button class="button" aria-label=${t("One less of {name}", { name: line.name })} ?disabled=${this.pickedOf(line) <= line.picked}
