@@ -899,6 +899,99 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """When a van was last heard of, and how.
+
+    `behind_s` is how much later than its own time its newest position came: much of it is a poor link,
+    less than 0 a clock ahead. `credentials` are those that are good at the broker.
+    """
+
+    van: str
+    technician: str | None
+    heard_ms: int | None
+    position_ms: int | None
+    behind_s: float | None
+    state: Literal["online", "offline"] | None
+    credentials: int
+    rejected_24h: int
+    not_kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """Every van by when it was last heard of, those never heard of first."""
+
+    now_ms: int
+    devices: list[Device]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Messages of one kind that the relay has not published yet."""
+
+    kind: str
+    messages: int
+    oldest_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """What waits to be published, the longest waiting first."""
+
+    waiting: list[Waiting]
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """How the database does; `timescaledb` is null where the server has none."""
+
+    version: str
+    timescaledb: str | None
+    size_bytes: int
+    connections: int
+    connections_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class WhatBroker:
+    """How the broker does; `share` is how full it is of what it may keep, and at 1 vans are refused."""
+
+    well: bool
+    detail: str
+    messages: int | None
+    held_bytes: int | None
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """How the servers do. `broker` is null where it is not watched; `pages` are open at this moment."""
+
+    database: Database
+    broker: WhatBroker | None
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that an operator did by hand; `done_by` is an account (`user:LOGIN`, `machine:CLIENT`)."""
+
+    done_ms: int
+    done_by: str
+    action: Literal["replay", "discard", "map_code", "resend"]
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What operators did, the newest first; `truncated` if there is more."""
+
+    actions: list[Action]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Webhook:
     """An address that is told by HTTP. Of its URL only the part that is no secret."""
 

@@ -28,6 +28,7 @@ from api.routes import (
     client_sites,
     edits,
     figures,
+    keeping,
     me,
     oidc,
     operations,
@@ -71,6 +72,7 @@ ROUTES: Final = APIRouter()
 for _part in (
     operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
     edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites, retention,
+    keeping,
 ):  # fmt: skip
     ROUTES.include_router(_part.router, dependencies=[Depends(judged)])
 

@@ -7,6 +7,8 @@ the reference data grow, so that ingest matches and reads again at its next tick
 Functions take a connection and leave with their transaction done.
 """
 
+import csv
+import io
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -15,9 +17,11 @@ import psycopg
 from psycopg.rows import scalar_row
 
 from api.auth import OrganisationId, Who
+from api.queries.operations import Rejected
 from geofence.imports import sites, tours
 from stock_tracker.levels import lock_ledger
 from stock_tracker.papers.sscc import sscc
+from stock_tracker.reference import import_barcodes
 from stock_tracker.resupply import policies
 from stock_tracker.resupply.positions import refresh_proposals
 from storage.imports import ImportResult
@@ -71,6 +75,10 @@ ON CONFLICT (warehouse_id, report) DO NOTHING
 POSTED: Final = """
 SELECT payload FROM posted_report JOIN warehouse USING (warehouse_id)
 WHERE organisation_id = %s AND code = %s AND report = %s
+"""
+NOTE_ACTION: Final = """
+INSERT INTO operator_action (organisation_id, done_time, done_by, action, subject, detail)
+VALUES (%s, to_timestamp(%s / 1000.0), %s, %s, %s, %s)
 """
 #: A report takes the way of all reports: relay, broker, ingest.
 PUBLISH: Final = """
@@ -154,6 +162,62 @@ async def resend(
         )
         await conn.execute(TELL_RELAY)
     return again.rowcount
+
+
+async def replay(conn: Connection, who: Who, it: Rejected, now: int) -> bool:
+    """Send a rejected message on its way again; return False if it is gone meanwhile.
+
+    It is rejected anew, under the same id, if it cannot be used after all.
+    """
+    async with conn.transaction():
+        if not await _take_rejected(conn, who, "replay", it, now):
+            return False
+        await conn.execute(PUBLISH, (it.topic, it.payload, now))
+        await conn.execute(TELL_RELAY)
+    return True
+
+
+async def discard(conn: Connection, who: Who, it: Rejected, now: int) -> bool:
+    """Delete a rejected message for good; return False if it is gone already."""
+    async with conn.transaction():
+        return await _take_rejected(conn, who, "discard", it, now)
+
+
+async def _take_rejected(conn: Connection, who: Who, action: str, it: Rejected, now: int) -> bool:
+    taken = await conn.execute("DELETE FROM rejected WHERE rejected_id = %s", (it.rejected_id,))
+    if taken.rowcount:
+        await _note(conn, who, action, it.rejected_id.hex(), f"{it.topic}: {it.reason}", now)
+        await conn.execute(TELL_PAGES)
+    return taken.rowcount > 0
+
+
+async def map_code(
+    conn: Connection, who: Who, code: str, item: str, pack_qty: int, now: int
+) -> None:
+    """Give a bar code its meaning, as the import of bar codes does; waiting scans take effect.
+
+    Raises:
+        RefusedError: The import refuses it.
+        BusyError: Somebody else was editing for five seconds.
+    """
+    sheet = io.StringIO()
+    csv.writer(sheet).writerows([("code", "item", "pack_qty"), (code, item, pack_qty)])
+    try:
+        async with conn.transaction():
+            await conn.execute(LOCK_WITHIN)
+            name = await _name(conn, who.organisation)
+            done = await import_barcodes(conn, sheet.getvalue().encode(), organisation=name)
+            await _told(conn, done)
+            await _note(conn, who, "map_code", code, f"{item} x {pack_qty}", now)
+    except psycopg.errors.LockNotAvailable as error:
+        raise BusyError from error
+
+
+async def _note(
+    conn: Connection, who: Who, action: str, subject: str, detail: str, now: int
+) -> None:
+    values = who.organisation, now, who.account, action, subject, detail
+    await conn.execute(NOTE_ACTION, values)
 
 
 async def approve_order(conn: Connection, who: Who, code: str) -> bool:

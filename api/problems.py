@@ -19,6 +19,8 @@ import say of an edit names it, so that it can be found.
 | scan_not_waiting       | 404    | no such scan waits for a decision                          |
 | tour_not_found         | 404    | the van has no tour on that day                            |
 | stop_not_found         | 404    | no such stop, or another organisation's                    |
+| rejected_over          | 404    | no such rejected message, or no longer                     |
+| unusable_code          | 422    | the import would refuse this bar code; nothing is kept     |
 | delivery_not_found     | 404    | no such delivery, or another organisation's                |
 | delivery_not_dead      | 409    | it waits, or was delivered: there is nothing to send again |
 | webhook_off            | 409    | the webhook is off: `cordee webhook switch ID on`          |
@@ -75,6 +77,8 @@ TITLES: Final = {
     "scan_not_waiting": "No such scan waits",
     "tour_not_found": "No such tour",
     "stop_not_found": "No such stop",
+    "rejected_over": "No such rejected message",
+    "unusable_code": "This bar code cannot be used",
     "delivery_not_found": "No such delivery",
     "delivery_not_dead": "The delivery is not dead",
     "webhook_off": "The webhook is off",

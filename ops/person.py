@@ -71,6 +71,7 @@ ABOUT: Final[dict[str, LiteralString]] = {
     "transfer": f"{BETWEEN_PLACES} OR decided_by {BY_ACCOUNT}",
     "resupply_order": f"{BY_PLACE} OR approved_by {BY_ACCOUNT}",
     "posted_report": f"posted_by {BY_ACCOUNT}",
+    "operator_action": f"done_by {BY_ACCOUNT}",
     "usage_history": BY_VAN,
     "rejected": "van_code = ANY(%(devices)s)",
     "access_log": BY_TECHNICIAN,
@@ -92,7 +93,7 @@ NOT_ABOUT: Final = {
 }
 
 #: Columns that hold the account of whoever did something.
-ACCOUNTS: Final = frozenset({"approved_by", "decided_by", "posted_by"})
+ACCOUNTS: Final = frozenset({"approved_by", "decided_by", "posted_by", "done_by"})
 #: What stands there for another's account.
 ANOTHER: Final = "another account"
 
@@ -116,6 +117,7 @@ WHAT: Final = {
     "transfer": "parts between your van and others, and what you have decided of them",
     "resupply_order": "orders for your van, and those that you have approved",
     "posted_report": "what you have reported of orders",
+    "operator_action": "what you have done by hand to rejected messages and codes",
     "rejected": "messages of your van that could not be used",
     "access_log": "who looked at where your van is or was",
 }

@@ -92,6 +92,9 @@ INSERT INTO resupply_line (order_id, item_id, requested, inputs)
 VALUES (1, 1, 6, '{}'), (2, 1, 6, '{}'), (9, 1, 6, '{}');
 INSERT INTO rejected VALUES
   ('\\x01', 'fleet/v1/V1/position', '{}', 'malformed', 'ours', 'V1', '2026-11-20 08:00Z'),
+  (decode(repeat('01', 16), 'hex'), 'fleet/v1/V1/position', '{1', 'malformed', 'ours', 'V1', '2026-11-20Z'),
+  (decode(repeat('02', 16), 'hex'), 'fleet/v1/V1/position', '{2', 'malformed', 'ours', 'V1', '2026-11-20Z'),
+  (decode(repeat('03', 16), 'hex'), 'fleet/v1/X9/position', '{3', 'malformed', 'theirs', 'X9', '2026-11-20Z'),
   ('\\x03', 'fleet/v1/X9/position', '{}', 'malformed', 'theirs', 'X9', '2026-11-20 08:06Z');
 INSERT INTO webhook (organisation_id, url, topics, secret)
 VALUES (1, 'https://ours.example/', '{warehouse/v1/orders}', 's'),
@@ -186,6 +189,15 @@ def _of_order(method: str, rest: str, roles: str, body: object = None) -> Probe:
     )  # fmt: skip
 
 
+def _of_rejected(method: str, rest: str) -> Probe:
+    path = f"/v1/rejected/{{}}{rest}"
+    its_id = "02" * 16 if method == "GET" else "01" * 16  # what is sent again is gone
+    return Probe(
+        method, path.format("{rejected_id}"), path.format(its_id), "OA",
+        not_found=(path.format("03" * 16),),
+    )  # fmt: skip
+
+
 def _of_sites(path: str) -> Probe:
     return Probe(
         "GET", path, f"{path}?{DAY}", "PCA", '"BAKERY"',
@@ -273,6 +285,17 @@ PROBES: Final = (
         body={"items": ["NONE"]},
     ),
     Probe("GET", "/v1/rejected", "/v1/rejected", "OA", '"ours"'),
+    _of_rejected("GET", ""),
+    _of_rejected("POST", "/replay"),
+    _of_rejected("POST", "/discard"),
+    Probe(
+        "POST", "/v1/parts/unknown-codes/mapping", "/v1/parts/unknown-codes/mapping", "WOA",
+        body={"code_base64": "bm93", "item": "FIL-20"},
+    ),
+    Probe("GET", "/v1/audit", "/v1/audit", "OA"),
+    Probe("GET", "/v1/devices", "/v1/devices", "OA", '"V1"'),
+    Probe("GET", "/v1/outbox", "/v1/outbox", "OA"),
+    Probe("GET", "/v1/servers", "/v1/servers", "OA", "connections_max"),
     Probe("GET", "/v1/webhooks", "/v1/webhooks", "OA", "ours.example"),
     Probe("GET", "/v1/webhooks/deliveries", "/v1/webhooks/deliveries", "OA"),
     Probe(

@@ -673,7 +673,9 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/session", "/v1/session/ways", "/v1/token",
         "/v1/session/oidc", "/v1/session/oidc/callback",
         "/v1/me/password", "/v1/me/sessions", "/v1/me/access-log", "/v1/planning", "/v1/visit-reports",
-        "/v1/retention",
+        "/v1/retention", "/v1/rejected/{rejected_id}", "/v1/rejected/{rejected_id}/replay",
+        "/v1/rejected/{rejected_id}/discard", "/v1/parts/unknown-codes/mapping",
+        "/v1/audit", "/v1/devices", "/v1/outbox", "/v1/servers",
     }  # fmt: skip
 
 

@@ -353,6 +353,10 @@ REFUSED = {
     "UPDATE webhook_delivery SET next_try_at = now()": "webhook_delivery_retry_timed",
     "UPDATE webhook_delivery SET state = 'delivered'": "webhook_delivery_end_timed",
     "UPDATE webhook_delivery SET delivered_time = now()": "webhook_delivery_end_timed",
+    "INSERT INTO operator_action (organisation_id, done_time, done_by, action, subject, detail)"
+    " VALUES (1, now(), 'ann', 'replay', 's', 'd')": "operator_action_done_by_an_account",
+    "INSERT INTO operator_action (organisation_id, done_time, done_by, action, subject, detail)"
+    " VALUES (1, now(), 'user:ann', 'steal', 's', 'd')": "operator_action_known",
     "INSERT INTO rejected_quota VALUES ('2026-06-01', 'van-001', 0, 0, -1)": (
         "rejected_quota_not_negative"
     ),
