@@ -186,7 +186,7 @@ async def discard(conn: Connection, who: Who, it: Rejected, now: int) -> bool:
 async def _take_rejected(conn: Connection, who: Who, action: str, it: Rejected, now: int) -> bool:
     taken = await conn.execute("DELETE FROM rejected WHERE rejected_id = %s", (it.rejected_id,))
     if taken.rowcount:
-        await _note(conn, who, action, it.rejected_id.hex(), f"{it.topic}: {it.reason}", now)
+        await note_action(conn, who, action, it.rejected_id.hex(), f"{it.topic}: {it.reason}", now)
         await conn.execute(TELL_PAGES)
     return taken.rowcount > 0
 
@@ -208,14 +208,15 @@ async def map_code(
             name = await _name(conn, who.organisation)
             done = await import_barcodes(conn, sheet.getvalue().encode(), organisation=name)
             await _told(conn, done)
-            await _note(conn, who, "map_code", code, f"{item} x {pack_qty}", now)
+            await note_action(conn, who, "map_code", code, f"{item} x {pack_qty}", now)
     except psycopg.errors.LockNotAvailable as error:
         raise BusyError from error
 
 
-async def _note(
+async def note_action(
     conn: Connection, who: Who, action: str, subject: str, detail: str, now: int
 ) -> None:
+    """Write down what an operator did, and to what."""
     values = who.organisation, now, who.account, action, subject, detail
     await conn.execute(NOTE_ACTION, values)
 
