@@ -676,6 +676,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/retention", "/v1/rejected/{rejected_id}", "/v1/rejected/{rejected_id}/replay",
         "/v1/rejected/{rejected_id}/discard", "/v1/parts/unknown-codes/mapping",
         "/v1/audit", "/v1/devices", "/v1/outbox", "/v1/servers",
+        "/v1/map", "/v1/map/tiles.pmtiles",
     }  # fmt: skip
 
 
