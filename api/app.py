@@ -37,9 +37,11 @@ from api.routes import (
     orders,
     overview,
     papers,
+    people,
     policies,
     rejected,
     replan,
+    replans,
     resupply,
     retention,
     session,
@@ -93,7 +95,7 @@ ROUTES: Final = APIRouter()
 for _part in (
     operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
     edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites, retention,
-    keeping, basemap,
+    keeping, basemap, people, replans,
 ):  # fmt: skip
     ROUTES.include_router(_part.router, dependencies=[Depends(judged)])
 

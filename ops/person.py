@@ -34,6 +34,7 @@ BY_TECHNICIAN: Final = "technician_id = %(technician)s"
 OF_TOURS: Final = "tour_id IN (SELECT tour_id FROM tour WHERE van_id = ANY(%(vans)s))"
 OF_STOPS: Final = f"stop_id IN (SELECT stop_id FROM stop WHERE {OF_TOURS})"
 BY_ACCOUNT: Final = "= ANY(%(accounts)s)"
+OF_ALERTS: Final = "handling_id IN (SELECT handling_id FROM alert WHERE van_id = ANY(%(vans)s))"
 BETWEEN_PLACES: Final = "from_location_id = ANY(%(places)s) OR to_location_id = ANY(%(places)s)"
 
 #: How the rows about a technician are found in each table, in the order of the readme.
@@ -57,6 +58,8 @@ ABOUT: Final[dict[str, LiteralString]] = {
     "stop": OF_TOURS,
     "eta": OF_STOPS,
     "alert": BY_VAN,
+    "alert_handling": OF_ALERTS,
+    "alert_action": OF_ALERTS,
     "scan": f"{BY_VAN} OR decided_by {BY_ACCOUNT}",
     "scan_unusable": BY_DEVICE,
     "movement": BY_DEVICE,
@@ -85,6 +88,7 @@ NOT_ABOUT: Final = {
     "level": "what lies in the van, counted up from movements and counts, which are given",
     "need": "what the van's jobs need, made from stops, which are given",
     "resupply_line": "parts on an order of the van, which is given",
+    "replan": "tours of a day as they were before and after an edit, another van's too; tours are given",
     "stop_part": "parts that the job of a stop needs; the stop is given",
     "stock_dirty": "pairs of place and part that are to be computed anew, for seconds",
     "scan_through": "how far a tablet's scans are committed, which the scans say",
@@ -111,6 +115,7 @@ WHAT: Final = {
     "tour": "your planned days",
     "stop": "your planned visits",
     "alert": "what planners were told of delays and silences",
+    "alert_handling": "what planners noted about them",
     "scan": "what was scanned with your tablet, as it came",
     "movement": "which parts your scans moved",
     "proposal": "what you have let be ordered",

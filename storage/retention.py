@@ -66,8 +66,10 @@ PURPOSES: Final = (
         "keep_visits_days",
         (
             Kept("alert", "raised_time"),
+            Kept("alert_handling", "changed_time"),
             Kept("visit", "arrived_at", "last_inside_at < %(limit)s"),
             Kept("tour", "service_date"),
+            Kept("replan", "service_date"),
         ),
     ),
     Purpose("working_times", "keep_working_times_days", (Kept("duty_switch", "switched_at"),)),

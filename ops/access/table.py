@@ -230,6 +230,15 @@ PROBES: Final = (
     _of_van("/stock", "PWTA", '"FIL-20"'),
     _by_van("/v1/visits", "PTA", '"V1"'),
     _by_van("/v1/alerts", "PTA", '"V1"'),
+    Probe(
+        "GET", "/v1/alerts/{alert_id}", "/v1/alerts/1", "PTA", '"V1"',
+        not_found=("/v1/alerts/3",), not_mine={"technician": ("/v1/alerts/2",)},
+    ),
+    Probe(
+        "PATCH", "/v1/alerts/{alert_id}", "/v1/alerts/1", "PA", body={"acknowledged": True},
+        not_found=("/v1/alerts/3",),
+    ),
+    Probe("GET", "/v1/people", "/v1/people?can=plan", "PA", '"planner"'),
     Probe("GET", "/v1/tours", "/v1/tours", "PA", '"TOUR1"'),
     Probe("GET", "/v1/fixes/unusable", "/v1/fixes/unusable", "POA", '"V1"'),
     Probe("GET", "/v1/live", "/v1/live", "PWTOA"),
@@ -239,6 +248,15 @@ PROBES: Final = (
     Probe(
         "GET", "/v1/stops/{stop_id}/proposals", "/v1/stops/11/proposals", "PA", '"BAKERY"',
         not_found=("/v1/stops/99/proposals",),
+    ),
+    Probe("GET", "/v1/replans", "/v1/replans", "PA"),
+    Probe(
+        "POST", "/v1/replans", "/v1/replans", "PA",
+        body={"stop_id": 11, "kind": "move", "van": "V2", "order": [11], "based_on": ""},
+    ),
+    Probe(
+        "POST", "/v1/replans/{replan_id}/undo", "/v1/replans/1/undo", "PA",
+        not_found=("/v1/replans/99/undo",),
     ),
     _of_sites("/v1/planning"),
     _of_sites("/v1/visit-reports"),

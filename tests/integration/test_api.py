@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import TypeAdapter
 
 from api import answers
-from api.routes import edits, tours, ways
+from api.routes import alerts, edits, people, replans, tours, ways
 from tests.integration.api_client import (
     MINUTE_MS,
     NOW_MS,
@@ -677,6 +677,8 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/rejected/{rejected_id}/discard", "/v1/parts/unknown-codes/mapping",
         "/v1/audit", "/v1/devices", "/v1/outbox", "/v1/servers",
         "/v1/map", "/v1/map/tiles.pmtiles",
+        "/v1/alerts/{alert_id}", "/v1/people",
+        "/v1/replans", "/v1/replans/{replan_id}/undo",
     }  # fmt: skip
 
 
@@ -687,6 +689,10 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         ("/v1/vans/{van}/tour", "get", tours.TOUR_EXAMPLE, answers.Tour),
         ("/v1/vans/{van}/legs", "get", ways.LEGS_EXAMPLE, answers.Legs),
         ("/v1/fixes/unusable", "get", ways.UNUSABLE_EXAMPLE, answers.Unusable),
+        ("/v1/alerts", "get", alerts.ALERTS_EXAMPLE, answers.Alerts),
+        ("/v1/alerts/{alert_id}", "get", alerts.ALERT_EXAMPLE, answers.AlertWithHistory),
+        ("/v1/replans", "get", replans.REPLANS_EXAMPLE, answers.Replans),
+        ("/v1/people", "get", people.PEOPLE_EXAMPLE, answers.People),
         ("/v1/tours/{code}", "put", edits.TOUR_EXAMPLE, answers.TourEdited),
         ("/v1/sites/{code}", "put", edits.SITE_EXAMPLE, answers.SiteEdited),
     ],
