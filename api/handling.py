@@ -40,7 +40,7 @@ def patched(
     Args:
         before: As it stands.
         wanted: Fields of the patch that were named, with their values.
-        by: The login of who asks.
+        by: The account of who asks.
         now_ms: The present.
     """
     after, changes = before, dict[str, Any]()

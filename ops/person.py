@@ -97,7 +97,12 @@ NOT_ABOUT: Final = {
 }
 
 #: Columns that hold the account of whoever did something.
-ACCOUNTS: Final = frozenset({"approved_by", "decided_by", "posted_by", "done_by"})
+ACCOUNTS: Final = frozenset(
+    {
+        "acknowledged_by", "acted_by", "applied_by", "approved_by", "decided_by", "done_by", "posted_by",
+        "undone_by",
+    }
+)  # fmt: skip
 #: What stands there for another's account.
 ANOTHER: Final = "another account"
 

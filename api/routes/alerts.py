@@ -166,10 +166,10 @@ async def handle_alert(
 
     def handle(before: AlertHandling) -> tuple[AlertHandling, dict[str, Any]]:
         check_seen(if_match, _tag(before))
-        return patched(before, wanted, who.login, now_ms)
+        return patched(before, wanted, who.account, now_ms)
 
     try:
-        await commands.handle_alert(conn, who.organisation, alert_id, handle, who.login, now_ms)
+        await commands.handle_alert(conn, who.organisation, alert_id, handle, who.account, now_ms)
     except ChangedError:
         raise Problem(412, "changed_meanwhile", "Somebody was faster: look again.") from None
     return await one_alert(conn, who, now_ms, response, alert_id)

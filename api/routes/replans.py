@@ -91,7 +91,7 @@ async def apply_replan(
     `plan_moved`: ask for proposals again. The stops of the giver keep their places; with its last stop
     its tour goes, and a taker without a tour gets one.
     """
-    return await once(Replan, lambda: _applied(conn, who.organisation, now_ms, who.login, body))
+    return await once(Replan, lambda: _applied(conn, who.organisation, now_ms, who.account, body))
 
 
 async def _applied(
@@ -132,7 +132,9 @@ async def undo_replan(
     Else the answer is 409 `replan_gone_on`, whose `errors` name the tours. A stop that its new van has
     reached cannot be taken back either.
     """
-    return await once(Replan, lambda: _undone(conn, who.organisation, now_ms, who.login, replan_id))
+    return await once(
+        Replan, lambda: _undone(conn, who.organisation, now_ms, who.account, replan_id)
+    )
 
 
 async def _undone(

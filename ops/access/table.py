@@ -143,6 +143,7 @@ class Probe:
         not_mine: By role, paths of rows of the first organisation that this role must not find.
         ends: Whether the request changes who may ask afterwards, so that it comes last.
         people: Whether programs are refused whatever their role.
+        may_lack: Whether an installation may have nothing to show here: a 404 is an answer, too.
     """
 
     method: str
@@ -155,6 +156,7 @@ class Probe:
     not_mine: dict[Role, tuple[str, ...]] = field(default_factory=dict)
     ends: bool = False
     people: bool = False
+    may_lack: bool = False
 
     def allows(self, role: Role) -> bool:
         """Return whether this role may ask."""
@@ -298,7 +300,7 @@ PROBES: Final = (
     _by_van("/v1/boxes/unclaimed", "PWTA"),
     Probe("GET", "/v1/retention", "/v1/retention", EVERYBODY),
     Probe("GET", "/v1/map", "/v1/map", EVERYBODY),
-    Probe("GET", "/v1/map/tiles.pmtiles", "/v1/map/tiles.pmtiles", EVERYBODY),
+    Probe("GET", "/v1/map/tiles.pmtiles", "/v1/map/tiles.pmtiles", EVERYBODY, may_lack=True),
     Probe("GET", "/v1/templates/proposals", "/v1/templates/proposals", "PWA"),
     Probe(
         "POST", "/v1/templates/{template}/acceptance", "/v1/templates/NONE/acceptance", "PWA",

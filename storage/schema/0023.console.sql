@@ -17,7 +17,7 @@ CREATE TABLE alert_handling (
     CHECK ((acknowledged_by IS NULL) = (acknowledged_at IS NULL))
 );
 COMMENT ON TABLE alert_handling IS
-  'What people did about an alert, as it stands now; people are named by their logins.';
+  'What people did about an alert, as it stands now. Who did it is an account (user:LOGIN); the owner a login.';
 COMMENT ON COLUMN alert_handling.version IS 'Grows with every change: the ETag of the alert.';
 COMMENT ON COLUMN alert_handling.cause IS 'What somebody found out; alert.cause is what the messages tell.';
 

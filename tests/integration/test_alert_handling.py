@@ -63,7 +63,7 @@ async def test_an_alert_that_nobody_has_touched_says_so(api: httpx.AsyncClient) 
 async def test_who_is_signed_in_has_done_it_and_when(api: httpx.AsyncClient) -> None:
     told = await done(api, UNTOUCHED, acknowledged=True, cause="traffic", note="A7 is closed")
     assert told["alert"]["handling"] == {
-        "acknowledged_by": "admin-1",
+        "acknowledged_by": "user:admin-1",
         "acknowledged_at_ms": NOW_MS,
         "snoozed_until_ms": None,
         "owner": None,
@@ -74,7 +74,7 @@ async def test_who_is_signed_in_has_done_it_and_when(api: httpx.AsyncClient) -> 
     assert told["history"] == [
         {
             "at_ms": NOW_MS,
-            "by": "admin-1",
+            "by": "user:admin-1",
             "changes": {"acknowledged": True, "cause": "traffic", "note": "A7 is closed"},
         }
     ]
@@ -86,7 +86,7 @@ async def test_a_patch_changes_what_it_names_and_null_takes_back(api: httpx.Asyn
     snoozed = NOW_MS + 30 * MINUTE_MS
     told = await done(api, '"1"', owner=None, snoozed_until_ms=snoozed)
     handling = told["alert"]["handling"]
-    assert (handling["acknowledged_by"], handling["owner"]) == ("admin-1", None)
+    assert (handling["acknowledged_by"], handling["owner"]) == ("user:admin-1", None)
     assert (handling["snoozed_until_ms"], handling["version"]) == (snoozed, 2)
     told = await done(api, '"2"', acknowledged=False)
     handling = told["alert"]["handling"]
@@ -102,7 +102,7 @@ async def test_what_changes_nothing_makes_no_version(api: httpx.AsyncClient) -> 
     await done(api, UNTOUCHED, acknowledged=True)
     as_planner(api)
     told = await done(api, '"1"', acknowledged=True, note=None)
-    assert told["alert"]["handling"]["acknowledged_by"] == "admin-1"
+    assert told["alert"]["handling"]["acknowledged_by"] == "user:admin-1"
     assert (told["alert"]["handling"]["version"], len(told["history"])) == (1, 1)
 
 
@@ -166,7 +166,7 @@ async def test_a_program_that_plans_is_named_by_its_client_id(api: httpx.AsyncCl
     api.cookies.clear()
     api.headers["authorization"] = f"Bearer {token}"
     told = await done(api, UNTOUCHED, acknowledged=True)
-    assert told["alert"]["handling"]["acknowledged_by"] == "planner-1-None"
+    assert told["alert"]["handling"]["acknowledged_by"] == "machine:planner-1-None"
 
 
 # ---- many alerts, and people ----

@@ -296,7 +296,7 @@ async def test_a_box_and_a_report_that_are_asked_for_again_are_the_same(
     boxes = [await api.post("/v1/orders/O-1/boxes", headers=key(k)) for k in ("a", "a", "b")]
     first, again, other = (box.json()["sscc"] for box in boxes)
     assert first == again != other
-    body = {"kind": "accepted", "by": "c.petit"}
+    body = {"kind": "accepted"}
     reports = [
         await api.post("/v1/orders/O-1/reports", json=body, headers=key(k)) for k in ("c", "c")
     ]

@@ -98,7 +98,7 @@ async def test_a_stop_that_is_given_away_is_in_the_takers_tour_with_all_it_needs
     assert told == {
         "replan_id": 1, "date": "2026-11-20", "kind": "move", "site": "BAKERY",
         "site_name": "Bakery", "from_van": "V1", "to_van": "V2", "tours": ["TOUR1", "TOUR2"],
-        "applied_by": "admin-1", "applied_at_ms": NOW_MS, "undone_by": None, "undone_at_ms": None,
+        "applied_by": "user:admin-1", "applied_at_ms": NOW_MS, "undone_by": None, "undone_at_ms": None,
         "edited_since": [], "undoable": True,
     }  # fmt: skip
     after = conn.execute(PLAN).fetchall()
@@ -240,7 +240,7 @@ async def test_undone_both_tours_are_what_they_were(api: httpx.AsyncClient, conn
         response = await undo(api, told["replan_id"])
         assert response.status_code == 200, response.text
         assert response.json() == {
-            **told, "undone_by": "admin-1", "undone_at_ms": NOW_MS, "undoable": False,
+            **told, "undone_by": "user:admin-1", "undone_at_ms": NOW_MS, "undoable": False,
         }  # fmt: skip
         assert conn.execute(PLAN).fetchall() == before
 
@@ -304,7 +304,7 @@ async def test_replans_are_listed_by_day_and_by_organisation(
 ) -> None:
     sign_in_as(api, new_session(database_url, new_user(database_url, "zoe", "planner")))
     told = await applied(api, await proposal(api))
-    assert told["applied_by"] == "zoe"
+    assert told["applied_by"] == "user:zoe"
     listed = (await api.get("/v1/replans", params={"date": "2026-11-20"})).json()
     assert listed == {"date": "2026-11-20", "replans": [told]}
     assert (await api.get("/v1/replans", params={"date": "2026-11-21"})).json()["replans"] == []
