@@ -472,6 +472,23 @@ async def test_metrics_show_the_whole_installation(
     assert found["fleet_sse_clients", ""] == 0
 
 
+async def test_errors_of_arrival_times_are_told_by_how_far_ahead_they_were_said(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    name = "fleet_eta_error_seconds_bucket"
+    assert (await metric_values(api))[name, "2h,+Inf"] == 0  # there before the first arrival is
+    conn.execute(
+        "INSERT INTO ingest_activity (second, batches, messages, fixes, scans, rejected, lag_counts,"
+        " tallies) VALUES (clock_timestamp() - INTERVAL '30 s', 1, 5, 3, 1, 1, '{1}',"
+        ' \'{"eta_30m:0": 1, "eta_30m:7": 2, "eta_2h:13": 4, "event:visit": 9}\')'
+    )
+    found = await metric_values(api)
+    bounds = ("-3600.0", "0.0", "120.0", "3600.0", "+Inf")
+    assert [found[name, f"30m,{bound}"] for bound in bounds] == [1, 1, 3, 3, 3]
+    assert [found[name, f"2h,{bound}"] for bound in bounds] == [0, 0, 0, 0, 4]
+    assert ("fleet_eta_error_seconds_sum", "30m") not in found  # of what may be below zero
+
+
 async def test_message_counters_add_settled_seconds_once_and_never_fall(
     api: httpx.AsyncClient, conn: psycopg.Connection[Any]
 ) -> None:
