@@ -59,6 +59,7 @@ _TABLE: Final = (
     Rule("GET", "/readyz", PUBLIC),
     Rule("GET", "/metrics", _OPERATE),
     Rule("GET", "/v1/openapi.json", SIGNED_IN),
+    Rule("GET", "/van/precache.js", PUBLIC),
     # Signing in and out.
     Rule("POST", "/v1/session", PUBLIC),
     Rule("GET", "/v1/session", SIGNED_IN),

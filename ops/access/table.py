@@ -198,6 +198,7 @@ def _of_sites(path: str) -> Probe:
 PUBLIC: Final = (
     Probe("GET", "/healthz", "/healthz", EVERYBODY),
     Probe("GET", "/readyz", "/readyz", EVERYBODY),
+    Probe("GET", "/van/precache.js", "/van/precache.js", EVERYBODY),
     Probe("POST", "/v1/session", "/v1/session", EVERYBODY, body={}),
     Probe("GET", "/v1/session/ways", "/v1/session/ways", EVERYBODY),
     Probe("GET", "/v1/session/oidc", "/v1/session/oidc", EVERYBODY),

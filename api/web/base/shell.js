@@ -29,9 +29,12 @@ export const ROLES = {
   admin: () => t("administrator"),
 };
 
-/** The line on top. `live` is what `follow` returns, or null on a page that shows nothing live. */
+/**
+ * The line on top. `live` is what `follow` returns, or null on a page that shows nothing live; `more` are
+ * things that this page offers in the menu: [{ word, act }].
+ */
 export class Top extends Part {
-  static properties = { page: {}, who: {}, live: {}, offline: {} };
+  static properties = { page: {}, who: {}, live: {}, more: { attribute: false } };
 
   connectedCallback() {
     super.connectedCallback();
@@ -54,7 +57,8 @@ export class Top extends Part {
         <summary>${this.who ? this.who.name : t("Settings")}</summary>
         <div class="card">
           ${this.who ? html`<p class="quiet">${this.who.login} · ${ROLES[this.who.role]()}</p>
-            <a href="/account/">${t("My account")}</a>` : nothing}
+            <a href="/account/">${t("My account")}</a>
+            ${this.more?.map(({ word, act }) => html`<button class="button" @click=${act}>${word}</button>`) ?? nothing}` : nothing}
           <label>${t("Language")} ${choice(LANGUAGES, language, speak)}</label>
           <label>${t("Theme")} ${choice(Object.fromEntries(Object.entries(THEMES).map(([name, said]) => [name, said()])), theme(), wear)}</label>
           ${this.who ? html`<button class="button" @click=${() => signOut().catch((problem) => say(problem.message))}>${t("Sign out")}</button>` : nothing}
