@@ -68,7 +68,7 @@ class AccessLog:
         if hour != self._hour:
             self._hour, self._seen = hour, set()
         for van in vans:
-            key = (who.reader, van, what)
+            key = (who.account, van, what)
             if key in self._seen:
                 continue
             if len(self._waiting) >= WAITING_MAX:
@@ -76,7 +76,7 @@ class AccessLog:
                 return
             self._seen.add(key)
             self._waiting.append(
-                Note(who.organisation, van, hour, what, who.reader, who.name, who.role)
+                Note(who.organisation, van, hour, what, who.account, who.name, who.role)
             )
 
     async def write(self) -> None:

@@ -607,9 +607,11 @@ class WaitingScans:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A resupply order. `units` adds base units over all lines.
+    """A resupply order. `units` adds base units over all lines, as do `picked` to `cancelled`.
 
+    `accepted` once the warehouse has said that it works on it.
     `due_at_ms` is when it should be there; an `urgent` one is for one job, and may go to its `site`.
+    `approved_by` is an account (`user:LOGIN`, `machine:CLIENT`), or `rule` where no person has to.
     """
 
     code: str
@@ -621,6 +623,11 @@ class Order:
     created_ms: int
     lines: int
     units: int
+    picked: int
+    shipped: int
+    received: int
+    cancelled: int
+    accepted: bool
     due_at_ms: int | None
     urgent: bool
     site: str | None
@@ -639,12 +646,14 @@ class OrderLine:
     """One item of an order; `inputs` is what the decision was made from, frozen at cut-off.
 
     `allocated` is what the warehouse had for it, null where its stock is not followed; `bin` is where
-    it lies there, `instead_of` the lacking item that it replaces.
+    it lies there, `instead_of` the lacking item that it replaces. `codes` are the item's bar codes, each
+    with the base units that one scan of it means.
     """
 
     item: str
     name: str
     base_unit: str
+    codes: dict[str, int]
     bin: str | None
     requested: int
     allocated: int | None
@@ -659,13 +668,18 @@ class OrderLine:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the warehouse said of an order. One whose id came with two payloads does not count."""
+    """What the warehouse said of an order. One whose id came with two payloads does not count.
+
+    `posted_by` is the account that was signed in, if it came by HTTP; `author` is a name as the
+    warehouse's own system says it, which nobody has checked.
+    """
 
     id: str
     kind: ReportKind
     t_ms: int
     sscc: str | None
     author: str | None
+    posted_by: str | None
     counts: bool
 
 
@@ -683,6 +697,7 @@ class Proposal:
     """What the next cut-off will order. `short` of it jobs need before the next delivery.
 
     `waits` is true where the level is unconfirmed: it is ordered once somebody counts or approves.
+    `approved_by` is the account that did.
     """
 
     van: str
@@ -745,7 +760,10 @@ class AcceptedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """Parts that one van could hand to another; `until_ms` is when that comes too late."""
+    """Parts that one van could hand to another; `until_ms` is when that comes too late.
+
+    `decided_by` is the account that accepted or refused it, or `time`.
+    """
 
     transfer_id: int
     from_van: str
@@ -1060,6 +1078,7 @@ class PlannedVisit:
 class Planning:
     """Visits that are planned at sites; `truncated` if there are more than were asked for."""
 
+    now_ms: int
     visits: list[PlannedVisit]
     truncated: bool
 

@@ -48,8 +48,8 @@ class Who:
     until_s: int | None = None
 
     @property
-    def reader(self) -> str:
-        """How the access log names it."""
+    def account(self) -> str:
+        """How whatever it does is signed: `user:LOGIN` or `machine:CLIENT`."""
         return f"{'machine' if self.user_id is None else 'user'}:{self.login}"
 
     def reaches(self, van: str | None) -> bool:

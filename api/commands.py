@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 from psycopg.rows import scalar_row
 
-from api.auth import OrganisationId
+from api.auth import OrganisationId, Who
 from geofence.imports import sites, tours
 from stock_tracker.levels import lock_ledger
 from stock_tracker.papers.sscc import sscc
@@ -61,6 +61,16 @@ UPDATE warehouse SET sscc_last = sscc_last + 1 FROM resupply_order
 WHERE resupply_order.warehouse_id = warehouse.warehouse_id
   AND resupply_order.organisation_id = %s AND resupply_order.code = %s
 RETURNING sscc_prefix, sscc_last
+"""
+POST_REPORT: Final = """
+INSERT INTO posted_report
+SELECT warehouse_id, %s, %s, %s, to_timestamp(%s / 1000.0)
+FROM warehouse WHERE organisation_id = %s AND code = %s
+ON CONFLICT (warehouse_id, report) DO NOTHING
+"""
+POSTED: Final = """
+SELECT payload FROM posted_report JOIN warehouse USING (warehouse_id)
+WHERE organisation_id = %s AND code = %s AND report = %s
 """
 #: A report takes the way of all reports: relay, broker, ingest.
 PUBLISH: Final = """
@@ -146,30 +156,28 @@ async def resend(
     return again.rowcount
 
 
-async def approve_order(conn: Connection, organisation: OrganisationId, code: str, by: str) -> bool:
+async def approve_order(conn: Connection, who: Who, code: str) -> bool:
     """Approve an order that waits for it, to be sent by the next tick; return whether one did."""
     async with conn.transaction():
-        done = await conn.execute(APPROVE_ORDER, (by, organisation, code))
+        done = await conn.execute(APPROVE_ORDER, (who.account, who.organisation, code))
         await conn.execute(TELL_PAGES)
     return done.rowcount > 0
 
 
-async def approve_proposal(
-    conn: Connection, organisation: OrganisationId, van: str, item: str, by: str
-) -> bool:
+async def approve_proposal(conn: Connection, who: Who, van: str, item: str) -> bool:
     """Let an unconfirmed proposal be ordered as it is; return whether there is one."""
     async with conn.transaction():
-        done = await conn.execute(APPROVE_PROPOSAL, (by, organisation, van, item))
+        done = await conn.execute(APPROVE_PROPOSAL, (who.account, who.organisation, van, item))
     return done.rowcount > 0
 
 
-async def decide_transfer(
-    conn: Connection, organisation: OrganisationId, transfer_id: int, by: str, *, accept: bool
-) -> bool:
+async def decide_transfer(conn: Connection, who: Who, transfer_id: int, *, accept: bool) -> bool:
     """Accept or refuse a transfer that is open; return whether that changed anything."""
     state = "accepted" if accept else "refused"
     async with conn.transaction():
-        rows = await conn.execute(DECIDE_TRANSFER, (state, by, organisation, transfer_id, state))
+        rows = await conn.execute(
+            DECIDE_TRANSFER, (state, who.account, who.organisation, transfer_id, state)
+        )
         decided = await rows.fetchall()
         await lock_ledger(conn)
         await refresh_proposals(
@@ -194,13 +202,25 @@ async def number_box(conn: Connection, organisation: OrganisationId, code: str) 
 
 
 async def publish_report(
-    conn: Connection, warehouse: str, report: dict[str, object], now: int
-) -> None:
-    """Send a warehouse's report on its way, as if the warehouse had published it itself."""
-    topic = f"warehouse/v1/reports/{warehouse}"
+    conn: Connection, who: Who, warehouse: str, report_id: str, said: dict[str, object], now: int
+) -> bool:
+    """Send a warehouse's report on its way, as if the warehouse had published it itself.
+
+    A repeat, whenever it comes, goes nowhere: its time would make it another payload, and two payloads
+    under one id set each other aside. Returns False if something else was posted under the id.
+    """
+    payload = msgspec.json.encode(said)
     async with conn.transaction():
-        await conn.execute(PUBLISH, (topic, msgspec.json.encode(report), now))
-        await conn.execute(TELL_RELAY)
+        place = who.organisation, warehouse
+        new = await conn.execute(POST_REPORT, (report_id, payload, who.account, now, *place))
+        if new.rowcount:
+            await conn.execute(PUBLISH, (f"warehouse/v1/reports/{warehouse}", payload, now))
+            await conn.execute(TELL_RELAY)
+            return True
+        posted = await (await conn.execute(POSTED, (*place, report_id))).fetchone()
+    assert posted is not None  # noqa: S101  it was there a statement ago, and none is ever deleted
+    before = msgspec.json.decode(posted[0])
+    return bool(before == said | {"t": before["t"]})
 
 
 async def _told(conn: Connection, done: ImportResult) -> ImportResult:

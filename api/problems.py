@@ -15,6 +15,7 @@ import say of an edit names it, so that it can be found.
 | transfer_not_found     | 404    | no such transfer, or another organisation's                |
 | transfer_over          | 409    | the transfer is done, or was decided otherwise             |
 | unusable_report        | 422    | the report says something that cannot be                   |
+| report_id_taken        | 409    | another report was posted under this id                    |
 | scan_not_waiting       | 404    | no such scan waits for a decision                          |
 | tour_not_found         | 404    | the van has no tour on that day                            |
 | stop_not_found         | 404    | no such stop, or another organisation's                    |
@@ -70,6 +71,7 @@ TITLES: Final = {
     "transfer_not_found": "No such transfer",
     "transfer_over": "The transfer is over",
     "unusable_report": "This report cannot be used",
+    "report_id_taken": "Another report has this id",
     "scan_not_waiting": "No such scan waits",
     "tour_not_found": "No such tour",
     "stop_not_found": "No such stop",
@@ -157,10 +159,19 @@ async def _on_http(request: Request, error: Exception) -> ProblemResponse:
             return response(Problem(status, "bad_request", str(error.detail)))
 
 
+#: What a strict body says of a field that it does not know, in words of Python.
+UNKNOWN_FIELD: Final = "unexpected_keyword_argument"
+
+
 async def _on_invalid(_: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101  as above
     errors = [
-        {"where": ".".join(str(part) for part in one["loc"]), "message": str(one["msg"])}
+        {
+            "where": ".".join(str(part) for part in one["loc"]),
+            "message": "is not known here: leave it out"
+            if one["type"] == UNKNOWN_FIELD
+            else str(one["msg"]),
+        }
         for one in error.errors()
     ]
     detail = "; ".join(f"{one['where']}: {one['message']}" for one in errors)

@@ -182,7 +182,9 @@ class OrderReport(msgspec.Struct, frozen=True):
     `id` is the warehouse's own for the report; a repeat is a no-op. `picked` says all that is picked by
     then, `shipped` what is in one box (`sscc`, if it has a number), `short` what is lacking: with
     `backorder` it will still come, else it is cancelled. `delivered` names the box that was left at a
-    home or a site. `cancelled` without lines is of all that was not shipped.
+    home or a site. `cancelled` without lines is of all that was not shipped. `user` is a name as the
+    warehouse's own system has it, which nobody checks; a report that came by HTTP has none, because who
+    was signed in is kept with it (`posted_report`).
     """
 
     id: Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]

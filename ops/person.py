@@ -6,7 +6,11 @@ its rows are found, `NOT_ABOUT` why they are not about a person; a test holds bo
 that a new table cannot be forgotten.
 
 Who drove a van before is not stored, so what is given out is of the van's present driver: whoever is given
-it should look at when the van became theirs. Rows are given as they are, without other people's names.
+it should look at when the van became theirs.
+
+What people decide is kept with their account (`user:LOGIN`; `ACCOUNTS` names the columns). Of a person's
+own account the rows are given, wherever they are; another's account is not told, but in the access log,
+which is there to tell it.
 """
 
 import csv
@@ -29,6 +33,7 @@ BY_PLACE: Final = "location_id = ANY(%(places)s)"
 BY_TECHNICIAN: Final = "technician_id = %(technician)s"
 OF_TOURS: Final = "tour_id IN (SELECT tour_id FROM tour WHERE van_id = ANY(%(vans)s))"
 OF_STOPS: Final = f"stop_id IN (SELECT stop_id FROM stop WHERE {OF_TOURS})"
+BY_ACCOUNT: Final = "= ANY(%(accounts)s)"
 BETWEEN_PLACES: Final = "from_location_id = ANY(%(places)s) OR to_location_id = ANY(%(places)s)"
 
 #: How the rows about a technician are found in each table, in the order of the readme.
@@ -52,7 +57,7 @@ ABOUT: Final[dict[str, LiteralString]] = {
     "stop": OF_TOURS,
     "eta": OF_STOPS,
     "alert": BY_VAN,
-    "scan": BY_VAN,
+    "scan": f"{BY_VAN} OR decided_by {BY_ACCOUNT}",
     "scan_unusable": BY_DEVICE,
     "movement": BY_DEVICE,
     "reversal": BY_DEVICE,
@@ -62,8 +67,10 @@ ABOUT: Final[dict[str, LiteralString]] = {
     "box_scan": BY_DEVICE,
     "count_task": BY_PLACE,
     "policy_exception": BY_PLACE,
-    "transfer": BETWEEN_PLACES,
-    "resupply_order": BY_PLACE,
+    "proposal": f"approved_by {BY_ACCOUNT}",
+    "transfer": f"{BETWEEN_PLACES} OR decided_by {BY_ACCOUNT}",
+    "resupply_order": f"{BY_PLACE} OR approved_by {BY_ACCOUNT}",
+    "posted_report": f"posted_by {BY_ACCOUNT}",
     "usage_history": BY_VAN,
     "rejected": "van_code = ANY(%(devices)s)",
     "access_log": BY_TECHNICIAN,
@@ -76,7 +83,6 @@ NOT_ABOUT: Final = {
     "posting": "two lines of bookkeeping for each movement, which is given",
     "level": "what lies in the van, counted up from movements and counts, which are given",
     "need": "what the van's jobs need, made from stops, which are given",
-    "proposal": "what should be ordered for the van, made from levels and needs",
     "resupply_line": "parts on an order of the van, which is given",
     "stop_part": "parts that the job of a stop needs; the stop is given",
     "stock_dirty": "pairs of place and part that are to be computed anew, for seconds",
@@ -84,6 +90,11 @@ NOT_ABOUT: Final = {
     "tour_edit": "days that are to be matched anew, for seconds",
     "duty_edit": "vans whose calendar is to be applied, for seconds",
 }
+
+#: Columns that hold the account of whoever did something.
+ACCOUNTS: Final = frozenset({"approved_by", "decided_by", "posted_by"})
+#: What stands there for another's account.
+ANOTHER: Final = "another account"
 
 #: Columns that are never given: secrets.
 SECRET: Final = frozenset({"password_hash", "token_hash", "bcrypt_hash", "pbkdf2_hash"})
@@ -101,6 +112,10 @@ WHAT: Final = {
     "alert": "what planners were told of delays and silences",
     "scan": "what was scanned with your tablet, as it came",
     "movement": "which parts your scans moved",
+    "proposal": "what you have let be ordered",
+    "transfer": "parts between your van and others, and what you have decided of them",
+    "resupply_order": "orders for your van, and those that you have approved",
+    "posted_report": "what you have reported of orders",
     "rejected": "messages of your van that could not be used",
     "access_log": "who looked at where your van is or was",
 }
@@ -119,6 +134,7 @@ class Person:
     vans: list[int]
     devices: list[str]
     places: list[int]
+    accounts: list[str]
 
 
 PERSON: Final = """
@@ -128,7 +144,9 @@ SELECT technician.technician_id, technician.name,
        ARRAY(SELECT location_id FROM location
              WHERE location.technician_id = technician.technician_id
                 OR location.van_id IN (SELECT van_id FROM van AS own
-                                       WHERE own.technician_id = technician.technician_id))
+                                       WHERE own.technician_id = technician.technician_id)),
+       ARRAY(SELECT 'user:' || login FROM app_user
+             WHERE app_user.technician_id = technician.technician_id)
 FROM technician LEFT JOIN van USING (technician_id)
 JOIN organisation ON organisation.organisation_id = technician.organisation_id
 WHERE technician.code = %s AND organisation.name = %s
@@ -174,6 +192,7 @@ def _write(
         "vans": person.vans,
         "devices": person.devices,
         "places": person.places,
+        "accounts": person.accounts,
     }
     with conn.cursor(f"export_{table}") as cursor:
         cursor.execute(query, values)
@@ -188,10 +207,18 @@ def _write(
             writer.writerow([names[at] for at in kept])
             for row in cursor:
                 cells = {names[at]: _plain(row[at]) for at in kept}
+                for column in ACCOUNTS & cells.keys():
+                    cells[column] = _own(cells[column], person)
                 writer.writerow([_cell(value) for value in cells.values()])
                 as_json.write(json.dumps(cells, ensure_ascii=False) + "\n")
                 rows += 1
     return rows
+
+
+def _own(account: object, person: Person) -> object:
+    """Return whose account it is as far as that is told: one's own, or that no person's is there."""
+    is_anothers = isinstance(account, str) and ":" in account and account not in person.accounts
+    return ANOTHER if is_anothers else account
 
 
 def _plain(value: object) -> object:

@@ -26,7 +26,10 @@ async def of_organisation(
     query = f"""
         SELECT o.code, van.code AS van, warehouse.code AS warehouse, o.mode, o.state,
                {ms("o.cutoff_at")} AS cutoff_at_ms, {ms("o.created_time")} AS created_ms,
-               total.lines, total.units, {ms("o.due_at")} AS due_at_ms, o.is_urgent AS urgent,
+               total.lines, total.units, total.picked, total.shipped, total.received, total.cancelled,
+               EXISTS (SELECT FROM order_report AS said
+                       WHERE said.order_id = o.order_id AND said.kind = 'accepted') AS accepted,
+               {ms("o.due_at")} AS due_at_ms, o.is_urgent AS urgent,
                site.code AS site, o.approved_by
         FROM resupply_order o
         JOIN warehouse ON warehouse.warehouse_id = o.warehouse_id
@@ -39,7 +42,11 @@ async def of_organisation(
           ORDER BY van.code LIMIT 1
         ) van ON true
         CROSS JOIN LATERAL (
-          SELECT count(*)::integer AS lines, coalesce(sum(requested), 0)::integer AS units
+          SELECT count(*)::integer AS lines, coalesce(sum(requested), 0)::integer AS units,
+                 coalesce(sum(picked), 0)::integer AS picked,
+                 coalesce(sum(shipped), 0)::integer AS shipped,
+                 coalesce(sum(received), 0)::integer AS received,
+                 coalesce(sum(cancelled), 0)::integer AS cancelled
           FROM resupply_line line WHERE line.order_id = o.order_id
         ) total
         WHERE o.organisation_id = %(organisation)s
@@ -64,7 +71,10 @@ async def of_organisation(
 async def lines(conn: Connection, organisation: OrganisationId, code: str) -> list[OrderLine]:
     """Return the lines of an order by item; `why` is the inputs' own sentence, if they have one."""
     query = """
-        SELECT item.ref AS item, item.name, item.base_unit, bin, line.requested, line.allocated,
+        SELECT item.ref AS item, item.name, item.base_unit,
+               coalesce((SELECT jsonb_object_agg(code, pack_qty) FROM barcode
+                         WHERE barcode.item_id = item.item_id), '{}') AS codes,
+               bin, line.requested, line.allocated,
                line.picked, line.shipped, line.received, line.cancelled, lacking.ref AS instead_of,
                line.inputs ->> 'why' AS why, line.inputs
         FROM resupply_line line
@@ -85,11 +95,15 @@ async def reports(conn: Connection, organisation: OrganisationId, code: str) -> 
     """Return what the warehouse said of an order, in the order of its times."""
     query = f"""
         SELECT said.report AS id, said.kind, {ms("said.t")} AS t_ms, said.sscc, said.author,
+               posted_by,
                NOT EXISTS (SELECT FROM order_report AS other
                            WHERE (other.warehouse_id, other.report)
                                = (said.warehouse_id, said.report)
                              AND other.payload_hash <> said.payload_hash) AS counts
         FROM order_report AS said JOIN resupply_order AS o USING (order_id)
+        LEFT JOIN posted_report AS posted
+          ON (posted.warehouse_id, posted.report, posted.payload)
+           = (said.warehouse_id, said.report, said.raw)
         WHERE o.organisation_id = %s AND o.code = %s
         ORDER BY said.t, said.report
     """

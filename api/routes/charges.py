@@ -5,7 +5,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Query
 
 from api.answers import Charges, QuestionKind, StockQuestions, UnknownCodes, WaitingScans
-from api.auth import Organisation, OrganisationId
+from api.auth import Asker, Organisation, OrganisationId
 from api.problems import Problem
 from api.queries import charges
 from api.resources import Conn, Now
@@ -102,17 +102,17 @@ async def list_waiting(conn: Conn, organisation: Organisation, limit: Limit = 50
 )
 async def decide(
     conn: Conn,
-    organisation: Organisation,
+    who: Asker,
     van: Annotated[str, Path(max_length=200)],
     epoch: Annotated[str, Path(max_length=64)],
     seq: Annotated[int, Path(ge=1, le=2**62)],
     body: DecisionBody,
 ) -> None:
     """Let a scan that is more than 30 days old take effect at its own time, or refuse it."""
-    await checked_codes(conn, organisation, van=van)
+    await checked_codes(conn, who.organisation, van=van)
     key = ScanKey(van, epoch, seq)
     async with conn.transaction():
-        decided = await store.decide(conn, key, body.by, accept=body.accept)
+        decided = await store.decide(conn, key, who.account, accept=body.accept)
     if not decided:
         detail = f"Scan {seq} of {van!r} ({epoch!r}) does not wait for a decision."
         raise Problem(404, "scan_not_waiting", detail)

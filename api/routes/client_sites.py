@@ -45,7 +45,7 @@ async def planning(
     await _reached(conn, who, site)
     which = WhichSites(since, until, who.client_id, site)
     found = await client_sites.planned(conn, who.organisation, which, today(now_ms), limit + 1)
-    return Planning(found[:limit], truncated=len(found) > limit)
+    return Planning(now_ms, found[:limit], truncated=len(found) > limit)
 
 
 @router.get("/visit-reports")

@@ -1,7 +1,4 @@
-"""Edits: put a tour or a site, checked and merged as the imports do it.
-
-There is no sign-in yet, so these answer only while nobody but this machine can reach the API.
-"""
+"""Edits: put a tour or a site, checked and merged as the imports do it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +16,7 @@ from api.commands import BusyError, RefusedError
 from api.problems import Problem
 from api.queries import sites
 from api.resources import Conn
+from api.routes.parameters import STRICT
 from storage.sheets import BadRow, Cells
 
 STOPS_MAX: Final = 1_000
@@ -32,6 +30,7 @@ EditedCode = Annotated[str, Path(max_length=64, description="As in the files tha
 class StopBody:
     """A stop as tours.csv has it; its position is its place in the list."""
 
+    __pydantic_config__ = STRICT
     site: str
     window_start: Annotated[str, Field(description="Local HH:MM, or ISO 8601 with an offset.")]
     window_end: Annotated[str, Field(description="As the start; may be on the next day.")]
@@ -46,6 +45,7 @@ class StopBody:
 class TourBody:
     """A whole tour; stops that it does not list are removed."""
 
+    __pydantic_config__ = STRICT
     van: str
     date: date
     stops: Annotated[list[StopBody], Field(min_length=1, max_length=STOPS_MAX)]
@@ -58,6 +58,7 @@ class SiteBody:
     Of a LineString, `radius_m` is half the width of the corridor; of a Polygon it is not needed.
     """
 
+    __pydantic_config__ = STRICT
     name: str
     latitude_deg: float | None = None
     longitude_deg: float | None = None

@@ -13,6 +13,7 @@ from api.auth import Asker, Who
 from api.problems import Problem
 from api.queries import people
 from api.resources import CONNECTION_WITHIN_S, Conn, Held
+from api.routes.parameters import STRICT
 from api.routes.session import checked_password, forget_cookie, opened
 from api.sessions import PASSWORD_CHARACTERS_MAX, weakness
 
@@ -23,6 +24,7 @@ router = APIRouter(prefix="/v1/me", tags=["me"])
 class PasswordBody:
     """The password so far, and the one from now on."""
 
+    __pydantic_config__ = STRICT
     old: Annotated[str, Field(min_length=1, max_length=PASSWORD_CHARACTERS_MAX)]
     new: Annotated[str, Field(min_length=1, max_length=1_000)]
 

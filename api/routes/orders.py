@@ -13,7 +13,7 @@ from api.auth import Asker, Organisation, OrganisationId
 from api.problems import Problem
 from api.queries import orders
 from api.resources import Conn, Now
-from api.routes.parameters import OwnVan, Person, checked_codes
+from api.routes.parameters import STRICT, NoBody, OwnVan, checked_codes
 from stock_tracker.barcodes import is_sscc
 from storage.pool import Connection
 
@@ -23,16 +23,10 @@ OrderCode = Annotated[str, Path(max_length=200)]
 
 
 @dataclass(frozen=True, slots=True)
-class ApprovalBody:
-    """Who approves."""
-
-    by: Person
-
-
-@dataclass(frozen=True, slots=True)
 class ReportLineBody:
     """Base units of one item that were picked, shipped, found short or cancelled."""
 
+    __pydantic_config__ = STRICT
     item: Annotated[str, Field(max_length=200)]
     qty: Annotated[int, Field(ge=1, le=1_000_000)]
     lot: Annotated[str | None, Field(max_length=200)] = None
@@ -42,13 +36,13 @@ class ReportLineBody:
 
 @dataclass(frozen=True, slots=True)
 class ReportBody:
-    """What became of an order; see `OrderReport` in docs/WIRE.md.
+    """What became of an order; see `OrderReport` in docs/WIRE.md. Who says so is who is signed in.
 
     Give an `id` of your own, and a repeat changes nothing.
     """
 
+    __pydantic_config__ = STRICT
     kind: ReportKind
-    by: Person
     lines: Annotated[list[ReportLineBody], Field(max_length=5_000)] = field(default_factory=list)
     sscc: Annotated[str | None, Field(pattern="^[0-9]{18}$")] = None
     id: Annotated[str | None, Field(min_length=1, max_length=64)] = None
@@ -56,7 +50,6 @@ class ReportBody:
 
 REPORT_BODY: Final = {
     "kind": "shipped",
-    "by": "c.petit",
     "sscc": "004000000000000176",
     "lines": [{"item": "P-0042", "qty": 8}],
 }
@@ -91,21 +84,19 @@ async def one_order(
 
 
 @router.post("/{code}/approval")
-async def approve(
-    conn: Conn, organisation: Organisation, code: OrderCode, body: ApprovalBody
-) -> Order:
+async def approve(conn: Conn, who: Asker, code: OrderCode, _: NoBody = None) -> Order:
     """Approve an order that waits for it; it is sent within a second or two."""
-    await order_of(conn, organisation, code)
-    if not await commands.approve_order(conn, organisation, code, body.by):
-        order = await order_of(conn, organisation, code)
+    await order_of(conn, who.organisation, code)
+    if not await commands.approve_order(conn, who, code):
+        order = await order_of(conn, who.organisation, code)
         raise Problem(409, "order_not_waiting", f"It is {order.state}; nobody has to approve it.")
-    return await order_of(conn, organisation, code)
+    return await order_of(conn, who.organisation, code)
 
 
 @router.post("/{code}/reports", status_code=202)
 async def report(
     conn: Conn,
-    organisation: Organisation,
+    who: Asker,
     now_ms: Now,
     code: OrderCode,
     body: Annotated[ReportBody, Body(openapi_examples={"shipped": {"value": REPORT_BODY}})],
@@ -115,7 +106,7 @@ async def report(
     It goes the way of all reports, and the order shows it within a second or two. What is plainly
     wrong is refused here; the rest, such as a check digit, is found among the rejected messages.
     """
-    order = await order_of(conn, organisation, code)
+    order = await order_of(conn, who.organisation, code)
     if body.kind in {"picked", "short", "shipped"} and not body.lines:
         raise Problem(422, "unusable_report", f"A report of what is {body.kind} needs lines.")
     boxed = body.kind in {"shipped", "delivered"}
@@ -124,7 +115,7 @@ async def report(
         raise Problem(422, "unusable_report", detail)
     if body.sscc is None and body.kind == "delivered":
         raise Problem(422, "unusable_report", "Name the box that was delivered, by its SSCC.")
-    known = {line.item for line in await orders.lines(conn, organisation, code)}
+    known = {line.item for line in await orders.lines(conn, who.organisation, code)}
     if unknown := sorted({line.item for line in body.lines} - known):
         raise Problem(422, "unusable_report", f"{', '.join(unknown)} is not on this order.")
     said_id = body.id or uuid.uuid4().hex
@@ -144,9 +135,10 @@ async def report(
             for x in body.lines
         ],
         "sscc": body.sscc,
-        "user": body.by,
     }
-    await commands.publish_report(conn, order.warehouse, said, now_ms)
+    if not await commands.publish_report(conn, who, order.warehouse, said_id, said, now_ms):
+        detail = f"Another report was posted as {said_id!r}: give this one an id of its own."
+        raise Problem(409, "report_id_taken", detail)
     return ReportTaken(said_id)
 
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Final
 
-from fastapi import Depends, Query
+from fastapi import Body, Depends, Query
 from fastapi.exceptions import RequestValidationError
-from pydantic import Field
+from pydantic import ConfigDict
 
 from api.auth import Asker, OrganisationId, own_van
 from api.cursors import TIME_MS_MAX
@@ -34,16 +34,27 @@ Day = Annotated[
     date | None,
     Query(alias="date", description="A local day, like 2026-11-20; it turns at 3 in the morning."),
 ]
-Person = Annotated[str, Field(min_length=1, max_length=200, description="Who does it.")]
+#: No body takes a field that it does not know: a mistyped one is not read as left out.
+STRICT: Final = ConfigDict(extra="forbid")
 SPAN_MAX: Final = timedelta(days=31)
 
 
 @dataclass(frozen=True, slots=True)
 class DecisionBody:
-    """Yes or no, and who says so."""
+    """Yes or no. Who says so is who is signed in."""
 
+    __pydantic_config__ = STRICT
     accept: bool
-    by: Person
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyBody:
+    """Nothing to say: who approves is who is signed in."""
+
+    __pydantic_config__ = STRICT
+
+
+NoBody = Annotated[EmptyBody | None, Body(title="Nothing", description="May be left out.")]
 
 
 async def van_key(conn: Connection, organisation: OrganisationId, code: str) -> int:

@@ -11,7 +11,7 @@ from api.answers import AcceptedPolicy, PolicyProposals
 from api.problems import Problem
 from api.queries import policies
 from api.resources import Conn
-from api.routes.parameters import Code
+from api.routes.parameters import STRICT, Code
 
 ROWS_MAX: Final = 5_000
 
@@ -22,6 +22,7 @@ Reference = Annotated[str, Field(min_length=1, max_length=64)]
 class AcceptanceBody:
     """The items whose proposals are accepted; null for all."""
 
+    __pydantic_config__ = STRICT
     items: Annotated[list[Reference] | None, Field(max_length=5_000)] = None
 
 

@@ -14,14 +14,14 @@ from api.answers import (
     UnclaimedBoxes,
     Variances,
 )
-from api.auth import Organisation
+from api.auth import Asker, Organisation
 from api.problems import Problem
 from api.queries import resupply
 from api.queries.charges import Which
 from api.resources import Conn, Now
-from api.routes.orders import ApprovalBody
 from api.routes.parameters import (
     DecisionBody,
+    NoBody,
     OwnVan,
     TimeMs,
     checked_codes,
@@ -50,14 +50,14 @@ async def list_proposals(
 @router.post("/proposals/{van}/{item}/approval", status_code=204)
 async def approve_proposal(
     conn: Conn,
-    organisation: Organisation,
+    who: Asker,
     van: Annotated[str, Path(max_length=200)],
     item: Annotated[str, Path(max_length=200)],
-    body: ApprovalBody,
+    _: NoBody = None,
 ) -> None:
     """Let a proposal be ordered although its level is unconfirmed, as long as it does not grow."""
-    await checked_codes(conn, organisation, van=van)
-    if not await commands.approve_proposal(conn, organisation, van, item, body.by):
+    await checked_codes(conn, who.organisation, van=van)
+    if not await commands.approve_proposal(conn, who, van, item):
         raise Problem(404, "proposal_not_found", f"Nothing is proposed of {item!r} for {van!r}.")
 
 
@@ -78,15 +78,13 @@ async def list_transfers(
 @router.post("/transfers/{transfer_id}/decision")
 async def decide_transfer(
     conn: Conn,
-    organisation: Organisation,
+    who: Asker,
     transfer_id: Annotated[int, Path(ge=1, le=ID_MAX)],
     body: DecisionBody,
 ) -> Transfer:
     """Accept a transfer, and both technicians are told; or refuse it, and it is ordered instead."""
-    changed = await commands.decide_transfer(
-        conn, organisation, transfer_id, body.by, accept=body.accept
-    )
-    found = await resupply.transfers(conn, organisation, 1, transfer_id=transfer_id)
+    changed = await commands.decide_transfer(conn, who, transfer_id, accept=body.accept)
+    found = await resupply.transfers(conn, who.organisation, 1, transfer_id=transfer_id)
     if not found:
         raise Problem(404, "transfer_not_found", f"There is no transfer {transfer_id}.")
     if not changed and found[0].state != ("accepted" if body.accept else "refused"):

@@ -18,6 +18,7 @@ from api.auth import Asker, Who
 from api.doorkeeper import check_origin, cookie_name, session_token
 from api.problems import Problem
 from api.resources import CONNECTION_WITHIN_S, Held, Resources
+from api.routes.parameters import STRICT
 from api.sessions import COUNTED_OVER, PASSWORD_CHARACTERS_MAX, address_group, csrf_token, hashed
 from api.times import TIME_ZONE
 from storage.pool import Connection
@@ -34,6 +35,7 @@ UNKNOWN_SECRET: Final = bytes(32)
 class SignInBody:
     """Who one says one is."""
 
+    __pydantic_config__ = STRICT
     login: Annotated[str, Field(min_length=1, max_length=200)]
     # No example and no default: a password must never look like something to keep.
     password: Annotated[str, Field(min_length=1, max_length=PASSWORD_CHARACTERS_MAX)]

@@ -111,8 +111,7 @@ HIDDEN: Final[dict[Role, tuple[str, ...]]] = {
     "ops": ("latitude_deg", '"last_fix"'),
 }
 
-BY: Final = {"by": "somebody"}
-YES: Final = {"accept": True, "by": "somebody"}
+YES: Final = {"accept": True}
 DAY: Final = "from_ms=1795132800000&to_ms=1795219200000"
 CIRCLE: Final = {"name": "Bakery", "latitude_deg": 45.75, "longitude_deg": 4.85, "radius_m": 100,
                  "client": "DUPONT"}  # fmt: skip
@@ -249,8 +248,8 @@ PROBES: Final = (
     _by_van("/v1/counts/recounts", "PWTA"),
     _by_van("/v1/orders", "PWTA", '"O-1"'),
     _of_order("GET", "", "PWTA"),
-    _of_order("POST", "/approval", "PWA", BY),
-    _of_order("POST", "/reports", "WA", {"kind": "accepted", **BY}),
+    _of_order("POST", "/approval", "PWA"),
+    _of_order("POST", "/reports", "WA", {"kind": "accepted"}),
     _of_order("POST", "/boxes", "WA"),
     _of_order("GET", "/pick-list.pdf", "PWA"),
     _of_order("GET", "/pick-list.csv", "PWA"),
@@ -261,7 +260,7 @@ PROBES: Final = (
     _by_van("/v1/proposals", "PWTA", '"V1"'),
     Probe(
         "POST", "/v1/proposals/{van}/{item}/approval", "/v1/proposals/V1/FIL-20/approval", "PWA",
-        body=BY, not_found=("/v1/proposals/X9/FIL-20/approval",),
+        not_found=("/v1/proposals/X9/FIL-20/approval",),
     ),
     _by_van("/v1/transfers", "PWTA", '"V1"'),
     Probe(

@@ -197,7 +197,14 @@ async def _lock_held(it: Field, fault: Fault) -> str:
     url = it.stack.settings.database_url
     async with await psycopg.AsyncConnection.connect(url) as conn:
         await conn.execute("SET lock_timeout = '20s'")
-        await conn.execute(statement)
+        await conn.commit()
+        while True:
+            try:
+                await conn.execute(statement)
+                break
+            except psycopg.errors.DeadlockDetected:
+                # PostgreSQL chose us for the victim this time, and not ingest.
+                await conn.rollback()
         await asyncio.sleep(fault.hold_s)
         await conn.rollback()
     return f"{statement} for {fault.hold_s:.1f} s"

@@ -23,6 +23,7 @@ EXEMPT: Final[dict[str, str]] = {
     "need": "what jobs need as of the last tick, bounded by the cut-off done last",
     "proposal": "follows from orders, which are decisions; `drift` compares it with its inputs",
     "count_task": "that somebody was asked depends on when we knew",
+    "posted_report": "what people told the API; the reports themselves are compared",
     "outbox": "what was said depends on when; its ids too: `lost_sent` and `duplicated` judge it",
     "webhook_delivery": "follows the outbox",
     "rejected_quota": "counts by the day of our clock, and again what comes again",

@@ -1,19 +1,26 @@
 """The page in a real browser, served by the real server over a real database."""
 
+import asyncio
 import shutil
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import aiomqtt
 import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from api.serve import Server, make_server
 from api.sessions import PLAIN_COOKIE
+from ingest.subscriber import open_session
 from ops.embedded import free_port
+from ops.services import Services
 from storage.settings import Settings
 from tests.integration.api_client import new_session, new_user
 
@@ -89,6 +96,29 @@ def api(conn: psycopg.Connection[Any], database_url: str) -> Iterator[Api]:
     api.start()
     yield api
     api.stop()
+
+
+async def _forget(settings: Settings) -> None:
+    async with aiomqtt.Client(
+        "127.0.0.1", settings.broker_port, identifier=settings.ingest_client_id
+    ):
+        pass
+
+
+@pytest.fixture
+def working(api: Api, nats_port: int, tmp_path: Path) -> Iterator[Settings]:
+    """Ingest and relay beside the API, with a session of their own that the broker keeps messages for."""
+    own = {"broker_port": nats_port, "ingest_client_id": f"browser-{uuid4().hex}"}
+    settings = api.settings.model_copy(update=own)
+    services = Services(settings, tmp_path)
+    # The browser's loop runs in this thread.
+    with ThreadPoolExecutor(1) as elsewhere:
+        elsewhere.submit(asyncio.run, open_session(settings)).result()
+        for name in ("ingest", "relay"):
+            services.start(name)
+        yield settings
+        services.stop_all()
+        elsewhere.submit(asyncio.run, _forget(settings)).result()
 
 
 @pytest.fixture

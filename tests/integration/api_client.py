@@ -209,5 +209,10 @@ def refusal(response: httpx.Response) -> tuple[int, str]:
 
 def as_organisation(api: httpx.AsyncClient, key: int) -> None:
     """Let the client ask as an admin of this organisation from now on."""
+    come_as(api, f"admin-{key}", "admin", organisation=key)
+
+
+def come_as(api: httpx.AsyncClient, login: str, role: Role, *, organisation: int = 1) -> None:
+    """Let the client ask as this user from now on; made if there is none."""
     url: str = api.database_url  # type: ignore[attr-defined]
-    sign_in_as(api, new_session(url, new_user(url, f"admin-{key}", "admin", organisation=key)))
+    sign_in_as(api, new_session(url, new_user(url, login, role, organisation=organisation)))

@@ -10,11 +10,13 @@ import zxingcpp
 
 from ingest import service
 from ingest.batch import Delivery
-from tests.integration.api_client import NOW_MS, answer
+from tests.integration.api_client import NOW_MS, answer, come_as
 from tests.integration.test_stock_ledger import opened, rows
 from tests.unit.test_stock_papers import pictures, texts
 
 BOX = "004000000000000176"
+#: Who the client of these tests is signed in as.
+ADMIN = "user:admin-1"
 Conn = psycopg.Connection[Any]
 
 
@@ -30,6 +32,14 @@ def seen(paper: bytes) -> set[tuple[str, str]]:
 async def post(api: httpx.AsyncClient, path: str, **body: object) -> tuple[int, Any]:
     answered = await api.post(path, json=body)
     return answered.status_code, answered.json() if answered.content else None
+
+
+def place(conn: Conn) -> None:
+    """Give both organisations the places that ingest moves stock between."""
+    conn.execute(
+        "INSERT INTO location (organisation_id, kind, warehouse_id) VALUES (1, 'warehouse', 1),"
+        " (2, 'customer', NULL), (2, 'in_transit', NULL), (2, 'scrap', NULL)"
+    )
 
 
 def wait(conn: Conn) -> None:
@@ -66,22 +76,20 @@ async def test_an_order_that_waits_is_approved_once_by_somebody(
     api: httpx.AsyncClient, conn: Conn
 ) -> None:
     wait(conn)
-    status, order = await post(api, "/v1/orders/O-1/approval", by="c.petit")
-    assert (status, order["state"], order["approved_by"]) == (200, "approved", "c.petit")
-    status, problem = await post(api, "/v1/orders/O-1/approval", by="a.roux")
+    status, order = await post(api, "/v1/orders/O-1/approval")
+    assert (status, order["state"], order["approved_by"]) == (200, "approved", ADMIN)
+    come_as(api, "a.roux", "warehouse")
+    status, problem = await post(api, "/v1/orders/O-1/approval")
     assert (status, problem["code"]) == (409, "order_not_waiting")
-    assert (await answer(api, "/v1/orders/O-1"))["order"]["approved_by"] == "c.petit"
+    assert (await answer(api, "/v1/orders/O-1"))["order"]["approved_by"] == ADMIN
 
 
 async def test_a_report_by_http_reaches_ingest_as_the_warehouse_would_have_sent_it(
     api: httpx.AsyncClient, conn: Conn, database_url: str
 ) -> None:
-    conn.execute(
-        "INSERT INTO location (organisation_id, kind, warehouse_id) VALUES (1, 'warehouse', 1),"
-        " (2, 'customer', NULL), (2, 'in_transit', NULL), (2, 'scrap', NULL)"
-    )
+    place(conn)
     status, taken = await post(
-        api, "/v1/orders/O-1/reports", kind="shipped", by="c.petit", sscc=BOX, id="mine-1",
+        api, "/v1/orders/O-1/reports", kind="shipped", sscc=BOX, id="mine-1",
         lines=[{"item": "FIL-20", "qty": 6}],
     )  # fmt: skip
     assert (status, taken) == (202, {"id": "mine-1"})
@@ -96,23 +104,23 @@ async def test_a_report_by_http_reaches_ingest_as_the_warehouse_would_have_sent_
         ("PUMP", 0),
     ]
     [said] = shown["reports"]
-    assert (said["id"], said["kind"], said["sscc"], said["author"], said["counts"]) == (
-        "mine-1", "shipped", BOX, "c.petit", True,
+    assert (said["id"], said["kind"], said["sscc"], said["counts"]) == (
+        "mine-1", "shipped", BOX, True,
     )  # fmt: skip
+    assert (said["author"], said["posted_by"]) == (None, ADMIN)
 
 
 @pytest.mark.parametrize(
     "body",
     [
-        {"kind": "shipped", "by": "c"},
-        {"kind": "shipped", "by": "c", "lines": [{"item": "SEAL_5", "qty": 1}]},
+        {"kind": "shipped"},
+        {"kind": "shipped", "lines": [{"item": "SEAL_5", "qty": 1}]},
         {
             "kind": "shipped",
-            "by": "c",
             "lines": [{"item": "PUMP", "qty": 1}],
             "sscc": BOX[:-1] + "1",
         },
-        {"kind": "accepted", "by": "c", "sscc": BOX},
+        {"kind": "accepted", "sscc": BOX},
     ],
 )
 async def test_a_report_that_cannot_be_is_refused_and_nothing_is_sent(
@@ -130,11 +138,11 @@ async def test_proposals_are_those_of_the_organisation_and_say_what_they_wait_fo
     [found] = (await answer(api, "/v1/proposals"))["proposals"]
     assert (found["van"], found["item"], found["qty"], found["waits"]) == ("V1", "FIL-20", 6, True)
     assert found["why"] == "4 on board"
-    status, _ = await post(api, "/v1/proposals/V1/FIL-20/approval", by="c.petit")
+    status, _ = await post(api, "/v1/proposals/V1/FIL-20/approval")
     assert status == 204
     [found] = (await answer(api, "/v1/proposals", van="V1"))["proposals"]
-    assert (found["waits"], found["approved_by"]) == (False, "c.petit")
-    status, problem = await post(api, "/v1/proposals/V1/PUMP/approval", by="c.petit")
+    assert (found["waits"], found["approved_by"]) == (False, ADMIN)
+    status, problem = await post(api, "/v1/proposals/V1/PUMP/approval")
     assert (status, problem["code"]) == (404, "proposal_not_found")
 
 
@@ -142,13 +150,13 @@ async def test_a_transfer_is_accepted_or_refused_until_it_is_over(
     api: httpx.AsyncClient, conn: Conn
 ) -> None:
     path = f"/v1/transfers/{offer(conn)}/decision"
-    status, made = await post(api, path, accept=True, by="p.planner")
-    assert (status, made["state"], made["decided_by"]) == (200, "accepted", "p.planner")
+    status, made = await post(api, path, accept=True)
+    assert (status, made["state"], made["decided_by"]) == (200, "accepted", ADMIN)
     assert (made["from_van"], made["to_van"], made["why"]) == ("V2", "V1", "near")
-    assert (await post(api, path, accept=True, by="p.planner"))[0] == 200
-    status, made = await post(api, path, accept=False, by="p.planner")
+    assert (await post(api, path, accept=True))[0] == 200
+    status, made = await post(api, path, accept=False)
     assert (status, made["state"]) == (200, "refused")
-    status, problem = await post(api, path, accept=True, by="p.planner")
+    status, problem = await post(api, path, accept=True)
     assert (status, problem["code"]) == (409, "transfer_over")
     assert len((await answer(api, "/v1/transfers", van="V1", state="refused"))["transfers"]) == 1
     assert (await answer(api, "/v1/transfers", van="V3"))["transfers"] == []
@@ -160,7 +168,7 @@ async def test_a_refused_transfer_is_proposed_to_the_warehouse_instead(
     # Van V1 has 4 filters and 5 of its 6 ordered ones are cancelled: with two offered it has enough.
     conn.execute("UPDATE resupply_line SET cancelled = 6 WHERE (order_id, item_id) = (1, 1)")
     number = offer(conn)
-    await post(api, f"/v1/transfers/{number}/decision", accept=False, by="p")
+    await post(api, f"/v1/transfers/{number}/decision", accept=False)
     [found] = (await answer(api, "/v1/proposals"))["proposals"]
     assert (found["item"], found["qty"]) == ("FIL-20", 6)
 
@@ -169,10 +177,10 @@ async def test_nobody_decides_what_is_another_organisations(
     api: httpx.AsyncClient, conn: Conn
 ) -> None:
     propose(conn)
-    assert (await post(api, "/v1/orders/O-9/approval", by="c"))[0] == 404
-    assert (await post(api, "/v1/orders/O-9/reports", kind="accepted", by="c"))[0] == 404
-    assert (await post(api, "/v1/proposals/X9/FIL-20/approval", by="c"))[0] == 404
-    assert (await post(api, "/v1/transfers/7/decision", accept=True, by="c"))[0] == 404
+    assert (await post(api, "/v1/orders/O-9/approval"))[0] == 404
+    assert (await post(api, "/v1/orders/O-9/reports", kind="accepted"))[0] == 404
+    assert (await post(api, "/v1/proposals/X9/FIL-20/approval"))[0] == 404
+    assert (await post(api, "/v1/transfers/7/decision", accept=True))[0] == 404
 
 
 async def test_variances_and_recounts_are_told_by_van(api: httpx.AsyncClient, conn: Conn) -> None:
@@ -212,10 +220,7 @@ async def test_a_box_that_lies_at_a_home_is_listed_until_it_is_received(
     api: httpx.AsyncClient, conn: Conn, database_url: str
 ) -> None:
     conn.execute("UPDATE resupply_order SET mode = 'home' WHERE code = 'O-1'")
-    conn.execute(
-        "INSERT INTO location (organisation_id, kind, warehouse_id) VALUES (1, 'warehouse', 1),"
-        " (2, 'customer', NULL), (2, 'in_transit', NULL), (2, 'scrap', NULL)"
-    )
+    place(conn)
     said = {"id": "1", "t": NOW_MS, "order": "O-1", "kind": "shipped", "sscc": BOX}
     lines = [{"item": "FIL-20", "qty": 6}]
     reports = [said | {"lines": lines}, said | {"id": "2", "kind": "delivered"}]
@@ -248,11 +253,11 @@ async def test_a_scan_of_last_month_is_listed_and_decided_once(
         "V1", 77, "FIL-20", "review",
     )  # fmt: skip
     path = "/v1/parts/waiting/V1/e/77/decision"
-    assert (await post(api, path, accept=True, by="p"))[0] == 204
+    assert (await post(api, path, accept=True))[0] == 204
     assert rows(database_url, "SELECT kind, item_id, qty FROM movement") == [("issue", 1, 1)]
-    status, problem = await post(api, path, accept=True, by="p")
+    status, problem = await post(api, path, accept=True)
     assert (status, problem["code"]) == (404, "scan_not_waiting")
-    assert (await post(api, "/v1/parts/waiting/X9/e/78/decision", accept=True, by="p"))[0] == 404
+    assert (await post(api, "/v1/parts/waiting/X9/e/78/decision", accept=True))[0] == 404
 
 
 # --- Papers -----------------------------------------------------------------------------------------

@@ -21,7 +21,8 @@ WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p') AND attnum
   AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_class.oid AND deptype = 'e')
   AND (attname ~ '(^|_)(van|technician|user|person|driver)(_id|_code|$)'
        OR attname IN ('device', 'location_id', 'from_location_id', 'to_location_id', 'tour_id',
-                      'stop_id'))
+                      'stop_id')
+       OR (attname ~ '_by$' AND atttypid = 'text'::regtype))
 UNION
 SELECT own.relname, 'a foreign key' FROM pg_constraint
 JOIN pg_class AS own ON own.oid = conrelid JOIN pg_class AS other ON other.oid = confrelid
@@ -53,6 +54,19 @@ FROM van;
 INSERT INTO app_user (organisation_id, login, name, role, technician_id, password_hash)
 VALUES (1, 'ada', 'Ada', 'technician', 1, 'hash of hers');
 INSERT INTO user_session VALUES (sha256('hers'), 1, now(), now());
+INSERT INTO app_user (organisation_id, login, name, role) VALUES (1, 'cleo', 'Cleo', 'planner');
+INSERT INTO resupply_order (code, organisation_id, warehouse_id, location_id, mode, cutoff_at, state,
+                            created_time, approved_by, is_urgent)
+SELECT code, 1, 1, location_id, 'van', '2026-09-21Z', 'approved', '2026-09-21Z', approved_by, true
+FROM (VALUES (1, 'HERS-BY-HER', 'user:ada'), (1, 'HERS-BY-CLEO', 'user:cleo'),
+             (1, 'HERS-BY-RULE', 'rule'), (2, 'HIS-BY-HER', 'user:ada'),
+             (2, 'HIS-BY-CLEO', 'user:cleo')) AS made (van_id, code, approved_by)
+JOIN location USING (van_id);
+INSERT INTO posted_report VALUES (1, 'by-her', '{}', 'user:ada', '2026-09-21Z'),
+                                 (1, 'by-cleo', '{}', 'user:cleo', '2026-09-21Z');
+INSERT INTO proposal (location_id, item_id, qty, inputs, approved_by)
+SELECT location_id, van_id, 1, '{}', CASE van_id WHEN 2 THEN 'user:ada' END FROM location
+WHERE van_id IS NOT NULL;
 INSERT INTO broker_credential (role, van_id, device, user_name, bcrypt_hash, pbkdf2_hash, created_time)
 SELECT 'van', van_id, 'tablet', code, '$2b$04$' || repeat('a', 53), '$7$101$salt$key', '2026-09-21Z'
 FROM van;
@@ -89,6 +103,27 @@ def test_a_person_is_given_what_refers_to_them_and_nothing_of_others(exported: P
     everything = "".join(path.read_text() for path in exported.iterdir())
     assert "Bo" not in everything
     assert "van-002" not in everything
+
+
+def test_what_a_person_decided_is_given_wherever_it_is_and_who_else_did_is_not_told(
+    exported: Path,
+) -> None:
+    orders = {str(row["code"]): row["approved_by"] for row in rows(exported, "resupply_order")}
+    assert orders == {
+        "HERS-BY-HER": "user:ada", "HERS-BY-CLEO": persons.ANOTHER, "HERS-BY-RULE": "rule",
+        "HIS-BY-HER": "user:ada",
+    }  # fmt: skip
+    assert [row["report"] for row in rows(exported, "posted_report")] == ["by-her"]
+    assert [row["approved_by"] for row in rows(exported, "proposal")] == ["user:ada"]
+    assert "user:cleo" not in "".join(path.read_text() for path in exported.iterdir())
+
+
+def test_every_column_that_holds_an_account_is_known(conn: psycopg.Connection[TupleRow]) -> None:
+    found = conn.execute(
+        "SELECT DISTINCT column_name FROM information_schema.columns WHERE table_schema = 'public'"
+        " AND column_name ~ '_by$' AND data_type = 'text'"
+    ).fetchall()
+    assert {column for (column,) in found} == persons.ACCOUNTS
 
 
 def test_nothing_that_somebody_could_sign_in_by_is_given(exported: Path) -> None:

@@ -539,7 +539,9 @@ async def test_where_a_person_approves_an_order_waits_and_is_sent_once_approved(
     await ordered(pool)
     assert {row[1] for row in rows(company_url, LINES)} == {"proposed"}
     assert rows(company_url, "SELECT FROM outbox WHERE topic LIKE 'warehouse/%'") == []
-    execute(company_url, "UPDATE resupply_order SET state = 'approved', approved_by = 'c.petit'")
+    execute(
+        company_url, "UPDATE resupply_order SET state = 'approved', approved_by = 'user:c.petit'"
+    )
     for later in (1, 2):
         await tick(pool, MONDAY_NOON + later)
     assert {row[1] for row in rows(company_url, LINES)} == {"sent"}
@@ -555,7 +557,7 @@ async def test_a_proposal_on_an_unconfirmed_level_waits_unless_somebody_approves
     await tick(pool, MONDAY_NOON)
     assert rows(company_url, LINES) == []
     assert rows(company_url, PROPOSALS) == [("van-001", "P-1", 8, 0)]
-    execute(company_url, "UPDATE proposal SET approved_by = 'c.petit'")
+    execute(company_url, "UPDATE proposal SET approved_by = 'user:c.petit'")
     await tick(pool, at("2026-09-22T12:00"))
     assert [row[2:4] for row in rows(company_url, LINES)] == [("P-1", 8)]
 
@@ -631,7 +633,7 @@ async def test_what_the_warehouse_lacks_may_come_from_a_van_that_passes_by(
     assert [row[3:5] for row in rows(company_url, LINES)] == [(5, 0)]
     # Together they fill it up: nothing is asked for twice.
     assert rows(company_url, PROPOSALS) == []
-    execute(company_url, "UPDATE transfer SET state = 'accepted', decided_by = 'p'")
+    execute(company_url, "UPDATE transfer SET state = 'accepted', decided_by = 'user:p'")
     for later in (1, 2):
         await tick(pool, MONDAY_NOON + later)
     inbox = rows(company_url, "SELECT topic FROM outbox WHERE topic LIKE '%/inbox' ORDER BY 1")

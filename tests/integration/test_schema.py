@@ -71,6 +71,7 @@ INSERT INTO stock_dirty VALUES (6, 1);
 INSERT INTO order_report VALUES
   (1, 'r', 7, 1, '2026-06-01Z', 'shipped', '004000000000000176', 'c', '{}', '2026-06-01Z');
 INSERT INTO order_report_line VALUES (1, 'r', 7, 1, 1, '', 5);
+INSERT INTO posted_report VALUES (1, 'r', '{}', 'user:ana', '2026-06-01Z');
 INSERT INTO box_scan VALUES ('d', 'e', 3, '2026-06-01Z', 6, 1, '004000000000000176');
 INSERT INTO transfer (from_location_id, to_location_id, item_id, qty, inputs, created_time, until)
 VALUES (1, 6, 1, 2, '{}', '2026-06-01Z', '2026-06-02Z');
@@ -355,6 +356,16 @@ REFUSED = {
     "INSERT INTO rejected_quota VALUES ('2026-06-01', 'van-001', 0, 0, -1)": (
         "rejected_quota_not_negative"
     ),
+    "UPDATE resupply_order SET approved_by = 'c.petit'": "resupply_order_approved_by_an_account",
+    "UPDATE resupply_order SET approved_by = 'time'": "resupply_order_approved_by_an_account",
+    "UPDATE proposal SET approved_by = 'rule'": "proposal_approved_by_an_account",
+    "UPDATE transfer SET decided_by = 'p'": "transfer_decided_by_an_account",
+    "UPDATE posted_report SET posted_by = 'said:c'": "posted_report_posted_by_an_account",
+    "INSERT INTO posted_report VALUES (1, 'r', 'p', 'user:c', '2026-06-01Z')": "posted_report_pkey",
+    """INSERT INTO scan (device, epoch, seq, payload_hash, van_id, t, intent, code, status, raw,
+                         received_time, decided_by)
+       VALUES ('d', 'e', 1, 1, 1, '2026-06-01Z', 'issue', 'x', 'refused', 'x', '2026-06-01Z', 'p')
+    """: "scan_decided_by_an_account",
     """INSERT INTO scan VALUES
        ('d', 'e', 1, 1, 1, '2026-06-01Z', 'issue', 'x', 'lost', 'x', '2026-06-01Z')""": (
         "scan_status_check"

@@ -254,10 +254,10 @@ async def test_a_scan_of_last_year_waits_for_a_person(
     assert rows(company_url, LEVELS) == []
     key = ScanKey("van-001", "e", 1)
     async with pool.connection() as conn:
-        assert await decide(conn, key, "p.planner", accept=accept)
-        assert not await decide(conn, key, "p.planner", accept=accept)
+        assert await decide(conn, key, "user:p.planner", accept=accept)
+        assert not await decide(conn, key, "user:p.planner", accept=accept)
     ((status, by),) = rows(company_url, "SELECT status, decided_by FROM scan")
-    assert (status, by) == ("applied" if accept else "refused", "p.planner")
+    assert (status, by) == ("applied" if accept else "refused", "user:p.planner")
     assert rows(company_url, LEVELS) == ([("customer", 1, 3), ("van-001", 1, -3)] if accept else [])
 
 

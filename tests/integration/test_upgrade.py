@@ -132,6 +132,34 @@ def test_a_filled_database_is_migrated_and_every_row_is_there(bare_url: str, nam
         assert base.rows("SELECT count(*) FROM fix") == [(66,)]
 
 
+def test_a_name_that_was_typed_stays_as_what_was_said_and_rules_and_time_as_they_are(
+    bare_url: str,
+) -> None:
+    migrate_before(bare_url, "0021.accountable")
+    with psycopg.connect(bare_url) as conn:
+        conn.execute(OLD_ROWS)
+        conn.execute(
+            "UPDATE resupply_order SET approved_by = 'c.petit';"
+            "UPDATE scan SET decided_by = 'p.planner';"
+            "INSERT INTO resupply_order (code, organisation_id, warehouse_id, location_id, mode,"
+            " cutoff_at, state, created_time, approved_by)"
+            " VALUES ('O-2', 1, 1, 6, 'van', '2026-09-22Z', 'sent', '2026-09-22Z', 'rule');"
+            "INSERT INTO transfer (from_location_id, to_location_id, item_id, qty, state, inputs,"
+            " created_time, until, decided_by)"
+            " VALUES (6, 7, 1, 2, 'refused', '{}', '2026-09-21Z', '2026-09-21Z', 'time'),"
+            " (6, 7, 2, 2, 'refused', '{}', '2026-09-21Z', '2026-09-21Z', 'time keeper')"
+        )
+    migrate(bare_url)
+    with psycopg.connect(bare_url) as conn:
+        kept = conn.execute(
+            "SELECT approved_by FROM resupply_order UNION ALL SELECT decided_by FROM transfer"
+            " UNION ALL SELECT decided_by FROM scan"
+        ).fetchall()
+    assert sorted(name for (name,) in kept) == [
+        "rule", "said:c.petit", "said:p.planner", "said:time keeper", "time",
+    ]  # fmt: skip
+
+
 def corpus() -> list[tuple[Delivery, str, int]]:
     """Return the first contract's messages, with the kind and number of rows that each makes."""
     lines = map(json.loads, CORPUS.read_text().splitlines())

@@ -15,7 +15,7 @@ from geofence import tracks
 from ingest import fault_points, recovery, service
 from ingest.apply import Reference
 from ingest.subscriber import Subscriber
-from ops import cli
+from ops.commands.running import until_stopped
 from storage.pool import connect
 from storage.settings import Settings, clock
 
@@ -56,4 +56,4 @@ if __name__ == "__main__":
             run = early
         case "forgetful":
             forget_repeats()
-    cli._until_stopped(run)
+    until_stopped(run)

@@ -3,7 +3,7 @@
 import { Part, define, html, nothing } from "../base/lit.js";
 import { count, fullDay, longDay, time } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
-import { change, read, signOut } from "../base/session.js";
+import { change, read, signOut, welcome } from "../base/session.js";
 import { ROLES, open, say } from "../base/shell.js";
 import { askInDialog } from "../base/dialog.js";
 import "../base/table.js";
@@ -56,13 +56,11 @@ class Account extends Part {
       action: t("Change"),
       act: async (data) => {
         if (data.get("new") !== data.get("again")) throw new Error(t("The two new passwords differ."));
-        await change("PUT", "/v1/me/password", { old: data.get("old"), new: data.get("new") });
+        welcome(await change("PUT", "/v1/me/password", { old: data.get("old"), new: data.get("new") }));
         return true;
       },
     });
-    if (!done) return;
-    say(t("The password is changed."));
-    read("/v1/session");
+    if (done) say(t("The password is changed."));
   }
 
   async everywhere() {

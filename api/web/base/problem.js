@@ -4,6 +4,7 @@
 import { t } from "./i18n.js";
 
 const WORDS = {
+  sign_in_failed: () => t("Login and password do not belong together."),
   not_for_this_role: () => t("Your role may not do this."),
   csrf_failed: () => t("The page has been open too long. Reload it and try again."),
   too_many_attempts: () => t("Too many attempts have failed. Wait a quarter of an hour."),

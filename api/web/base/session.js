@@ -40,7 +40,10 @@ export async function ask(url, { method = "GET", body, headers = {}, signal } = 
     body: body === undefined ? undefined : JSON.stringify(body),
     signal,
   });
-  if (answer.status === 401 && session.who) over();
+  if (answer.status === 401 && session.who) {
+    const { code } = await answer.clone().json().catch(() => ({}));
+    if (code === "not_signed_in") over(); // else a password was wrong
+  }
   return answer;
 }
 
@@ -105,7 +108,8 @@ export async function signOut() {
   location.assign("/");
 }
 
-function welcome(answer) {
+/** Takes over who is signed in, from an answer that opened a session. */
+export function welcome(answer) {
   session.who = answer;
   if (answer.time_zone) setZone(answer.time_zone);
   return answer;

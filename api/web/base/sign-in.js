@@ -52,7 +52,7 @@ export class SignIn extends Part {
       this.dispatchEvent(new CustomEvent("signed-in", { detail: who }));
     } catch (problem) {
       this.wrong = problem.status === 401;
-      this.problem = this.wrong ? t("Login and password do not belong together.") : problem.message;
+      this.problem = problem.message;
       this.password.value.value = "";
       this.busy = false;
       await this.updateComplete;

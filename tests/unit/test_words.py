@@ -1,0 +1,92 @@
+"""Words in the reader's language: which language, which form, and what is filled in."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
+
+from storage import words
+
+ROOT = Path(__file__).parents[2]
+LANGUAGES = ("en", "ca", "de", "es", "fr", "it", "nl", "pl", "pt")
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("words_tool", ROOT / "tools/words.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def catalogue_of(sentence: str | tuple[str, str], text: str | tuple[str, ...]) -> Catalog:
+    catalogue = Catalog(locale="pl" if isinstance(text, tuple) and len(text) == 3 else "fr")
+    catalogue.add(sentence, text)
+    return catalogue
+
+
+def test_there_are_words_in_nine_languages() -> None:
+    assert words.languages() == LANGUAGES
+
+
+@pytest.mark.parametrize(
+    ("header", "language"),
+    [
+        (None, "en"),
+        ("", "en"),
+        ("fr-CA,fr;q=0.8,en;q=0.5", "fr"),
+        ("en;q=0.2, pl;q=0.9", "pl"),
+        ("xx, de;q=0.1", "de"),
+        ("*", "en"),
+        ("fr;q=nonsense, it;q=0.3", "it"),
+        ("\u0000;;;,,,=", "en"),
+    ],
+)
+def test_the_language_is_the_best_that_the_browser_asks_for(
+    header: str | None, language: str
+) -> None:
+    assert words.asked_for(header).language == language
+
+
+def test_a_sentence_without_a_translation_stays_english_with_its_values() -> None:
+    assert words.words("de").t("Nobody says {this}.", this="that") == "Nobody says that."
+    assert words.words("fr").tn("{n} yak", "{n} yaks", 2) == "2 yaks"
+
+
+def test_what_a_translator_left_undone_is_said(tool: ModuleType) -> None:
+    assert list(tool.complaints(catalogue_of("Cancel", ""))) == ["not translated: Cancel"]
+    assert list(tool.complaints(catalogue_of("Cancel", "Annuler"))) == []
+
+
+@pytest.mark.parametrize("text", ["Bonjour", "Bonjour {nom}", "Bonjour {name} {name2}"])
+def test_a_translation_holds_the_braces_of_its_sentence(tool: ModuleType, text: str) -> None:
+    (said,) = tool.complaints(catalogue_of("Hello {name}", text))
+    assert said.startswith("Hello {name}: has")
+
+
+def test_a_form_about_one_need_not_say_its_number(tool: ModuleType) -> None:
+    vans = ("{n} van", "{n} vans")
+    assert list(tool.complaints(catalogue_of(vans, ("un fourgon", "{n} fourgons")))) == []
+
+
+def test_the_pages_take_the_form_of_a_plural_that_gettext_takes(tool: ModuleType) -> None:
+    made = json.loads(
+        tool.compiled(catalogue_of(("{n} van", "{n} vans"), ("{n} a", "{n} b", "{n} c")), "pl")
+    )
+    assert made["plural"] == {"one": 0, "few": 1, "many": 2}
+    assert made["messages"] == {"{n} van": ["{n} a", "{n} b", "{n} c"]}
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_a_catalogue_is_kept_as_it_is_by_writing_it_again(tool: ModuleType, language: str) -> None:
+    path = words.LOCALES / f"{language}.po"
+    with path.open("rb") as file:
+        template = read_po(file, locale=language)
+    _, content = tool.brought_up_to_date(path, template)
+    assert content == path.read_bytes()
