@@ -13,7 +13,9 @@ import json
 from pathlib import Path
 from typing import Final
 
-#: Folders and files of api/web that the tablet's page is made of.
+#: The files of all pages, as they are served.
+WEB: Final = Path(__file__).with_name("web")
+#: Those of them that the tablet's page is made of.
 KEPT: Final = (
     "base", "locales", "van", "icon.svg",
     "vendor/idb.js", "vendor/lit.js", "vendor/zxing.js", "vendor/zxing_reader.wasm",
@@ -23,16 +25,9 @@ WORKER: Final = "van/sw.js"
 INDEX: Final = "index.html"
 
 
-def script(web: Path) -> str:
-    """Return the script that tells the worker what to keep.
-
-    Args:
-        web: The folder of the page's files.
-
-    Raises:
-        OSError: A file cannot be read.
-    """
-    return f"self.PRECACHE = {json.dumps(files(web), indent=1)};\n"
+def script() -> str:
+    """Return the script that tells the worker what to keep."""
+    return f"self.PRECACHE = {json.dumps(files(WEB), indent=1)};\n"
 
 
 def files(web: Path) -> dict[str, str]:

@@ -1,13 +1,8 @@
 """The list of files that tablets keep: no part of the API, but of the page."""
 
-from pathlib import Path
-from typing import Final
-
 from fastapi import APIRouter, Response
 
 from api import precache
-
-WEB: Final = Path(__file__).parents[1] / "web"
 
 router = APIRouter(include_in_schema=False)
 
@@ -15,4 +10,4 @@ router = APIRouter(include_in_schema=False)
 @router.get("/van/precache.js")
 def kept_files() -> Response:
     """Return the script that the tablet's service worker imports."""
-    return Response(precache.script(WEB), media_type="text/javascript")
+    return Response(precache.script(), media_type="text/javascript")

@@ -4,7 +4,7 @@
 // | the answer                | what becomes of the events                                             |
 // | ------------------------- | ---------------------------------------------------------------------- |
 // | 200                       | gone; those it names as rejected are set aside, with the reason        |
-// | 202: not all is committed | gone are scans up to `acked_through`; the others are sent again        |
+// | 202: not all is committed | gone is what has a key up to `acked_through`; the rest is sent again   |
 // | 400, 413, 422             | halved and sent again, until the one that is at fault is alone: set    |
 // |                           | aside                                                                  |
 // | anything else, or none    | kept, and sent again: on the next event, when the network comes back,  |
@@ -13,6 +13,7 @@
 // To send twice is harmless: the server knows every event by its key.
 
 import { exclusively } from "./exclusive.js";
+import { KEYED } from "./store.js";
 import { askJson } from "../base/session.js";
 
 export const BATCH_MAX = 500;
@@ -24,7 +25,7 @@ const AT_FAULT = new Set([400, 413, 422]);
 export function settled(rows, { acked_through: through, rejected, pending }) {
   const refused = rejected.map(({ index, reason, detail }) => ({ row: rows[index], reason, detail }));
   const without = new Set(rejected.map(({ index }) => index));
-  const committed = ({ kind, payload }) => !pending || (kind === "scan" && payload.seq <= (through[payload.epoch] ?? 0));
+  const committed = ({ kind, payload }) => !pending || (KEYED.has(kind) && payload.seq <= (through[payload.epoch] ?? 0));
   return { refused, gone: rows.filter((row, i) => !without.has(i) && committed(row)) };
 }
 

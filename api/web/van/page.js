@@ -4,6 +4,7 @@ import { Part, define, html, nothing } from "../base/lit.js";
 import { duration } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
 import { open, say } from "../base/shell.js";
+import { wedge } from "../base/wedge.js";
 import { wrongByMs } from "./clock.js";
 import { Installed } from "./installed.js";
 import { VanPart, icon } from "./part.js";
@@ -12,7 +13,6 @@ import { sentence } from "./scanning.js";
 import { isLow } from "./stock.js";
 import { openTablet } from "./tablet.js";
 import { showKnown, showSettings } from "./tools.js";
-import { listen } from "./wedge.js";
 import "./messages.js";
 import "./scan.js";
 import "./tour.js";
@@ -84,7 +84,7 @@ define("van-page", Van);
 function hearScanner(tablet) {
   const { scanning } = tablet;
   const elsewhere = () => !document.querySelector("van-scan") || document.querySelector("dialog[open]");
-  listen(async (readings) => {
+  wedge(async (readings) => {
     const row = await scanning.take(readings);
     if (row && elsewhere()) say(sentence(row), { undo: () => scanning.undo(row.seq) });
     else if (scanning.state.draft && elsewhere()) say(t("Being counted: {what}", { what: scanning.state.draft.found?.name ?? readings[0] }));

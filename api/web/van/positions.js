@@ -16,7 +16,7 @@ export function followDevice(tablet) {
     const at = now();
     if (at - last < EVERY_MS) return;
     last = at;
-    tablet.event("position", ({ t }) => position(t, coords));
+    tablet.event("position", (t) => position(t, coords));
   };
   const decide = () => {
     const may = preferences().positions && tablet.onDuty === "on" && document.visibilityState === "visible" && "geolocation" in navigator;

@@ -94,3 +94,31 @@ export class Signature extends Part {
   }
 }
 define("van-signature", Signature);
+
+/** What the server takes of a path; a signature has some hundreds of points in a few strokes. */
+const PATH_MAX = 20_000;
+const STROKES_MAX = 1_000;
+
+/** Strokes as path data of SVG in a frame of WIDTH × HEIGHT, with fewer points where it would be too long. */
+export function asPath(strokes) {
+  for (let step = 1; ; step *= 2) {
+    const path = strokes.slice(0, STROKES_MAX).map((points) => pathOf(points, step)).join("");
+    if (path.length <= PATH_MAX) return path;
+  }
+}
+
+function pathOf(points, step) {
+  const [first, ...rest] = points.filter((_, i) => i % step === 0 || i === points.length - 1);
+  return `M${first.join(" ")}${rest.length ? rest.map((point) => `L${point.join(" ")}`).join("") : "l0 0"}`;
+}
+
+/** A name that stands for a signature, as a PNG in base64; it says that it was typed. */
+export function asPicture(name) {
+  const canvas = Object.assign(document.createElement("canvas"), { width: WIDTH, height: HEIGHT });
+  const context = canvas.getContext("2d");
+  Object.assign(context, { font: "italic 48px serif", textAlign: "center", fillStyle: "#000" });
+  context.fillText(name, WIDTH / 2, HEIGHT / 2, WIDTH - 40);
+  context.font = "22px sans-serif";
+  context.fillText(t("signed by name"), WIDTH / 2, HEIGHT - 30, WIDTH - 40);
+  return canvas.toDataURL("image/png").split(",")[1];
+}

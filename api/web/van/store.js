@@ -10,13 +10,15 @@
 // | level   | what is on board: the server's row (`told`) and the quantity as the tablet sees it        |
 //
 // A scan, its place in the outbox and its effect on board are one transaction: after a crash all three
-// are there or none. `seq` counts scans from 1 without a gap, `t` never goes back: what the wire contract
-// asks (docs/WIRE.md). An event that was posted once is `tried`: it may be committed, whoever says so.
+// are there or none. `seq` counts what has a key from 1 without a gap, `t` never goes back: what the wire
+// contract asks (docs/WIRE.md). An event that was posted once is `tried`: it may be committed, whoever says so.
 
 import { openDB } from "../vendor/idb.js";
 import { after, effectsOf, effectsOfEnd, effectsOfReversal } from "./levels.js";
 import { now } from "./clock.js";
 
+/** Kinds of events that have a key: epoch and seq. */
+export const KEYED = new Set(["scan", "report"]);
 const KEPT_SCANS = 400;
 const BATCH_BYTES = 1_000_000;
 
@@ -73,9 +75,8 @@ class Store {
   async #keep(scan, said, effectsFrom) {
     const tx = this.#db.transaction(["install", "outbox", "scan", "level"], "readwrite", { durability: "strict" });
     const stores = storesOf(tx);
-    const payload = { epoch: await stores.install.get("epoch"), seq: (await stores.install.get("seq") ?? 0) + 1, t: await nextTime(stores.install), ...scan };
+    const payload = { ...(await nextKey(stores.install)), t: await nextTime(stores.install), ...scan };
     const effects = await effectsFrom(stores, payload);
-    stores.install.put(payload.seq, "seq");
     const n = await stores.outbox.add({ kind: "scan", payload, tried: false });
     const row = { ...said, seq: payload.seq, t: payload.t, n, intent: scan.intent, code: scan.code ?? "", state: "waiting", effects, of: payload.reverses?.seq, counterpart: scan.counterpart, shipment: scan.shipment };
     stores.scan.add(row);
@@ -84,11 +85,12 @@ class Store {
     return row;
   }
 
-  /** Keeps another event: `made({ epoch, t })` returns its payload. Returns that. */
+  /** Keeps another event: `made(t)` returns its payload but for its key. Returns that. */
   async happened(kind, made) {
     const tx = this.#db.transaction(["install", "outbox"], "readwrite", { durability: "strict" });
     const stores = storesOf(tx);
-    const payload = made({ epoch: await stores.install.get("epoch"), t: await nextTime(stores.install) });
+    const key = KEYED.has(kind) ? await nextKey(stores.install) : {};
+    const payload = { ...key, ...made(await nextTime(stores.install)) };
     stores.outbox.add({ kind, payload, tried: false });
     if (kind === "status") stores.install.put({ duty: payload.duty, t: payload.t }, "duty");
     await tx.done;
@@ -188,6 +190,12 @@ class Store {
 }
 
 const storesOf = (tx) => Object.fromEntries([...tx.objectStoreNames].map((name) => [name, tx.objectStore(name)]));
+
+async function nextKey(install) {
+  const seq = (await install.get("seq") ?? 0) + 1;
+  install.put(seq, "seq");
+  return { epoch: await install.get("epoch"), seq };
+}
 
 /** A time that is not before the last one, whatever the clock says. */
 async function nextTime(install) {

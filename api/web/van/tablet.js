@@ -5,6 +5,7 @@ import { Catalogue } from "./catalogue.js";
 import { learn, now } from "./clock.js";
 import { Outbox } from "./outbox.js";
 import { Scanning } from "./scanning.js";
+import { asPath, asPicture } from "./signature.js";
 import { openStore } from "./store.js";
 import { KINDS, tell } from "./told.js";
 
@@ -24,7 +25,8 @@ class Tablet extends EventTarget {
   told = {};
   catalogue = new Catalogue();
   live = null;
-  #refreshing = null;
+  #refreshing = Promise.resolve();
+  #next = null;
 
   constructor(who, van, store, installed) {
     super();
@@ -37,7 +39,10 @@ class Tablet extends EventTarget {
   start() {
     const changed = () => this.dispatchEvent(new Event("changed"));
     this.outbox.addEventListener("changed", changed);
-    this.installed.addEventListener("changed", changed);
+    this.installed.addEventListener("changed", () => {
+      changed();
+      if (this.installed.ready) this.soon(); // what is asked from now on is kept for offline
+    });
     this.news.addEventListener("message", () => this.look());
     this.outbox.addEventListener("settled", () => this.changed().then(() => this.soon()));
     addEventListener("online", () => this.soon());
@@ -89,9 +94,14 @@ class Tablet extends EventTarget {
     }, SOON_MS);
   }
 
+  /** Asks for everything anew; asked again meanwhile, once more after that. */
   refresh() {
-    this.#refreshing ??= this.#refresh().finally(() => (this.#refreshing = null));
-    return this.#refreshing;
+    this.#next ??= this.#refreshing.then(() => {
+      this.#next = null;
+      this.#refreshing = this.#refresh();
+      return this.#refreshing;
+    });
+    return this.#next;
   }
 
   async #refresh() {
@@ -150,6 +160,19 @@ class Tablet extends EventTarget {
   async dismiss(n) {
     await this.store.dismiss(n);
     await this.changed();
+  }
+
+  // ---- reports ----
+
+  /** Keeps the report of a visit: `written` is what report.js makes. */
+  report(stop, { text, signed, name, strokes }) {
+    const signature = {
+      drawn: () => ({ signer: name.trim(), signature_svg: asPath(strokes) }),
+      name: () => ({ signer: name.trim(), signature_png: asPicture(name.trim()) }),
+      absent: () => ({ absent: true }),
+    }[signed]();
+    const job = stop.work_order ? { work_order: stop.work_order } : {};
+    return this.event("report", (t) => ({ t, site: stop.site, stop: stop.stop_id, ...job, user: this.who.login, work: text.trim(), ...signature }));
   }
 
   reportOf() { return null; }

@@ -3,6 +3,7 @@
 import { askJson } from "../base/session.js";
 
 export const KINDS = {
+  session: () => "/v1/session", // so that the page opens without a network, as whoever is signed in
   catalogue: () => "/v1/catalogue",
   day: () => "/v1/me/day",
   messages: () => "/v1/messages",

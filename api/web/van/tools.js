@@ -27,7 +27,7 @@ class Tools extends VanPart {
 
   async switchDuty() {
     const duty = this.tablet.onDuty === "on" ? "off" : "on";
-    await this.tablet.event("status", ({ t }) => ({ state: "online", t, duty }));
+    await this.tablet.event("status", (at) => ({ state: "online", t: at, duty }));
     say(duty === "on" ? ON() : OFF());
   }
 }

@@ -29,18 +29,17 @@ class Tour extends VanPart {
 
   stop(stop, tour) {
     const now = this.tablet.now();
-    const next = tour.find(({ outcome }) => outcome === "planned");
-    const said = stateOf(stop, stop === next);
-    const way = wayTo(stop, preferences().map);
+    const ahead = stop.outcome === "planned" || stop.outcome === "on_site";
+    const said = stateOf(stop, stop === tour.find(({ outcome }) => outcome === "planned"));
+    const way = ahead && wayTo(stop, preferences().map);
     return html`<li class="card stop ${said}">
-      <div class="head"><h3>${stop.stop}. ${stop.site_name}</h3>${status(said, { over: said === "completed" || said === "skipped" })}</div>
-      <p><strong>${range(stop.window_start_ms, stop.window_end_ms, now)}</strong>${stop.planned_duration_s ? html` <span class="quiet">· ${t("{time} of work", { time: duration(stop.planned_duration_s) })}</span>` : nothing}</p>
+      <div class="head"><h3>${stop.stop}. ${stop.site_name}</h3>${status(said, { over: !ahead })}</div>
+      <p><strong>${range(stop.window_start_ms, stop.window_end_ms, now)}</strong> <span class="quiet">${about(stop)}</span></p>
       ${this.when(stop, now)}
-      ${stop.work_order || stop.skill ? html`<p class="quiet">${[stop.work_order, stop.skill].filter(Boolean).join(" · ")}</p>` : nothing}
-      ${this.needs(stop)}
+      ${ahead ? this.needs(stop) : nothing}
       <p class="actions">
         ${way ? html`<a class="button" href=${way} target="_blank" rel="noreferrer">${icon("tour")}<span>${t("Way there")}</span></a>` : nothing}
-        ${stop.work_order && stop.outcome !== "skipped" ? html`<button class="button" @click=${() => this.useParts(stop)}>${icon("issue")}<span>${t("Use parts")}</span></button>` : nothing}
+        ${ahead && stop.work_order ? html`<button class="button" @click=${() => this.useParts(stop)}>${icon("issue")}<span>${t("Use parts")}</span></button>` : nothing}
         ${this.reported(stop)}
       </p></li>`;
   }
@@ -54,14 +53,14 @@ class Tour extends VanPart {
   }
 
   /** What the job needs, and whether it is on board. */
-  needs({ parts, outcome }) {
+  needs({ parts }) {
     const needed = Object.entries(parts ?? {});
     if (!needed.length) return nothing;
     const held = new Map(this.tablet.levels.map(({ item, qty }) => [item, qty]));
     return html`<ul class="needs" aria-label=${t("Parts for this job")}>${needed.map(([item, n]) => {
       const enough = (held.get(item) ?? 0) >= n;
       return html`<li><span class="grow">${count(n)} × ${this.tablet.catalogue.named(item).name}</span>
-        ${outcome === "planned" || outcome === "on_site" ? status(enough ? "on_board" : "missed", { said: enough ? t("on board") : t("{n} on board", { n: count(held.get(item) ?? 0) }) }) : nothing}</li>`;
+        ${enough ? status("on_board") : status("missed", { said: t("{n} on board", { n: count(held.get(item) ?? 0) }) })}</li>`;
     })}</ul>`;
   }
 
@@ -78,6 +77,10 @@ class Tour extends VanPart {
   }
 }
 define("van-tour", Tour);
+
+/** How long the work is, its order and its trade. */
+const about = ({ planned_duration_s, work_order, skill }) =>
+  [planned_duration_s ? t("{time} of work", { time: duration(planned_duration_s) }) : "", work_order, skill].filter(Boolean).map((each) => `· ${each}`).join(" ");
 
 function stateOf({ outcome, punctuality }, isNext) {
   if (outcome === "done") return "completed";
