@@ -15,6 +15,7 @@ import psycopg
 from psycopg.rows import scalar_row
 
 from api.auth import OrganisationId
+from api.batches import Message
 from geofence.imports import sites, tours
 from stock_tracker.levels import lock_ledger
 from stock_tracker.papers.sscc import sscc
@@ -62,9 +63,19 @@ WHERE resupply_order.warehouse_id = warehouse.warehouse_id
   AND resupply_order.organisation_id = %s AND resupply_order.code = %s
 RETURNING sscc_prefix, sscc_last
 """
-#: A report takes the way of all reports: relay, broker, ingest.
+#: What vans and warehouses say by HTTP takes the way of all they say: relay, broker, ingest. It does not
+#: stay in the outbox: it may be a position of a time off duty.
 PUBLISH: Final = """
-INSERT INTO outbox (topic, payload, created_time) VALUES (%s, %s, to_timestamp(%s / 1000.0))
+INSERT INTO outbox (topic, payload, is_passing, created_time)
+VALUES (%s, %s, true, to_timestamp(%s / 1000.0))
+"""
+#: A repeat is on its way already; if that takes a minute, the broker may have lost it.
+AWAIT: Final = """
+INSERT INTO awaited AS known (message_id, asked_time)
+SELECT DISTINCT asked.id, clock_timestamp() FROM unnest(%b::bytea[]) AS asked (id) ORDER BY asked.id
+ON CONFLICT (message_id) DO UPDATE SET asked_time = excluded.asked_time
+WHERE known.committed_time IS NULL AND known.asked_time < excluded.asked_time - INTERVAL '1 minute'
+RETURNING message_id
 """
 #: An edit says all of a stop: what stood at its position before may have been another one.
 _ALL: Final = frozenset(tours.MAY_LACK)
@@ -201,6 +212,20 @@ async def publish_report(
     async with conn.transaction():
         await conn.execute(PUBLISH, (topic, msgspec.json.encode(report), now))
         await conn.execute(TELL_RELAY)
+
+
+async def publish(conn: Connection, messages: Sequence[Message], now: int) -> None:
+    """Send messages of a van on their way, as if its devices had published them; see `Commits`.
+
+    What is on its way already, or was committed within a day, is not sent again.
+    """
+    async with conn.transaction(), conn.cursor() as cursor:
+        await cursor.execute(AWAIT, ([message.id for message in messages],))
+        fresh = {bytes(each) for (each,) in await cursor.fetchall()}
+        await cursor.executemany(
+            PUBLISH, [(it.topic, it.payload, now) for it in messages if it.id in fresh]
+        )
+        await cursor.execute(TELL_RELAY)
 
 
 async def _told(conn: Connection, done: ImportResult) -> ImportResult:

@@ -25,6 +25,7 @@ EXEMPT: Final[dict[str, str]] = {
     "count_task": "that somebody was asked depends on when we knew",
     "outbox": "what was said depends on when; its ids too: `lost_sent` and `duplicated` judge it",
     "webhook_delivery": "follows the outbox",
+    "awaited": "who waits for an answer by HTTP, for a day",
     "rejected_quota": "counts by the day of our clock, and again what comes again",
     "deletion": "what was deleted when: depends on the clock's day",
     "ingest_activity": "counts batches by the second they were committed in",
