@@ -123,6 +123,8 @@ TOUR: Final = {
     ],
 }
 SSCC: Final = "004000000000000176"
+#: Nobody takes it further: no ingest runs.
+BATCH: Final = {"events": [{"kind": "none", "payload": {}}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,6 +219,11 @@ PROBES: Final = (
     _of_van("/visits", "PTA", '"BAKERY"'),
     _of_van("/tour", "PTA", '"TOUR1"'),
     _of_van("/stock", "PWTA", '"FIL-20"'),
+    Probe(
+        "POST", "/v1/devices/{van}/events:batch", "/v1/devices/V1/events:batch", "T", body=BATCH,
+        not_found=("/v1/devices/X9/events:batch",),
+        not_mine={"technician": ("/v1/devices/V2/events:batch",)},
+    ),
     _by_van("/v1/visits", "PTA", '"V1"'),
     _by_van("/v1/alerts", "PTA", '"V1"'),
     Probe("GET", "/v1/tours", "/v1/tours", "PA", '"TOUR1"'),

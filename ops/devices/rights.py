@@ -1,9 +1,9 @@
 """What each user of the broker may publish and subscribe to, as MQTT topics and filters.
 
 A van's devices publish that van's topics and nothing else. Services get what their work needs:
-ingest reads what vans and warehouses send, and may limit what the broker keeps for it; the relay publishes what the outbox
-holds (also a warehouse's report that came by HTTP) and reads nothing; a warehouse reads the orders
-and reports for itself; a planner's program reads alerts.
+ingest reads what vans and warehouses send, and may limit what the broker keeps for it; the relay
+publishes what the outbox holds, also what vans and warehouses said by HTTP, and reads nothing; a
+warehouse reads the orders and reports for itself; a planner's program reads alerts.
 
 What is not named is refused. `nats.py` and `mosquitto.py` say it in their broker's language.
 
@@ -59,6 +59,9 @@ def rights(role: Role, code: str = "") -> Rights:
         case "relay":
             return Rights(
                 publish=(
+                    "fleet/v1/+/position",
+                    "fleet/v1/+/scan",
+                    "fleet/v1/+/status",
                     "fleet/v1/+/receipt",
                     "fleet/v1/+/inbox",
                     "warehouse/v1/orders/+",

@@ -20,7 +20,6 @@ import psycopg
 
 from ingest.batch import Delivery, decode
 from ingest.quota import sender_of
-from ingest.store import id_of
 from ops.faults import company
 from ops.faults import stack as stacks
 from ops.faults.company import Watch
@@ -30,6 +29,7 @@ from ops.report import SCANS
 from simulators.faults import Outgoing
 from simulators.publisher import publish
 from storage import backlog
+from storage.message_id import message_id
 from storage.settings import real_ms
 
 MAD: Final = "van-001"
@@ -162,12 +162,12 @@ def _account(url: str, stream: Stream) -> dict[str, Any]:
             if (scan.key.device, scan.key.epoch, scan.key.seq) not in scans
         ]
         for event in said.reports:  # of orders that do not exist
-            if id_of(event.delivery.topic, event.delivery.payload) not in kept:
+            if message_id(event.delivery.topic, event.delivery.payload) not in kept:
                 lost.append(f"report {event.said.id}")
         accepted += len(keys) + len(said.scans) + len(said.statuses)
         for rejection in said.rejections:
             rejected += 1
-            key = id_of(rejection.topic, rejection.payload)
+            key = message_id(rejection.topic, rejection.payload)
             if sender_of(rejection) == MAD:
                 mad.add(key)
             elif key not in kept:
