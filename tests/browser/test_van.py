@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-import numpy
+import numpy as np
 import psycopg
 import pytest
 import zxingcpp
@@ -24,6 +24,7 @@ AXE: Final = Path(__file__).with_name("vendor") / "axe.min.js"
 KEY_S: Final = 0.005
 CODES: Final = """
 INSERT INTO barcode VALUES ('FIL-20', 1, 1), ('04006381333931', 1, 10), ('PUMP', 2, 1);
+INSERT INTO count_line SELECT 'import', 'x', 1, 101, item_id, '', 100, '2026-11-18Z' FROM item;
 UPDATE level SET qty = 100;
 """
 GS: Final = "\x1d"
@@ -47,7 +48,12 @@ class Base:
         self.requests += 1
         events = json.loads(route.request.post_data or "")["events"]
         rejected = [
-            {"index": i, "seq": event["payload"].get("seq"), "reason": "bad_payload", "detail": "no"}
+            {
+                "index": i,
+                "seq": event["payload"].get("seq"),
+                "reason": "bad_payload",
+                "detail": "no",
+            }
             for i, event in enumerate(events)
             if self.refuses(event)
         ]
@@ -98,6 +104,14 @@ def until(page: Page, condition: str) -> None:
         page.wait_for_timeout(50)
 
 
+def poll(condition: Callable[[], bool], page: Page) -> None:
+    """Wait for something outside the page, which goes on meanwhile."""
+    deadline = time.monotonic() + WAIT_MS / 1_000
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        page.wait_for_timeout(50)
+
+
 def doing(page: Page, what: str) -> None:
     page.get_by_role("radio", name=what, exact=True).check(force=True)
 
@@ -132,33 +146,26 @@ def last(page: Page) -> Locator:
     return page.locator(".result")
 
 
-def test_what_was_scanned_without_a_network_survives_a_reload_and_arrives_once(
-    api: Any, tablet: Page, base: Base
+def test_30_parts_are_scanned_without_a_network_and_after_a_reload_the_ledger_has_exactly_30(
+    api: Any, working: Any, tablet: Page, conn: psycopg.Connection[Any]
 ) -> None:
     ready(tablet, api.url)
     doing(tablet, "Use")
     api.stop()
-    base.up = False
-    scan(tablet, *["FIL-20"] * 30)
-    expect(outbox(tablet)).to_have_text("30 waiting", timeout=WAIT_MS)
-    expect(last(tablet)).to_contain_text("70 on board now")
+    scan(tablet, *["FIL-20"] * 29)
+    expect(outbox(tablet)).to_have_text("29 waiting", timeout=WAIT_MS)
+    expect(last(tablet)).to_contain_text("71 on board now")
     tablet.reload()
-    expect(outbox(tablet)).to_have_text("30 waiting", timeout=WAIT_MS)
-    scan(tablet, "04006381333931")
-    expect(last(tablet)).to_contain_text("10 × Filter 20: used", timeout=WAIT_MS)
-    expect(last(tablet)).to_contain_text("60 on board now")
-    assert base.events == []
+    expect(outbox(tablet)).to_have_text("29 waiting", timeout=WAIT_MS)
+    scan(tablet, "FIL-20")
+    expect(last(tablet)).to_contain_text("70 on board now", timeout=WAIT_MS)
     api.start()
-    base.up = True
     tablet.evaluate("dispatchEvent(new Event('online'))")
-    expect(outbox(tablet)).to_have_text("all sent", timeout=WAIT_MS)
-    scans = base.of("scan")
-    assert [it["seq"] for it in scans] == list(range(1, 32))
-    assert len({it["epoch"] for it in scans}) == 1
-    assert sorted({it["t"] for it in scans}) == [it["t"] for it in scans]
-    assert {(it["intent"], it["code"], it["qty"]) for it in scans} == {
-        ("issue", "FIL-20", 1), ("issue", "04006381333931", 1),
-    }  # fmt: skip
+    expect(outbox(tablet)).to_have_text("all sent", timeout=30_000)
+    ledger = "SELECT count(*), sum(qty), count(DISTINCT seq), min(seq), max(seq) FROM movement"
+    assert conn.execute(ledger).fetchone() == (30, 30, 30, 1, 30)
+    level = "SELECT qty FROM level WHERE item_id = 1 AND location_id = 101"
+    assert conn.execute(level).fetchone() == (70,)
 
 
 @pytest.mark.parametrize("tab", ["scan", "stock", "tour", "messages"])
@@ -278,10 +285,12 @@ def test_a_scan_is_taken_back_and_the_stock_with_it(api: Any, tablet: Page, base
     base.up = False
     scan(tablet, "04006381333931")
     expect(last(tablet)).to_contain_text("90 on board now", timeout=WAIT_MS)
-    tablet.get_by_role("button", name="Take back: 10 × Filter 20: used").click()
+    tablet.get_by_role("button", name="Undo: 10 × Filter 20: used").click()
     expect(tablet.locator(".journal li")).to_contain_text("taken back")
     tablet.get_by_role("link", name="Stock").click()
-    expect(tablet.locator("van-stock li", has_text="FIL-20").locator(".quantity")).to_have_text("100")
+    expect(tablet.locator("van-stock li", has_text="FIL-20").locator(".quantity")).to_have_text(
+        "100"
+    )
     base.up = True
     tablet.evaluate("dispatchEvent(new Event('online'))")
     expect(outbox(tablet)).to_have_text("all sent", timeout=WAIT_MS)
@@ -352,6 +361,81 @@ TOLD_APART: Final = [
 ]  # fmt: skip
 
 
+def test_duty_is_one_switch_and_positions_are_sent_on_duty_and_only_if_that_is_wished(
+    api: Any, tablet: Page, base: Base
+) -> None:
+    tablet.context.grant_permissions(["geolocation"])
+    tablet.context.set_geolocation({"latitude": 45.75, "longitude": 4.85, "accuracy": 8})
+    ready(tablet, api.url)
+    switch = tablet.get_by_role("switch")
+    switch.click()
+    expect(switch).to_have_text("on duty")
+    expect(tablet.locator("#said")).to_contain_text(
+        "You are on duty: the base sees where the van is"
+    )
+    expect(outbox(tablet)).to_have_text("all sent", timeout=WAIT_MS)
+    assert [(it["state"], it["duty"]) for it in base.of("status")] == [("online", "on")]
+    assert base.of("position") == []
+    tablet.locator(".menu summary").click()
+    tablet.get_by_role("button", name="This tablet").click()
+    tablet.get_by_label("Let this device send where it is").check()
+    tablet.get_by_role("button", name="Close").last.click()
+    poll(lambda: len(base.of("position")) == 1, tablet)
+    fix = base.of("position")[0]
+    assert (fix["lat"], fix["lon"], fix["acc_m"]) == (45.75, 4.85, 8)
+    assert fix["t"] > base.of("status")[0]["t"]
+    tablet.locator(".menu summary").click()
+    switch.click()
+    expect(switch).to_have_text("off duty")
+    tablet.context.set_geolocation({"latitude": 46, "longitude": 5})
+    tablet.wait_for_timeout(1_000)
+    assert len(base.of("position")) == 1
+
+
+@pytest.mark.parametrize("size", [(320, 568), (740, 360), (1280, 800)])
+def test_every_tab_has_room_and_a_name_for_everything_in_every_theme(
+    api: Any, tablet: Page, base: Base, size: tuple[int, int]
+) -> None:
+    width, height = size
+    tablet.set_viewport_size({"width": width, "height": height})
+    tablet.emulate_media(reduced_motion="reduce")  # or colours would be those between two themes
+    ready(tablet, api.url)
+    doing(tablet, "Use")
+    scan(tablet, "FIL-20", "A CODE THAT NOBODY KNOWS".ljust(80, "X"))
+    expect(last(tablet)).to_contain_text("Unknown code", timeout=WAIT_MS)
+    tablet.evaluate(AXE.read_text())
+    for theme in ("light", "dark", "sunlight"):
+        worn = f"(await import('/base/theme.js')).wear('{theme}')"
+        tablet.evaluate(f"(async () => {worn})()")
+        for tab in ("scan", "stock", "tour", "messages"):
+            tablet.evaluate(f"location.hash = '{tab}'")
+            expect(tablet.locator(f"van-{tab}")).to_be_visible()
+            assert tablet.evaluate("document.documentElement.scrollWidth") <= width, tab
+            assert complaints(tablet) == [], (theme, tab)
+            assert too_small(tablet) == [], (theme, tab)
+        outbox(tablet).click()
+        assert complaints(tablet) == [], theme
+        tablet.get_by_role("dialog").get_by_role("button", name="Close").click()
+
+
+def complaints(page: Page) -> list[str]:
+    """Return what axe finds wrong, a line each."""
+    tags = "{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }"
+    found = page.evaluate(f"axe.run(document, {tags}).then(({{ violations }}) => violations)")
+    return [f"{it['id']}: {node['html'][:160]}" for it in found for node in it["nodes"]]
+
+
+def too_small(page: Page) -> list[str]:
+    """Return what one can touch, is in sight, and is less than 48 pixels high."""
+    return page.evaluate(
+        """[...document.querySelectorAll('button, select, textarea, input, a.button, .tabs a, .tile, summary')]
+        .filter((each) => !each.matches('.unseen, [type=checkbox]') && each.checkVisibility())
+        .map((each) => [each, each.getBoundingClientRect()])
+        .filter(([each, { width, height }]) => width < 48 || height < 47.5)
+        .map(([each]) => each.outerHTML.slice(0, 120))"""
+    )
+
+
 @pytest.fixture
 def filming(tmp_path: Path, anas: str, expected_errors: list[str]) -> Iterator[Page]:
     """Ana's page on a device whose camera sees the GS1 DataMatrix of ten filters, and nothing else."""
@@ -359,10 +443,10 @@ def filming(tmp_path: Path, anas: str, expected_errors: list[str]) -> Iterator[P
     code = zxingcpp.create_barcode(
         "(01)04006381333931(10)L7", zxingcpp.BarcodeFormat.DataMatrix, gs1=True
     )
-    symbol = numpy.array(code.to_image(scale=12))
-    picture = numpy.full((480, 640), 255, numpy.uint8)
+    symbol = np.array(code.to_image(scale=12))
+    picture = np.full((480, 640), 255, np.uint8)
     picture[100 : 100 + len(symbol), 200 : 200 + len(symbol)] = symbol
-    grey = numpy.full(480 * 640 // 2, 128, numpy.uint8)
+    grey = np.full(480 * 640 // 2, 128, np.uint8)
     film.write_bytes(
         b"YUV4MPEG2 W640 H480 F10:1 Ip A1:1 C420jpeg\nFRAME\n" + picture.tobytes() + grey.tobytes()
     )

@@ -220,7 +220,7 @@ class Scan extends VanPart {
         <p class="what">${sentence(scan)}${scan.reversed ? html` · ${t("taken back")}` : nothing}</p>
         <p class="quiet">${time(scan.t, this.tablet.now())} · ${status(state[0], { said: state[1] })}${scan.item || scan.box || scan.intent === "count_all" ? nothing : html` · ${t("unknown code")}`}</p>
       </div>
-      ${canReverse(scan) ? html`<button class="button" aria-label=${t("Take back: {what}", { what: sentence(scan) })} @click=${() => this.undo(scan)}>${icon("undo")}<span>${t("Undo")}</span></button>` : nothing}
+      ${canReverse(scan) ? html`<button class="button" aria-label=${t("Undo: {what}", { what: sentence(scan) })} @click=${() => this.undo(scan)}>${icon("undo")}<span>${t("Undo")}</span></button>` : nothing}
     </li>`;
   }
 
