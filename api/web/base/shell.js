@@ -19,6 +19,9 @@ export const PAGES = [
   { name: "operations", title: () => t("Operations"), roles: ["ops", "admin"] },
 ];
 
+/** How long a page may be empty before it says why. */
+const PATIENCE_MS = 2_000;
+
 export const pagesOf = (role) => PAGES.filter((page) => page.roles.includes(role));
 export const ROLES = {
   planner: () => t("planner"),
@@ -131,7 +134,10 @@ export async function open(name, begin, { live: wanted = true } = {}) {
   Object.assign(said, { id: "said", role: "status" });
   document.body.prepend(top);
   document.body.append(main, said);
-  const who = (await signedIn()) ?? (await asked(main));
+  const unreachable = setTimeout(() => main.replaceChildren(sentence(t("Cordée cannot be reached just now. It is tried again every few seconds."))), PATIENCE_MS);
+  const session = await signedIn();
+  clearTimeout(unreachable);
+  const who = session ?? (await asked(main));
   main.replaceChildren();
   top.who = who;
   const page = PAGES.find((one) => one.name === name);
@@ -146,6 +152,10 @@ export async function open(name, begin, { live: wanted = true } = {}) {
   changed = (await begin({ who, live, main })) ?? changed;
   if (wanted) setInterval(() => changed(), 1_000);
   changed();
+}
+
+function sentence(text) {
+  return Object.assign(document.createElement("p"), { className: "empty", textContent: text });
 }
 
 function asked(main) {

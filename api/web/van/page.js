@@ -1,6 +1,6 @@
 // The technician's tablet: four tabs over one store, which works without a network for a day and more.
 
-import { Part, define, html, nothing } from "../base/lit.js";
+import { define, html, nothing } from "../base/lit.js";
 import { duration } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
 import { open, say } from "../base/shell.js";
@@ -92,13 +92,8 @@ function hearScanner(tablet) {
   tablet.addEventListener("refused", (event) => elsewhere() && say(event.detail));
 }
 
-/** A technician without a van can do nothing here, and should know whom to ask. */
-class NoVan extends Part {
-  render() {
-    return html`<p class="empty">${t("No van is yours at the moment. Ask the planners to enter which one you drive.")}</p>`;
-  }
-}
-define("van-none", NoVan);
+/** Says why there is nothing to work with, and what to do about it. */
+const instead = (text) => Object.assign(document.createElement("p"), { className: "empty", textContent: text });
 
 /** The van that the address names, if it is one of theirs; else the first. */
 const vanOf = ({ vans }) => {
@@ -111,10 +106,16 @@ installed.start();
 
 open("van", async ({ who, live, main }) => {
   if (!who.vans.length) {
-    main.append(new NoVan());
+    main.append(instead(t("No van is yours at the moment. Ask the planners to enter which one you drive.")));
     return undefined;
   }
-  const tablet = await openTablet(who, vanOf(who), installed);
+  let tablet;
+  try {
+    tablet = await openTablet(who, vanOf(who), installed);
+  } catch (error) {
+    main.append(instead(t("This browser keeps nothing for the page, so nothing would be safe here: {reason}. Leave its private mode, or free some space.", { reason: error.message })));
+    return undefined;
+  }
   const [page, tools] = [new Van(), document.createElement("van-tools")];
   page.tablet = tools.tablet = tablet;
   document.getElementById("top-tools").append(tools);

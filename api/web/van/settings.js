@@ -25,6 +25,7 @@ class Settings extends VanPart {
     const now = preferences();
     const check = (name, words) => html`<label class="check"><input type="checkbox" .checked=${now[name]} @change=${(event) => this.set(name, event.target.checked)}> <span>${words}</span></label>`;
     return html`
+      ${this.which()}
       <h3>${t("Signals")}</h3>
       ${check("sound", t("Sounds"))} ${check("vibration", t("Vibration"))}
       <p><button class="button" @click=${() => signal("good")}>${t("Try")}</button></p>
@@ -40,6 +41,15 @@ class Settings extends VanPart {
       <p class="quiet">${t("Set the scanner to type like a keyboard and to end with Enter. If its keyboard is a US one and this device’s is not, digits are understood all the same.")}</p>
       <h3>${t("This tablet as an app")}</h3>
       ${this.app()}`;
+  }
+
+  /** Whoever drives several vans says which one this tablet is in. */
+  which() {
+    const { who, van } = this.tablet;
+    if (who.vans.length < 2) return nothing;
+    return html`<label class="field">${t("Van")}
+      <select @change=${(event) => (location.search = new URLSearchParams({ van: event.target.value }))}>
+        ${who.vans.map((each) => html`<option ?selected=${each === van}>${each}</option>`)}</select></label>`;
   }
 
   app() {

@@ -22,9 +22,17 @@ export const KEYED = new Set(["scan", "report"]);
 const KEPT_SCANS = 400;
 const BATCH_BYTES = 1_000_000;
 
+const PREFIX = "cordee-van ";
+
+/** The vans whose technicians have worked on this device. */
+export async function vansHere() {
+  const all = (await indexedDB.databases?.()) ?? [];
+  return all.map(({ name }) => name).filter((name) => name.startsWith(PREFIX)).map((name) => name.slice(PREFIX.length));
+}
+
 /** Opens the database of a van, and makes it if there is none. */
 export async function openStore(van) {
-  const db = await openDB(`cordee-van ${van}`, 1, {
+  const db = await openDB(PREFIX + van, 1, {
     upgrade(fresh) {
       fresh.createObjectStore("install").put(newEpoch(), "epoch");
       fresh.createObjectStore("outbox", { keyPath: "n", autoIncrement: true });
@@ -177,6 +185,10 @@ class Store {
   }
 
   // ---- what is looked at ----
+
+  countWaiting() {
+    return this.#db.count("outbox");
+  }
 
   /** All that the page shows of it, as it was at one moment. */
   async seen() {

@@ -6,7 +6,7 @@ import { learn, now } from "./clock.js";
 import { Outbox } from "./outbox.js";
 import { Scanning } from "./scanning.js";
 import { asPath, asPicture } from "./signature.js";
-import { openStore } from "./store.js";
+import { openStore, vansHere } from "./store.js";
 import { KINDS, tell } from "./told.js";
 
 /** What the server told is asked anew so often, if nothing happens. */
@@ -25,6 +25,8 @@ class Tablet extends EventTarget {
   told = {};
   catalogue = new Catalogue();
   live = null;
+  /** What waits on this device for vans that somebody else drives: [{ van, n }]. */
+  elsewhere = [];
   #refreshing = Promise.resolve();
   #next = null;
 
@@ -49,7 +51,19 @@ class Tablet extends EventTarget {
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.soon());
     setInterval(() => this.soon(), REFRESH_MS);
     this.outbox.start();
+    this.#lookElsewhere();
     return this.refresh();
+  }
+
+  /** Sends what waits for other vans of this technician, and says what waits for those of others. */
+  async #lookElsewhere() {
+    for (const van of (await vansHere()).filter((each) => each !== this.van)) {
+      const store = await openStore(van);
+      const n = await store.countWaiting();
+      if (n && this.who.vans.includes(van)) new Outbox(store, van).start();
+      else if (n) this.elsewhere.push({ van, n });
+    }
+    this.dispatchEvent(new Event("changed"));
   }
 
   /** Reads anew what is kept on the device. */

@@ -77,13 +77,14 @@ class OutboxSheet extends VanPart {
   }
 
   render() {
-    const { waiting, refused, outbox } = this.tablet;
+    const { waiting, refused, outbox, elsewhere } = this.tablet;
     return html`
       <p>${outboxState(this.tablet)}</p>
+      ${elsewhere.map(({ van, n }) => html`<p>${status("waiting", { said: tn("{n} more of van {van} goes when its technician signs in here", "{n} more of van {van} go when its technician signs in here", n, { van }) })}</p>`)}
       <p class="quiet">${t("What you do here is kept on this device until the base has said that it is stored. Nothing is lost without a network, for days; do not clear the browser’s data meanwhile.")}</p>
       ${refused.length ? html`<h3>${t("Refused by the server")}</h3><ul>${refused.map((row) => this.refused(row))}</ul>` : nothing}
       ${waiting.length ? html`<h3>${t("Waiting")}</h3>
-        ${outbox.problem ? html`<p class="problem">${outbox.problem.message}</p>` : nothing}
+        ${outbox.problem ? html`<p class="problem">${outbox.problem.status ? outbox.problem.message : t("There is no connection just now. It is tried again by itself, every quarter of a minute.")}</p>` : nothing}
         <p><button class="button primary" ?disabled=${outbox.sending} @click=${() => outbox.flush()}>${outbox.sending ? t("Sending…") : t("Send now")}</button></p>
         <ul>${repeat(waiting.slice(0, this.shown), ({ n }) => n, (row) => html`<li>${this.what(row)}</li>`)}</ul>
         ${waiting.length > this.shown ? html`<p class="quiet">${tn("and {n} more", "and {n} more", waiting.length - this.shown)}</p>` : nothing}` : nothing}`;
