@@ -4,8 +4,9 @@ import { Part, createRef, define, html, nothing, ref } from "../base/lit.js";
 import { t } from "../base/i18n.js";
 
 const LOOK_MS = 150;
-/** A code that was out of sight for so long is meant anew. */
+/** A code that was out of sight for so long, and in so many looks, is meant anew. */
 const AGAIN_MS = 1_500;
+const AGAIN_LOOKS = 3;
 const SIDE_MAX = 1_280;
 const VIDEO = { facingMode: "environment", width: { ideal: 1_920 }, height: { ideal: 1_080 } };
 const WHY_NOT = {
@@ -86,9 +87,14 @@ export class Camera extends Part {
   #found(codes) {
     const at = performance.now();
     for (const code of codes) {
-      const isNew = at - (this.#seen.get(code.text) ?? -Infinity) > AGAIN_MS;
-      this.#seen.set(code.text, at);
+      const isNew = !this.#seen.has(code.text);
+      this.#seen.set(code.text, { at, looks: 0 });
       if (isNew) this.dispatchEvent(new CustomEvent("scanned", { detail: code }));
+    }
+    for (const [text, seen] of this.#seen) {
+      if (seen.at === at) continue;
+      seen.looks += 1;
+      if (seen.looks >= AGAIN_LOOKS && at - seen.at > AGAIN_MS) this.#seen.delete(text);
     }
     setTimeout(() => this.#look(), LOOK_MS);
   }
