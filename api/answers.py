@@ -1337,3 +1337,32 @@ class AccessEntries:
 
     entries: list[AccessEntry]
     truncated: bool
+
+
+# ---- for tablets ----
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedEvent:
+    """An event of a batch that has no effect, and why; `index` is its place in the batch.
+
+    `conflict`: its key has another payload too, and both are set aside. `over_quota`: it is not kept.
+    `unknown_kind` and `too_large` were not taken at all. All others stand among the rejected messages.
+    """
+
+    index: int
+    seq: int | None
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTaken:
+    """What became of a batch: how many of its events are not committed yet, and what had no effect.
+
+    `acked_through` says, by epoch, up to which seq everything is committed, as a receipt does.
+    """
+
+    acked_through: dict[str, int]
+    rejected: list[RejectedEvent]
+    pending: int

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import problems
 from api.access_log import AccessLog
 from api.accounts import Lifetime
+from api.awaited import Commits
 from api.description import completed
 from api.doorkeeper import Doorkeeper, judged
 from api.live import LiveHub
@@ -28,6 +29,7 @@ from api.routes import (
     basemap,
     charges,
     client_sites,
+    devices,
     edits,
     figures,
     keeping,
@@ -39,6 +41,7 @@ from api.routes import (
     papers,
     people,
     policies,
+    precache,
     rejected,
     replan,
     replans,
@@ -95,7 +98,7 @@ ROUTES: Final = APIRouter()
 for _part in (
     operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
     edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites, retention,
-    keeping, basemap, people, replans,
+    keeping, basemap, people, replans, precache, devices,
 ):  # fmt: skip
     ROUTES.include_router(_part.router, dependencies=[Depends(judged)])
 
@@ -149,12 +152,14 @@ def create_app(configured: settings.Settings) -> FastAPI:
                 log=log,
                 clock_factor=factor,
             )
+            commits = Commits(connections, configured.database_url)
             app.state.resources = Resources(
-                configured, connections, hub, clock, IngestTotals(), lifetime, log
+                configured, connections, hub, clock, IngestTotals(), lifetime, log, commits
             )
             running = [
                 asyncio.create_task(hub.run(), name="live hub"),
                 asyncio.create_task(log.run(), name="access log"),
+                asyncio.create_task(commits.run(), name="commits"),
             ]
             try:
                 yield

@@ -20,6 +20,7 @@ from psycopg.types.json import Jsonb
 
 from api.answers import AlertHandling
 from api.auth import OrganisationId, Who
+from api.batches import Message
 from api.handling import UNTOUCHED
 from api.queries import plans
 from api.queries.alerts import HANDLING
@@ -97,9 +98,19 @@ NOTE_ACTION: Final = """
 INSERT INTO operator_action (organisation_id, done_time, done_by, action, subject, detail)
 VALUES (%s, to_timestamp(%s / 1000.0), %s, %s, %s, %s)
 """
-#: A report takes the way of all reports: relay, broker, ingest.
+#: What vans and warehouses say by HTTP takes the way of all they say: relay, broker, ingest. It does not
+#: stay in the outbox: it may be a position of a time off duty.
 PUBLISH: Final = """
-INSERT INTO outbox (topic, payload, created_time) VALUES (%s, %s, to_timestamp(%s / 1000.0))
+INSERT INTO outbox (topic, payload, is_passing, created_time)
+VALUES (%s, %s, true, to_timestamp(%s / 1000.0))
+"""
+#: A repeat is on its way already; if that takes a minute, the broker may have lost it.
+AWAIT: Final = """
+INSERT INTO awaited AS known (message_id, asked_time)
+SELECT DISTINCT asked.id, clock_timestamp() FROM unnest(%b::bytea[]) AS asked (id) ORDER BY asked.id
+ON CONFLICT (message_id) DO UPDATE SET asked_time = excluded.asked_time
+WHERE known.committed_time IS NULL AND known.asked_time < excluded.asked_time - INTERVAL '1 minute'
+RETURNING message_id
 """
 FIND_ALERT: Final = f"""
 SELECT {HANDLING} FROM alert JOIN van USING (van_id) LEFT JOIN alert_handling AS handling USING (handling_id)
@@ -515,6 +526,20 @@ async def publish_report(
     assert posted is not None  # noqa: S101  it was there a statement ago, and none is ever deleted
     before = msgspec.json.decode(posted[0])
     return bool(before == said | {"t": before["t"]})
+
+
+async def publish(conn: Connection, messages: Sequence[Message], now: int) -> None:
+    """Send messages of a van on their way, as if its devices had published them; see `Commits`.
+
+    What is on its way already, or was committed within a day, is not sent again.
+    """
+    async with conn.transaction(), conn.cursor() as cursor:
+        await cursor.execute(AWAIT, ([message.id for message in messages],))
+        fresh = {bytes(each) for (each,) in await cursor.fetchall()}
+        await cursor.executemany(
+            PUBLISH, [(it.topic, it.payload, now) for it in messages if it.id in fresh]
+        )
+        await cursor.execute(TELL_RELAY)
 
 
 async def _told(conn: Connection, done: ImportResult) -> ImportResult:

@@ -59,6 +59,7 @@ _TABLE: Final = (
     Rule("GET", "/readyz", PUBLIC),
     Rule("GET", "/metrics", _OPERATE),
     Rule("GET", "/v1/openapi.json", SIGNED_IN),
+    Rule("GET", "/van/precache.js", PUBLIC),
     # Signing in and out.
     Rule("POST", "/v1/session", PUBLIC),
     Rule("GET", "/v1/session", SIGNED_IN),
@@ -72,6 +73,8 @@ _TABLE: Final = (
     Rule("DELETE", "/v1/me/sessions", SIGNED_IN),
     Rule("GET", "/v1/me/access-log", _DRIVER),
     Rule("GET", "/v1/retention", SIGNED_IN),
+    # The tablet.
+    Rule("POST", "/v1/devices/{van}/events:batch", _DRIVER),
     # Where vans are and were.
     Rule("GET", "/v1/vans", _OWN_VAN),
     Rule("GET", "/v1/vans/{van}", _OWN_VAN),

@@ -6,7 +6,6 @@ Functions take a connection and never commit.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -27,11 +26,12 @@ from ingest import apply as rules
 from ingest import duty
 from ingest import quota as quotas
 from ingest.apply import Changes, Outgoing, Reference, State
-from ingest.batch import Batch, Rejection, StatusEvent, Van, decode
+from ingest.batch import Batch, Delivery, Rejection, StatusEvent, Van, decode
 from ingest.quota import Quota, Used
 from stock_tracker import levels
 from stock_tracker.ledger import ScanKey
 from stock_tracker.resupply import cutoffs, reports
+from storage.message_id import message_id
 from storage.pool import Connection
 from storage.settings import as_datetime
 
@@ -107,6 +107,13 @@ COUNT_QUOTA = """
 UPDATE rejected_quota SET kept = %s, kept_bytes = %s, not_kept = %s, not_kept_bytes = %s
 WHERE day = %s AND sender = %s
 """
+
+ANYBODY_WAITS = "SELECT FROM awaited WHERE committed_time IS NULL LIMIT 1"
+COMMITTED = """
+UPDATE awaited SET committed_time = clock_timestamp()
+WHERE committed_time IS NULL AND message_id = ANY(%b::bytea[])
+"""
+FORGET_AWAITED = "DELETE FROM awaited WHERE asked_time < clock_timestamp() - INTERVAL '1 day'"
 
 #: A message outlives its deliveries, whose tables hold no copy of it.
 FORGET_SENT = """
@@ -319,7 +326,7 @@ async def _put_rejections(
     """
     if not rejections:
         return []
-    by_id = {id_of(rejection.topic, rejection.payload): rejection for rejection in rejections}
+    by_id = {message_id(rejection.topic, rejection.payload): rejection for rejection in rejections}
     known = await (await conn.execute(KEPT_ALREADY, (list(by_id),))).fetchall()
     before = {bytes(rejected_id) for (rejected_id,) in known}
     fresh = [rejection for key, rejection in by_id.items() if key not in before]
@@ -332,7 +339,7 @@ async def _put_rejections(
         PUT_REJECTED,
         (
             as_datetime(now),
-            [id_of(r.topic, r.payload) for r in kept],
+            [message_id(r.topic, r.payload) for r in kept],
             [_text(r.topic) for r in kept],
             [r.payload for r in kept],
             [r.reason for r in kept],
@@ -348,13 +355,8 @@ async def _put_rejections(
                 for sender, its in sorted(made.used.items())
             ],
         )
-    stored = before | {id_of(rejection.topic, rejection.payload) for rejection in made.kept}
+    stored = before | {message_id(rejection.topic, rejection.payload) for rejection in made.kept}
     return [rejection for key, rejection in by_id.items() if key in stored]
-
-
-def id_of(topic: str, payload: bytes) -> bytes:
-    """Return the key of a rejected message: the same bytes on the same topic are one row."""
-    return blake2b(topic.encode() + b"\0" + payload, digest_size=16).digest()
 
 
 def _text(text: str) -> str:
@@ -386,6 +388,18 @@ async def put_outbox(conn: Connection, outgoing: Sequence[Outgoing], now: int) -
             ],
         )
     await conn.execute("NOTIFY cordee_outbox")
+
+
+async def tell_awaited(conn: Connection, deliveries: Sequence[Delivery]) -> None:
+    """Tell the API, which waits for some messages that came by HTTP, that these are committed.
+
+    Hardly ever does anybody wait, and then nothing has to be hashed.
+    """
+    if await (await conn.execute(ANYBODY_WAITS)).fetchone() is None:
+        return
+    ids = [message_id(delivery.topic, delivery.payload) for delivery in deliveries]
+    if (await conn.execute(COMMITTED, (ids,))).rowcount:
+        await conn.execute("NOTIFY cordee_awaited")
 
 
 async def put_activity(conn: Connection, batch: Batch, lag_ms: Sequence[int], now: int) -> None:
@@ -450,6 +464,7 @@ async def tick(
     )
     await conn.execute("DELETE FROM ingest_activity WHERE second < now() - INTERVAL '1 hour'")
     await conn.execute(FORGET_SENT, (as_datetime(now),))
+    await conn.execute(FORGET_AWAITED)
     if raised or news.orders:
         await conn.execute("NOTIFY cordee")
     return len(raised) + len(news.orders)

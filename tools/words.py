@@ -25,32 +25,59 @@ LOCALES: Final = ROOT / "storage/locales"
 COMPILED: Final = ROOT / "api/web/locales"
 PAGES: Final = ROOT / "api/web"
 KEYWORDS: Final[Any] = {"t": None, "tn": (1, 2), "tc": ((1, "c"), 2)}
+#: A call of a page with its first two arguments, as far as they are literals.
+CALL: Final = re.compile(
+    r'(?<![\w.])(t|tn|tc)\(\s*("(?:[^"\\]|\\.)*")(?:\s*,\s*("(?:[^"\\]|\\.)*"))?'
+)
+COMMENT: Final = re.compile(r"^\s*(//|\*|/\*).*$", re.MULTILINE)
 BRACES: Final = re.compile(r"\{\w+\}")
 #: Plurals are chosen by these examples: every category of CLDR that a whole number can have.
 NUMBERS: Final = (*range(201), 1_000, 1_000_000, 2_000_000)
 
 
-def sources() -> Iterator[tuple[str, Path]]:
-    """Yield what may hold sentences, with the language it is written in."""
-    for path in sorted(PAGES.rglob("*.js")):
-        if "vendor" not in path.parts:
-            yield "javascript", path
-    for package in ("api", "stock_tracker", "geofence", "ingest", "ops"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            if "storage.words" in path.read_text():
-                yield "python", path
+Said = tuple[str | tuple[str, str], str | None]
+"""A sentence, or its two forms, and its context."""
 
 
 def collected() -> Catalog:
     """Return all sentences with the files that say them."""
     catalogue = Catalog(project="Cordée", charset="utf-8")
-    for language, path in sources():
-        options = {"parse_template_string": True} if language == "javascript" else {}
-        with path.open("rb") as file:
-            for _, said, _, context in extract(language, file, KEYWORDS, options=options):
-                where = [(path.relative_to(ROOT).as_posix(), 0)]
-                catalogue.add(said, locations=where, context=context)
+    for path, sentences in sources():
+        where = [(path.relative_to(ROOT).as_posix(), 0)]
+        for said, context in sentences:
+            catalogue.add(said, locations=where, context=context)
     return catalogue
+
+
+def sources() -> Iterator[tuple[Path, Iterator[Said]]]:
+    """Yield the files that may hold sentences, and what they say."""
+    for path in sorted(PAGES.rglob("*.js")):
+        if "vendor" not in path.parts:
+            yield path, said_by_page(path.read_text())
+    for package in ("api", "stock_tracker", "geofence", "ingest", "ops"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            if "storage.words" in path.read_text():
+                yield path, said_by_module(path.read_bytes())
+
+
+def said_by_module(source: bytes) -> Iterator[Said]:
+    """Yield what a Python module says."""
+    for _, said, _, context in extract("python", io.BytesIO(source), KEYWORDS):
+        yield said, context
+
+
+def said_by_page(source: str) -> Iterator[Said]:
+    """Yield what a JavaScript module says: its calls with literals, wherever they stand.
+
+    Not Babel's extractor: of a template's expression it reads no further than the first brace of an
+    object in it, and says nothing of what it has not read.
+    """
+    for name, *literals in CALL.findall(COMMENT.sub("", source)):
+        first, second = (json.loads(literal) if literal else "" for literal in literals)
+        if name == "t":
+            yield first, None
+        elif second:
+            yield ((first, second), None) if name == "tn" else (second, first)
 
 
 def brought_up_to_date(path: Path, template: Catalog) -> tuple[Catalog, bytes]:

@@ -126,6 +126,8 @@ TOUR: Final = {
     ],
 }
 SSCC: Final = "004000000000000176"
+#: Nobody takes it further: no ingest runs.
+BATCH: Final = {"events": [{"kind": "none", "payload": {}}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +213,7 @@ def _of_sites(path: str) -> Probe:
 PUBLIC: Final = (
     Probe("GET", "/healthz", "/healthz", EVERYBODY),
     Probe("GET", "/readyz", "/readyz", EVERYBODY),
+    Probe("GET", "/van/precache.js", "/van/precache.js", EVERYBODY),
     Probe("POST", "/v1/session", "/v1/session", EVERYBODY, body={}),
     Probe("GET", "/v1/session/ways", "/v1/session/ways", EVERYBODY),
     Probe("GET", "/v1/session/oidc", "/v1/session/oidc", EVERYBODY),
@@ -230,6 +233,11 @@ PROBES: Final = (
     _of_van("/visits", "PTA", '"BAKERY"'),
     _of_van("/tour", "PTA", '"TOUR1"'),
     _of_van("/stock", "PWTA", '"FIL-20"'),
+    Probe(
+        "POST", "/v1/devices/{van}/events:batch", "/v1/devices/V1/events:batch", "T", body=BATCH,
+        not_found=("/v1/devices/X9/events:batch",),
+        not_mine={"technician": ("/v1/devices/V2/events:batch",)},
+    ),
     _by_van("/v1/visits", "PTA", '"V1"'),
     _by_van("/v1/alerts", "PTA", '"V1"'),
     Probe(

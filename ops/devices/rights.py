@@ -2,8 +2,8 @@
 
 A van's devices publish that van's topics and nothing else. Services get what their work needs:
 ingest reads what vans and warehouses send, and may limit what the broker keeps for it; the relay
-publishes what the outbox holds, also what came by HTTP or is sent again, and reads nothing; a warehouse
-reads the orders and reports for itself; a planner's program reads alerts.
+publishes what the outbox holds, also what vans and warehouses said by HTTP or what is sent again, and reads nothing; a
+warehouse reads the orders and reports for itself; a planner's program reads alerts.
 
 What is not named is refused. `nats.py` and `mosquitto.py` say it in their broker's language.
 

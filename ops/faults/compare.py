@@ -26,6 +26,7 @@ EXEMPT: Final[dict[str, str]] = {
     "posted_report": "what people told the API; the reports themselves are compared",
     "outbox": "what was said depends on when; its ids too: `lost_sent` and `duplicated` judge it",
     "webhook_delivery": "follows the outbox",
+    "awaited": "who waits for an answer by HTTP, for a day",
     "rejected_quota": "counts by the day of our clock, and again what comes again",
     "off_duty": "dropped or deleted, by which came first; and see `rejected`",
     "deletion": "what was deleted when: depends on the clock's day",

@@ -21,7 +21,6 @@ import psycopg
 
 from ingest.batch import Delivery, decode
 from ingest.quota import UNKNOWN, WAREHOUSES, sender_of
-from ingest.store import id_of
 from ops.faults import company
 from ops.faults import stack as stacks
 from ops.faults.company import Watch
@@ -31,6 +30,7 @@ from ops.report import SCANS
 from simulators.faults import Outgoing
 from simulators.publisher import publish
 from storage import backlog
+from storage.message_id import message_id
 from storage.settings import real_ms
 
 MAD: Final = "van-001"
@@ -163,11 +163,11 @@ def _account(url: str, stream: Stream) -> dict[str, Any]:
             if (scan.key.device, scan.key.epoch, scan.key.seq) not in scans
         ]
         for event in said.reports:  # of orders that do not exist
-            unusable[WAREHOUSES].add(id_of(event.delivery.topic, event.delivery.payload))
+            unusable[WAREHOUSES].add(message_id(event.delivery.topic, event.delivery.payload))
         accepted += len(keys) + len(said.scans) + len(said.statuses)
         for rejection in said.rejections:
             rejected += 1
-            unusable[sender_of(rejection)].add(id_of(rejection.topic, rejection.payload))
+            unusable[sender_of(rejection)].add(message_id(rejection.topic, rejection.payload))
     for sender, keys_of in unusable.items():
         stored, counted = quotas.get(sender, (0, 0))
         if not counted:

@@ -104,6 +104,7 @@ INSERT INTO working_hours VALUES (1, 1, 480, 720);
 INSERT INTO off_duty VALUES (1, '2026-06-01', 1, 0);
 INSERT INTO deletion VALUES
   ('2026-06-01', 'tracks', 'fix', '2026-04-01Z', 5, NULL, true, '2026-06-01Z');
+INSERT INTO awaited VALUES ('0123456789abcdef', '2026-06-01Z', NULL);
 """
 USER = "INSERT INTO app_user (organisation_id, login, name, role)"
 MACHINE = "INSERT INTO machine (organisation_id, client_key, name, secret_hash, role)"
@@ -147,6 +148,8 @@ REFUSED = {
     "UPDATE broker_credential SET revoked_time = '2026-05-31Z'": (
         "broker_credential_ends_after_its_start"
     ),
+    "INSERT INTO awaited VALUES ('0123456789abcdef', '2026-06-02Z')": "awaited_pkey",
+    "UPDATE awaited SET message_id = 'short'": "awaited_id_whole",
     "INSERT INTO template_line VALUES (1, 1, 5, 5, 9, 1)": "template_line_ordered",
     "INSERT INTO template_line VALUES (1, 1, 2, 10, 9, 1)": "template_line_ordered",
     "INSERT INTO template_line VALUES (1, 1, -1, 5, 9, 1)": "template_line_ordered",

@@ -59,6 +59,20 @@ def test_a_sentence_without_a_translation_stays_english_with_its_values() -> Non
     assert words.words("fr").tn("{n} yak", "{n} yaks", 2) == "2 yaks"
 
 
+def test_every_sentence_of_a_page_is_found_wherever_it_stands(tool: ModuleType) -> None:
+    page = """
+      // t("Not this one")
+      html`<p>It's ${ms ? t("As of {time}, \\"so far\\"", { time: time(ms) }) : t("Unknown")}</p>
+        ${tn("{n} van", "{n} vans", n, { n })} ${list.map(({ n }) => html`<i>${tc("a list", "None")}</i>`)}`;
+      return html`${t(
+        "Broken over lines")} ${start("No sentence")} ${it.t("Nor this")} ${t(variable)}`;
+    """
+    assert list(tool.said_by_page(page)) == [
+        ('As of {time}, "so far"', None), ("Unknown", None), (("{n} van", "{n} vans"), None),
+        ("None", "a list"), ("Broken over lines", None),
+    ]  # fmt: skip
+
+
 def test_what_a_translator_left_undone_is_said(tool: ModuleType) -> None:
     assert list(tool.complaints(catalogue_of("Cancel", ""))) == ["not translated: Cancel"]
     assert list(tool.complaints(catalogue_of("Cancel", "Annuler"))) == []

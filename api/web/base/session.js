@@ -47,7 +47,10 @@ export async function ask(url, { method = "GET", body, headers = {}, signal } = 
   return answer;
 }
 
-/** Asks, and returns what JSON is answered, with its ETag as `etag`. Throws a Problem. */
+/**
+ * Asks, and returns what JSON is answered, with its ETag as `etag`; `keptMs` says since when a service
+ * worker has kept it, null for what the server itself answers. Throws a Problem.
+ */
 export async function askJson(url, options) {
   let answer;
   try {
@@ -58,7 +61,8 @@ export async function askJson(url, options) {
   }
   const body = answer.status === 204 || answer.status === 304 ? null : await answer.json().catch(() => null);
   if (!answer.ok && answer.status !== 304) throw new Problem(answer.status, body ?? {});
-  return { body, etag: answer.headers.get("etag"), status: answer.status };
+  const keptMs = Number(answer.headers.get("x-cordee-kept")) || null;
+  return { body, etag: answer.headers.get("etag"), status: answer.status, keptMs };
 }
 
 /** GETs JSON. Throws a Problem. */

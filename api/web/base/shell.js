@@ -19,6 +19,9 @@ export const PAGES = [
   { name: "operations", title: () => t("Operations"), roles: ["ops", "admin"] },
 ];
 
+/** How long a page may be empty before it says why. */
+const PATIENCE_MS = 2_000;
+
 export const pagesOf = (role) => PAGES.filter((page) => page.roles.includes(role));
 export const ROLES = {
   planner: () => t("planner"),
@@ -29,9 +32,12 @@ export const ROLES = {
   admin: () => t("administrator"),
 };
 
-/** The line on top. `live` is what `follow` returns, or null on a page that shows nothing live. */
+/**
+ * The line on top. `live` is what `follow` returns, or null on a page that shows nothing live; `more` are
+ * things that this page offers in the menu: [{ word, act }].
+ */
 export class Top extends Part {
-  static properties = { page: {}, who: {}, live: {}, offline: {} };
+  static properties = { page: {}, who: {}, live: {}, more: { attribute: false } };
 
   connectedCallback() {
     super.connectedCallback();
@@ -54,7 +60,8 @@ export class Top extends Part {
         <summary>${this.who ? this.who.name : t("Settings")}</summary>
         <div class="card">
           ${this.who ? html`<p class="quiet">${this.who.login} · ${ROLES[this.who.role]()}</p>
-            <a href="/account/">${t("My account")}</a>` : nothing}
+            <a href="/account/">${t("My account")}</a>
+            ${this.more?.map(({ word, act }) => html`<button class="button" @click=${act}>${word}</button>`) ?? nothing}` : nothing}
           <label>${t("Language")} ${choice(LANGUAGES, language, speak)}</label>
           <label>${t("Theme")} ${choice(Object.fromEntries(Object.entries(THEMES).map(([name, said]) => [name, said()])), theme(), wear)}</label>
           ${this.who ? html`<button class="button" @click=${() => signOut().catch((problem) => say(problem.message))}>${t("Sign out")}</button>` : nothing}
@@ -127,7 +134,10 @@ export async function open(name, begin, { live: wanted = true } = {}) {
   Object.assign(said, { id: "said", role: "status" });
   document.body.prepend(top);
   document.body.append(main, said);
-  const who = (await signedIn()) ?? (await asked(main));
+  const unreachable = setTimeout(() => main.replaceChildren(sentence(t("Cordée cannot be reached just now. It is tried again every few seconds."))), PATIENCE_MS);
+  const session = await signedIn();
+  clearTimeout(unreachable);
+  const who = session ?? (await asked(main));
   main.replaceChildren();
   top.who = who;
   const page = PAGES.find((one) => one.name === name);
@@ -142,6 +152,10 @@ export async function open(name, begin, { live: wanted = true } = {}) {
   changed = (await begin({ who, live, main })) ?? changed;
   if (wanted) setInterval(() => changed(), 1_000);
   changed();
+}
+
+function sentence(text) {
+  return Object.assign(document.createElement("p"), { className: "empty", textContent: text });
 }
 
 function asked(main) {

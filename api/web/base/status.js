@@ -11,6 +11,7 @@ const STATES = {
   at_site: ["disc", () => t("at site")],
   silent: ["ring", () => t("silent")],
   off_duty: ["bar", () => t("off duty")],
+  on_duty: ["disc", () => t("on duty")],
   never_seen: ["dotted", () => t("never seen")],
   // of stops and visits
   scheduled: ["ring", () => t("scheduled")],
@@ -39,6 +40,11 @@ const STATES = {
   shipped: ["arrow", () => t("shipped")],
   received: ["check", () => t("received")],
   cancelled: ["cross", () => t("cancelled")],
+  // of what a tablet has to send, and of what is on board
+  waiting: ["hourglass", () => t("waiting")],
+  saved: ["check", () => t("saved")],
+  refused: ["cross", () => t("refused")],
+  on_board: ["check", () => t("on board")],
   // of connections
   live: ["disc", () => t("live")],
   connecting: ["ring", () => t("connecting")],

@@ -49,7 +49,7 @@ class Warehouse extends Part {
 
   connectedCallback() {
     super.connectedCallback();
-    wedge((code) => this.scanned(code));
+    wedge(([code]) => this.scanned(code));
   }
 
   readAddress() {

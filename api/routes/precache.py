@@ -1,0 +1,13 @@
+"""The list of files that tablets keep: no part of the API, but of the page."""
+
+from fastapi import APIRouter, Response
+
+from api import precache
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/van/precache.js")
+def kept_files() -> Response:
+    """Return the script that the tablet's service worker imports."""
+    return Response(precache.script(), media_type="text/javascript")
