@@ -150,6 +150,8 @@ class TourStop:
     stop: int
     site: str
     site_name: str
+    latitude_deg: float
+    longitude_deg: float
     window_start_ms: int
     window_end_ms: int
     planned_duration_s: int
@@ -175,6 +177,44 @@ class Tour:
     technician: str | None
     date: str
     stops: list[TourStop]
+
+
+@dataclass(frozen=True, slots=True)
+class MyDay:
+    """What a tablet has to know for a day without the network: its tours from `date`, today, on.
+
+    `duty` is what the van's newest status said, null if it never said.
+    """
+
+    date: str
+    duty: Literal["on", "off"] | None
+    tours: list[Tour]
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueItem:
+    """A part that can be carried."""
+
+    item: str
+    name: str
+    base_unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueCode:
+    """A bar code as it is scanned, and how many base units one scan of it means."""
+
+    code: str
+    item: str
+    pack_qty: int
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All parts and codes, so that a scan can be understood without the network."""
+
+    items: list[CatalogueItem]
+    codes: list[CatalogueCode]
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ from api.routes import (
     resupply,
     retention,
     session,
+    tablet,
     tours,
     vans,
     visits,
@@ -98,7 +99,7 @@ ROUTES: Final = APIRouter()
 for _part in (
     operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
     edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites, retention,
-    keeping, basemap, people, replans, precache, devices,
+    keeping, basemap, people, replans, precache, devices, tablet,
 ):  # fmt: skip
     ROUTES.include_router(_part.router, dependencies=[Depends(judged)])
 

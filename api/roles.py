@@ -72,6 +72,8 @@ _TABLE: Final = (
     Rule("PUT", "/v1/me/password", SIGNED_IN),
     Rule("DELETE", "/v1/me/sessions", SIGNED_IN),
     Rule("GET", "/v1/me/access-log", _DRIVER),
+    Rule("GET", "/v1/me/day", _DRIVER),
+    Rule("GET", "/v1/catalogue", _OWN_STOCK),
     Rule("GET", "/v1/retention", SIGNED_IN),
     # The tablet.
     Rule("POST", "/v1/devices/{van}/events:batch", _DRIVER),

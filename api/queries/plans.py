@@ -32,7 +32,8 @@ from storage.pool import Connection
 _STOPS: Final = f"""
     SELECT van.code AS van, technician.name AS technician, tour.code AS tour,
            tour.service_date, stop.stop_id, stop.position AS stop, site.code AS site,
-           site.name AS site_name, {ms("stop.window_start")} AS window_start_ms,
+           site.name AS site_name, site.latitude_deg, site.longitude_deg,
+           {ms("stop.window_start")} AS window_start_ms,
            {ms("stop.window_end")} AS window_end_ms, stop.planned_duration_s,
            {ms("stop.planned_arrival")} AS planned_arrival_ms, stop.work_order, stop.skill,
            coalesce((SELECT jsonb_object_agg(item.ref, part.qty)
@@ -99,6 +100,8 @@ class _StopRow:
     stop: int
     site: str
     site_name: str
+    latitude_deg: float
+    longitude_deg: float
     window_start_ms: int
     window_end_ms: int
     planned_duration_s: int
@@ -167,6 +170,8 @@ async def tour(
             row.stop,
             row.site,
             row.site_name,
+            row.latitude_deg,
+            row.longitude_deg,
             row.window_start_ms,
             row.window_end_ms,
             row.planned_duration_s,

@@ -41,6 +41,8 @@ TOUR_EXAMPLE: Final = {
             "stop": 3,
             "site": "BAKERY",
             "site_name": "Bakery Dupont",
+            "latitude_deg": 45.75,
+            "longitude_deg": 4.85,
             "window_start_ms": 1_795_164_000_000,
             "window_end_ms": 1_795_167_600_000,
             "planned_duration_s": 3_600,

@@ -226,6 +226,8 @@ PROBES: Final = (
     Probe("GET", "/v1/openapi.json", "/v1/openapi.json", EVERYBODY),
     Probe("GET", "/v1/session", "/v1/session", EVERYBODY),
     Probe("GET", "/v1/me/access-log", "/v1/me/access-log", "T"),
+    Probe("GET", "/v1/me/day", "/v1/me/day", "T", '"TOUR1"'),
+    Probe("GET", "/v1/catalogue", "/v1/catalogue", "PWTA", '"FIL-20"'),
     Probe("GET", "/v1/vans", "/v1/vans", "PTA", '"V1"'),
     _of_van("", "PTA", '"V1"'),
     _of_van("/track", "PTA", "coordinates"),

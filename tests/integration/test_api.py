@@ -696,7 +696,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/map", "/v1/map/tiles.pmtiles",
         "/v1/alerts/{alert_id}", "/v1/people",
         "/v1/replans", "/v1/replans/{replan_id}/undo",
-        "/v1/devices/{van}/events:batch",
+        "/v1/devices/{van}/events:batch", "/v1/me/day", "/v1/catalogue",
     }  # fmt: skip
 
 
