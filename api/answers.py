@@ -28,6 +28,7 @@ OrderState = Literal[
 Verdict = Literal["visit", "pass", "undecided"]
 Punctuality = Literal["early", "on_time", "late", "unplanned", "repeated"]
 Outcome = Literal["planned", "on_site", "done", "skipped"]
+StopState = Literal["scheduled", "en_route", "arrived", "completed", "skipped", "missed"]
 ReportKind = Literal["accepted", "picked", "short", "shipped", "delivered", "cancelled"]
 TransferState = Literal["proposed", "accepted", "done", "refused"]
 DeliveryState = Literal["pending", "retrying", "delivered", "dead"]
@@ -108,11 +109,13 @@ class Vans:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A run of fixes inside one site. While `left_at_ms` is null the van is still there."""
+    """A run of fixes inside one site, which the position is of. While `left_at_ms` is null the van is still there."""
 
     van: str
     site: str
     site_name: str
+    latitude_deg: float
+    longitude_deg: float
     arrived_at_ms: int
     last_inside_at_ms: int
     left_at_ms: int | None
@@ -218,8 +221,32 @@ class Catalogue:
 
 
 @dataclass(frozen=True, slots=True)
+class TimelineStop:
+    """A stop as a bar: when it was planned, when it is foreseen (`eta`, only while it is ahead), when it was.
+
+    `state` says how it stands (`api/states.py`), `alert` the worst that is open of it.
+    """
+
+    stop_id: int
+    stop: int
+    site: str
+    site_name: str
+    work_order: str | None
+    window_start_ms: int
+    window_end_ms: int
+    planned_arrival_ms: int | None
+    planned_duration_s: int
+    state: StopState
+    eta: Eta | None
+    arrived_at_ms: int | None
+    left_at_ms: int | None
+    punctuality: Punctuality | None
+    alert: AlertKind | None
+
+
+@dataclass(frozen=True, slots=True)
 class TourSummary:
-    """A tour on one line: its stops by what became of them, and where the van goes next."""
+    """A tour on one line: its stops by what became of them, where the van goes next, and each stop in order."""
 
     tour: str
     van: str
@@ -231,6 +258,7 @@ class TourSummary:
     skipped: int
     late: int
     next_stop: NextStop | None
+    timeline: list[TimelineStop]
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +325,60 @@ class SiteEdited:
     longitude_deg: float
     radius_m: float
     area: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SiteWindow:
+    """A visit that is planned at a site, from today on."""
+
+    date: str
+    tour: str
+    van: str
+    stop_id: int
+    stop: int
+    window_start_ms: int
+    window_end_ms: int
+    work_order: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site with its fence: a circle round its point, or what `geometry` says.
+
+    The geometry is GeoJSON (RFC 7946, 3.1), lon-lat; of a line `radius_m` is half the width of its
+    corridor. `windows` are the next 20 visits that are planned.
+    """
+
+    site: str
+    name: str
+    latitude_deg: float
+    longitude_deg: float
+    radius_m: float
+    geometry: dict[str, object] | None
+    time_zone: str
+    client: str | None
+    windows: list[SiteWindow]
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """The fence of a site that is no circle, as GeoJSON."""
+
+    site: str
+    geometry: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Fences:
+    """Every fence, for a map: of each site its code, longitude, latitude (degrees) and radius (m).
+
+    `columns` names these in order. A site that is no circle stands in `areas` too; of a line, the radius
+    is half the width of its corridor.
+    """
+
+    columns: list[str]
+    sites: list[tuple[str, float, float, float]]
+    areas: list[Area]
 
 
 @dataclass(frozen=True, slots=True)
