@@ -360,6 +360,62 @@ TOLD_APART: Final = [
 ]  # fmt: skip
 
 
+def test_everything_is_counted_and_what_was_not_is_set_to_nothing(
+    api: Any, tablet: Page, base: Base
+) -> None:
+    ready(tablet, api.url)
+    doing(tablet, "Count all")
+    expect(tablet.locator(".counting")).to_contain_text("0 parts so far")
+    scan(tablet, "FIL-20")
+    tablet.get_by_label("How many are there").fill("96")
+    tablet.get_by_role("button", name="All is counted").click()
+    question = tablet.get_by_role("dialog")
+    expect(question).to_contain_text("1 part was not counted")
+    expect(question).to_contain_text("Pump · 100")
+    question.get_by_role("button", name="All is counted").click()
+    expect(question).to_have_count(0)
+    tablet.get_by_role("link", name="Stock").click()
+    for item, qty in (("FIL-20", "96"), ("PUMP", "0")):
+        level = tablet.locator("van-stock li", has_text=item).locator(".quantity")
+        expect(level).to_have_text(qty)
+    poll(lambda: len(base.of("scan")) == 2, tablet)
+    count, end = base.of("scan")
+    assert (count["intent"], count["qty"]) == ("count", 96)
+    assert end["intent"] == "count_all"
+    assert end["since"] <= count["t"] < end["t"]
+
+
+def test_an_answer_that_is_lost_or_not_final_lets_go_of_nothing(
+    api: Any, tablet: Page, base: Base
+) -> None:
+    ready(tablet, api.url)
+    doing(tablet, "Use")
+    answers = ["lost", "202", "200"]
+    seen: list[list[int]] = []
+
+    def unsure(route: Route) -> None:
+        events = json.loads(route.request.post_data or "")["events"]
+        seen.append([event["payload"]["seq"] for event in events])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if answer == "lost":
+            route.abort()
+        elif answer == "202":
+            through = {events[0]["payload"]["epoch"]: 2}
+            route.fulfill(status=202, json={"acked_through": through, "rejected": [], "pending": 2})
+        else:
+            base.take(route)
+
+    base.up = False
+    scan(tablet, *["FIL-20"] * 4)
+    expect(outbox(tablet)).to_have_text("4 waiting", timeout=WAIT_MS)
+    base.up = True
+    tablet.context.route("**/events:batch", unsure)
+    for waiting in ("4 waiting", "2 waiting", "all sent"):
+        tablet.evaluate("dispatchEvent(new Event('online'))")
+        expect(outbox(tablet)).to_have_text(waiting, timeout=WAIT_MS)
+    assert seen == [[1, 2, 3, 4], [1, 2, 3, 4], [3, 4]]
+
+
 def test_duty_is_one_switch_and_positions_are_sent_on_duty_and_only_if_that_is_wished(
     api: Any, tablet: Page, base: Base
 ) -> None:
