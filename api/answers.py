@@ -1409,26 +1409,45 @@ class PartUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedReport:
+    """What the technician wrote of a visit, and who signed it at `t_ms`; the PDF has the signature.
+
+    `signer` is null where the client was `absent`.
+    """
+
+    report: str
+    t_ms: int
+    work: str
+    work_order: str | None
+    author: str | None
+    signer: str | None
+    signer_role: str | None
+    absent: bool
+
+
+@dataclass(frozen=True, slots=True)
 class VisitReport:
-    """What was done at a site: who was there from when to when, and with which parts.
+    """What was done at a site: who was there from when to when, with which parts, who signed.
 
     Times come from where the van was; `uncertain` if it was last seen more than five minutes before
-    it was seen elsewhere. `left_at_ms` is null while it is there.
+    it was seen elsewhere. `left_at_ms` is null while it is there. All of them are null of a report that
+    was written of a site where the van was not seen. `signed` is in the order of writing.
     """
 
     site: str
     site_name: str
     client: str | None
     technician: str | None
-    arrived_at_ms: int
-    last_inside_at_ms: int
+    arrived_at_ms: int | None
+    last_inside_at_ms: int | None
     left_at_ms: int | None
-    dwell_s: int
+    dwell_s: int | None
     uncertain: bool
     window_start_ms: int | None
     window_end_ms: int | None
     work_order: str | None
     parts: list[PartUsed]
+    signed: list[SignedReport]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,14 @@ EVENT_BYTES_MAX: Final = 64_000
 ARRAY_BYTES_MAX: Final = 1_000_000
 
 #: Kinds of events, and whether their topic takes arrays.
-KINDS: Final[Mapping[str, bool]] = {"scan": True, "position": True, "status": False}
+KINDS: Final[Mapping[str, bool]] = {
+    "scan": True,
+    "position": True,
+    "status": False,
+    "report": False,
+}
 #: Kinds that have epoch and seq, and so are known to be committed by their key.
-KEYED: Final = frozenset({"scan"})
+KEYED: Final = frozenset({"scan", "report"})
 
 Key = tuple[str, int]
 """Epoch and seq."""

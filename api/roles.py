@@ -108,6 +108,7 @@ _TABLE: Final = (
     # Of sites, for those who are visited.
     Rule("GET", "/v1/planning", _SITES),
     Rule("GET", "/v1/visit-reports", _SITES),
+    Rule("GET", "/v1/visit-reports/{report}.pdf", _SITES),
     # Stock.
     Rule("GET", "/v1/vans/{van}/stock", _OWN_STOCK),
     Rule("GET", "/v1/stock/figures", _OWN_STOCK),

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geofence.fixes import FixColumns
+from ingest import signatures
 from ingest.messages import (
     BACKLOG_MAX,
     OrderReport,
@@ -32,6 +33,7 @@ from ingest.messages import (
     Scan,
     ScanKey,
     Status,
+    VisitReport,
 )
 from stock_tracker import barcodes, ledger
 
@@ -103,8 +105,18 @@ class ReportEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class VisitReportEvent:
+    """What a tablet says of a visit."""
+
+    key: ledger.ScanKey
+    van_id: int
+    said: VisitReport
+    payload_hash: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
-    """What could not be used: raw bytes, reason, and the scan's key where it could be read."""
+    """What could not be used: raw bytes, reason, and the tablet's key where it could be read."""
 
     topic: str
     payload: bytes
@@ -124,6 +136,7 @@ class Batch:
     statuses: list[StatusEvent] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
+    visit_reports: list[VisitReportEvent] = field(default_factory=list)
     tallies: Counter[str] = field(default_factory=Counter)
 
     def van_ids(self) -> list[int]:
@@ -131,7 +144,12 @@ class Batch:
         vans = set(np.unique(self.fixes.van_id).tolist())
         vans.update(scan.van_id for scan in self.scans)
         vans.update(status.van_id for status in self.statuses)
+        vans.update(report.van_id for report in self.visit_reports)
         return sorted(vans)
+
+    def tablet_keys(self) -> list[ledger.ScanKey]:
+        """Return the keys of all that tablets said."""
+        return [*(scan.key for scan in self.scans), *(said.key for said in self.visit_reports)]
 
 
 _order_report = msgspec.json.Decoder(OrderReport)
@@ -168,6 +186,7 @@ class _Reader:
     statuses: list[StatusEvent] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
+    visit_reports: list[VisitReportEvent] = field(default_factory=list)
 
     def reject(self, delivery: Delivery, reason: Reason, detail: str, van_code: str | None) -> None:
         """Keep what cannot be used, as it came."""
@@ -198,6 +217,7 @@ def decode(
         reader.statuses,
         reader.rejections,
         reader.reports,
+        reader.visit_reports,
         Counter(f"kind:{_kind_name(delivery.topic)}" for delivery in deliveries),
     )
 
@@ -256,13 +276,17 @@ def _object_to_report(said: OrderReport, present: Present) -> Objection | None:
     return _future(said.t, present)
 
 
-def kind_of(topic: str) -> "Kind[Position] | Kind[Scan] | Kind[Status] | Kind[OwnTracks] | None":
+def kind_of(
+    topic: str,
+) -> "Kind[Position] | Kind[Scan] | Kind[VisitReport] | Kind[Status] | Kind[OwnTracks] | None":
     """Return how messages of a topic are read; None for a topic that is not in the contract."""
     match topic.split("/"):
         case ["fleet", "v1", _, "position"]:
             return POSITION
         case ["fleet", "v1", _, "scan"]:
             return SCAN
+        case ["fleet", "v1", _, "report"]:
+            return VISIT_REPORT
         case ["fleet", "v1", _, "status"]:
             return STATUS
         case ["owntracks", _, _]:
@@ -471,14 +495,33 @@ def hash_of(raw: bytes) -> int:
 
 
 def _key_of(delivery: Delivery, van_code: str) -> ledger.ScanKey | None:
-    """Return the key of a scan that is otherwise unusable, if it can be read."""
-    if not delivery.topic.endswith("/scan"):
+    """Return the key of what a tablet said and is otherwise unusable, if it can be read."""
+    if not delivery.topic.endswith(("/scan", "/report")):
         return None
     try:
         key = _scan_key.decode(delivery.payload)
     except UNDECODABLE:
         return None
     return ledger.ScanKey(van_code, key.epoch, key.seq)
+
+
+def _object_to_visit_report(said: VisitReport, present: Present) -> Objection | None:
+    signatures_given = (said.signature_svg is not None) + (said.signature_png is not None)
+    if said.absent and (signatures_given or said.signer is not None):
+        return "bad_payload", "nobody signs where the client is `absent`"
+    if not said.absent and (signatures_given != 1 or said.signer is None):
+        words = "give `signer` and either `signature_svg` or `signature_png`, or `absent`"
+        return "bad_payload", words
+    if said.signature_png is not None and (wrong := signatures.objection(said.signature_png)):
+        return "bad_payload", wrong
+    return _future(said.t, present)
+
+
+def _take_visit_report(reader: _Reader, van: Van, said: VisitReport) -> None:
+    key = ledger.ScanKey(van.code, said.epoch, said.seq)
+    reader.visit_reports.append(
+        VisitReportEvent(key, van.van_id, said, hash_of(msgspec.json.encode(said)))
+    )
 
 
 def _object_to_status(status: Status, present: Present) -> Objection | None:
@@ -534,6 +577,10 @@ POSITION: Final = Kind(
 SCAN: Final = Kind(
     "scan", msgspec.json.Decoder(Scan), msgspec.json.Decoder(list[Scan]), 2,
     _object_to_scan, _take_scan,
+)  # fmt: skip
+VISIT_REPORT: Final = Kind(
+    "visit_report", msgspec.json.Decoder(VisitReport), None, 2,
+    _object_to_visit_report, _take_visit_report,
 )  # fmt: skip
 STATUS: Final = Kind(
     "status", msgspec.json.Decoder(Status), None, 2, _object_to_status, _take_status

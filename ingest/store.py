@@ -23,7 +23,7 @@ from geofence.forecast import store as forecast
 from geofence.forecast.router import Router
 from geofence.reread import Course
 from ingest import apply as rules
-from ingest import duty
+from ingest import duty, visit_reports
 from ingest import quota as quotas
 from ingest.apply import Changes, Outgoing, Reference, State
 from ingest.batch import Batch, Delivery, Rejection, StatusEvent, Van, decode
@@ -191,9 +191,9 @@ def _places(own: int, depot: int | None, shared: dict[str, int]) -> dict[str, in
 
 
 async def lock(conn: Connection, batch: Batch) -> None:
-    """Keep a second ingest off this batch's vans, and off the ledger if it holds scans."""
+    """Keep a second ingest off this batch's vans, and off the ledger if tablets said anything."""
     await _lock_vans(conn, batch.van_ids())
-    if batch.scans or batch.reports or any(rejection.key for rejection in batch.rejections):
+    if batch.tablet_keys() or batch.reports or any(rejection.key for rejection in batch.rejections):
         await levels.lock_ledger(conn)
 
 
@@ -277,12 +277,14 @@ async def write(
         outgoing += rules.count_messages(tasks, now)
     if changes.reports:
         outgoing += rules.shipped_messages(await reports.take(conn, changes.reports, now), now)
+    said = await visit_reports.put(conn, batch.visit_reports, now)
+    outgoing += rules.visit_report_messages(said, _vans(reference), now)
     rejections = [*batch.rejections, *changes.rejections]
     batch.tallies.update(f"reason:{rejection.reason}" for rejection in rejections)
     for changed in changes.vans.values():
         batch.tallies.update(f"event:{visit.verdict}" for visit in changed.visits)
         batch.tallies["event:gone"] += len(changed.gone)
-    await settle(conn, [scan.key for scan in batch.scans], rejections, now, quota)
+    await settle(conn, batch.tablet_keys(), rejections, now, quota)
     await _put_statuses(conn, changes.statuses)
     await put_outbox(conn, outgoing, now)
     await conn.execute("NOTIFY cordee")
@@ -298,20 +300,20 @@ def _spans(fixes: FixColumns) -> dict[int, tuple[int, int]]:
 
 async def settle(
     conn: Connection,
-    scans: Sequence[ScanKey],
+    said: Sequence[ScanKey],
     rejections: Sequence[Rejection],
     now: int,
     quota: Quota = quotas.USUAL,
 ) -> None:
-    """Store what could not be used, and tell tablets how far their scans are committed.
+    """Store what could not be used, and tell tablets how far what they said is committed.
 
-    A rejected scan whose key can be read counts as committed: it is kept here, and sending it again
-    would change nothing. One beyond its van's quota is not kept, so it does not count.
+    What is rejected and whose key can be read counts as committed: it is kept here, and sending it again
+    would change nothing. What is beyond its van's quota is not kept, so it does not count.
     """
     kept = await _put_rejections(conn, rejections, now, quota)
     unusable = [rejection.key for rejection in kept if rejection.key is not None]
     await stock_tracker.store.put_unusable(conn, unusable)
-    epochs = {(key.device, key.epoch) for key in (*scans, *unusable)}
+    epochs = {(key.device, key.epoch) for key in (*said, *unusable)}
     if epochs:
         through = await stock_tracker.store.advance_through(conn, epochs)
         await put_outbox(conn, rules.receipt_messages(through), now)

@@ -67,6 +67,7 @@ PURPOSES: Final = (
         (
             Kept("alert", "raised_time"),
             Kept("alert_handling", "changed_time"),
+            Kept("visit_report", "t"),
             Kept("visit", "arrived_at", "last_inside_at < %(limit)s"),
             Kept("tour", "service_date"),
             Kept("replan", "service_date"),

@@ -135,8 +135,8 @@ class Settings(BaseSettings):
         default=365,
         ge=7,
         le=3_660,
-        description="Days that visits, alerts and tours are kept: the proof that a service was"
-        " rendered, when, and whether in time. Not fewer than tracks.",
+        description="Days that visits, their reports with signatures, alerts and tours are kept: the"
+        " proof that a service was rendered, when, and whether in time. Not fewer than tracks.",
     )
     keep_working_times_days: int = Field(
         default=1_826,

@@ -21,6 +21,10 @@ STORED: Final = {
       SELECT epoch, seq, bool_or(status = 'conflict') FROM scan JOIN {KEYS} USING (epoch, seq)
       WHERE device = %s GROUP BY epoch, seq
     """,
+    "report": f"""
+      SELECT epoch, seq, count(*) > 1 FROM visit_report JOIN {KEYS} USING (epoch, seq)
+      WHERE device = %s GROUP BY epoch, seq
+    """,
 }
 THROUGH: Final = "SELECT epoch, through FROM scan_through WHERE device = %s AND epoch = ANY(%s)"
 

@@ -48,6 +48,7 @@ EXEMPT_COLUMNS: Final[dict[tuple[str, str], str]] = {
     ("fix", "received_time"): "when it was received",
     ("van_position", "received_time"): "when it was received",
     ("scan", "received_time"): "when it was received",
+    ("visit_report", "received_time"): "when it was received",
     ("rejected", "received_time"): "when it was received",
     ("alert", "alert_id"): "surrogate, referred to by nothing",
     ("alert", "handling_id"): "what people did",

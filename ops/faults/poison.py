@@ -39,6 +39,7 @@ STALLS_AFTER_S: Final = 120.0
 READ_AT_A_TIME: Final = 5_000
 
 FIXES: Final = "SELECT van_id, (extract(epoch FROM fix_time) * 1000)::bigint FROM fix"
+VISIT_REPORTS: Final = "SELECT device, epoch, seq FROM visit_report"
 QUOTAS: Final = (
     "SELECT sender, sum(kept)::bigint, sum(not_kept)::bigint FROM rejected_quota GROUP BY 1"
 )
@@ -145,6 +146,7 @@ def _account(url: str, stream: Stream) -> dict[str, Any]:
         vans = company.vans_of(conn)
         kept = {bytes(key) for (key,) in conn.execute("SELECT rejected_id FROM rejected")}
         fixes, scans = set(conn.execute(FIXES).fetchall()), set(conn.execute(SCANS).fetchall())
+        reports = set(conn.execute(VISIT_REPORTS).fetchall())
         found = conn.execute("SELECT reason, count(*) FROM rejected GROUP BY 1").fetchall()
         reasons = {str(reason): int(count) for reason, count in found}
         quotas = {
@@ -162,9 +164,14 @@ def _account(url: str, stream: Stream) -> dict[str, Any]:
             for scan in said.scans
             if (scan.key.device, scan.key.epoch, scan.key.seq) not in scans
         ]
+        lost += [
+            f"visit report {it.key}"
+            for it in said.visit_reports
+            if (it.key.device, it.key.epoch, it.key.seq) not in reports
+        ]
         for event in said.reports:  # of orders that do not exist
             unusable[WAREHOUSES].add(message_id(event.delivery.topic, event.delivery.payload))
-        accepted += len(keys) + len(said.scans) + len(said.statuses)
+        accepted += len(keys) + len(said.tablet_keys()) + len(said.statuses)
         for rejection in said.rejections:
             rejected += 1
             unusable[sender_of(rejection)].add(message_id(rejection.topic, rejection.payload))

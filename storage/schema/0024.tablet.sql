@@ -1,4 +1,5 @@
--- The tablet, and the apps that people have: who waits for the commit of what came by HTTP.
+-- The tablet, and the apps that people have: who waits for the commit of what came by HTTP, what was done
+-- at a visit and who signed for it.
 
 CREATE TABLE awaited (
   message_id bytea PRIMARY KEY
@@ -15,3 +16,70 @@ COMMENT ON COLUMN awaited.message_id IS 'Of topic and bytes, as in rejected: sto
 ALTER TABLE outbox ADD COLUMN is_passing boolean NOT NULL DEFAULT false;
 COMMENT ON COLUMN outbox.is_passing IS
   'What a van or a warehouse said by HTTP, on its way to the broker: deleted once the broker has it.';
+
+-- --- What was done at a visit, and who signed for it ----------------------------------------------
+
+CREATE TABLE visit_report (
+  device text COLLATE "C" NOT NULL,
+  epoch text COLLATE "C" NOT NULL,
+  seq bigint NOT NULL,
+  payload_hash bigint NOT NULL,
+  van_id integer NOT NULL REFERENCES van,
+  t timestamptz NOT NULL,
+  site text NOT NULL,
+  stop_id integer,
+  work text NOT NULL,
+  work_order text,
+  author text,
+  signer text,
+  signer_role text,
+  signature_svg text,
+  signature_png bytea
+    CONSTRAINT visit_report_png_small CHECK (octet_length(signature_png) <= 20000),
+  is_absent boolean NOT NULL,
+  received_time timestamptz NOT NULL,
+  report_id text COLLATE "C" NOT NULL
+    GENERATED ALWAYS AS (md5(device || '/' || epoch || '/' || seq)) STORED,
+  PRIMARY KEY (device, epoch, seq, payload_hash),
+  CONSTRAINT visit_report_signed_or_absent CHECK (
+    num_nonnulls(signature_svg, signature_png) = CASE WHEN is_absent THEN 0 ELSE 1 END
+    AND (signer IS NULL) = is_absent)
+);
+CREATE INDEX visit_report_by_id ON visit_report (report_id);
+CREATE INDEX visit_report_by_van ON visit_report (van_id, t);
+CREATE INDEX visit_report_by_time ON visit_report (t);
+COMMENT ON TABLE visit_report IS
+  'What tablets said of visits, as it came. Two payloads under one (device, epoch, seq) are both set aside.';
+COMMENT ON COLUMN visit_report.report_id IS 'The key in one word, for links.';
+COMMENT ON COLUMN visit_report.t IS 'When it was signed, by the tablet''s clock.';
+COMMENT ON COLUMN visit_report.site IS 'The code that the tablet gave; it may be imported later.';
+COMMENT ON COLUMN visit_report.stop_id IS 'The stop that the tablet had in mind, if there is one still.';
+COMMENT ON COLUMN visit_report.author IS 'Who did the work, as the tablet said.';
+COMMENT ON COLUMN visit_report.signature_svg IS 'Path data in a box 600 wide and 200 high.';
+
+CREATE VIEW sound_visit_report AS
+SELECT * FROM visit_report AS said
+WHERE NOT EXISTS (
+  SELECT FROM visit_report AS other
+  WHERE (other.device, other.epoch, other.seq) = (said.device, said.epoch, said.seq)
+    AND other.payload_hash <> said.payload_hash);
+COMMENT ON VIEW sound_visit_report IS 'Reports whose key has one payload only.';
+
+CREATE VIEW reported_visit AS
+SELECT said.*, van.organisation_id, site.site_id, visit.arrived_at,
+       coalesce(visit.stop_id, planned.stop_id) AS planned_stop_id
+FROM sound_visit_report AS said
+JOIN van USING (van_id)
+LEFT JOIN site ON (site.organisation_id, site.code) = (van.organisation_id, said.site)
+LEFT JOIN LATERAL (
+  SELECT arrived_at, stop_id FROM visit
+  WHERE visit.van_id = said.van_id AND visit.site_id = site.site_id
+    AND verdict = 'visit' AND shadowed_by IS NULL
+    AND arrived_at BETWEEN said.t - INTERVAL '3 days' AND said.t + INTERVAL '15 minutes'
+    AND (left_at IS NULL OR left_at >= said.t - INTERVAL '12 hours')
+  ORDER BY greatest(arrived_at - said.t, said.t - left_at, INTERVAL '0'), arrived_at DESC LIMIT 1
+) AS visit ON true
+LEFT JOIN stop AS planned ON (planned.stop_id, planned.site_id) = (said.stop_id, site.site_id);
+COMMENT ON VIEW reported_visit IS
+  'Each report with the visit it belongs to: the van''s visit at that site that is nearest in time, from 15'
+  ' minutes before its arrival to 12 hours after it left; arrived_at is NULL where there is none.';

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import psycopg
 import pytest
@@ -15,6 +16,8 @@ import zxingcpp
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from api import precache
+from ingest import signatures
+from ingest.messages import VisitReport
 from stock_tracker import barcodes
 from tests.browser.conftest import ARGUMENTS, chromium, opened_page
 from tests.browser.test_page import REFERENCE, WAIT_MS
@@ -225,6 +228,9 @@ def test_a_refused_scan_is_set_aside_with_its_reason_and_stops_no_other(
     assert [it["code"] for it in base.of("scan")] == ["FIL-20", "FIL-20"]
     refused = tablet.locator(".journal li", has_text="Pump")
     expect(refused).to_contain_text("refused")
+    tablet.get_by_role("link", name="Stock").click()
+    level = tablet.locator("van-stock li", has_text="PUMP").locator(".quantity")
+    expect(level).to_have_text("100")
     outbox(tablet).click()
     sheet = tablet.get_by_role("dialog")
     expect(sheet).to_contain_text("Use · PUMP")
@@ -358,6 +364,112 @@ TOLD_APART: Final = [
     ("0104006381333931300", "]C1"), ("01040063813339313103001250", "]d2"),
     ("01040063813339310512", "]C1"), ("010400638133393110" + 21 * "x", "]C1"),
 ]  # fmt: skip
+
+
+def test_everything_is_counted_and_what_was_not_is_set_to_nothing(
+    api: Any, tablet: Page, base: Base
+) -> None:
+    ready(tablet, api.url)
+    doing(tablet, "Count all")
+    expect(tablet.locator(".counting")).to_contain_text("0 parts so far")
+    scan(tablet, "FIL-20")
+    tablet.get_by_label("How many are there").fill("96")
+    tablet.get_by_role("button", name="All is counted").click()
+    question = tablet.get_by_role("dialog")
+    expect(question).to_contain_text("1 part was not counted")
+    expect(question).to_contain_text("Pump · 100")
+    question.get_by_role("button", name="All is counted").click()
+    expect(question).to_have_count(0)
+    tablet.get_by_role("link", name="Stock").click()
+    for item, qty in (("FIL-20", "96"), ("PUMP", "0")):
+        level = tablet.locator("van-stock li", has_text=item).locator(".quantity")
+        expect(level).to_have_text(qty)
+    poll(lambda: len(base.of("scan")) == 2, tablet)
+    count, end = base.of("scan")
+    assert (count["intent"], count["qty"]) == ("count", 96)
+    assert end["intent"] == "count_all"
+    assert end["since"] <= count["t"] < end["t"]
+
+
+def test_an_answer_that_is_lost_or_not_final_lets_go_of_nothing(
+    api: Any, tablet: Page, base: Base
+) -> None:
+    ready(tablet, api.url)
+    doing(tablet, "Use")
+    answers = ["lost", "202", "200"]
+    seen: list[list[int]] = []
+
+    def unsure(route: Route) -> None:
+        events = json.loads(route.request.post_data or "")["events"]
+        seen.append([event["payload"]["seq"] for event in events])
+        answer = answers.pop(0) if len(answers) > 1 else answers[0]
+        if answer == "lost":
+            route.abort()
+        elif answer == "202":
+            through = {events[0]["payload"]["epoch"]: 2}
+            route.fulfill(status=202, json={"acked_through": through, "rejected": [], "pending": 2})
+        else:
+            base.take(route)
+
+    base.up = False
+    scan(tablet, *["FIL-20"] * 4)
+    expect(outbox(tablet)).to_have_text("4 waiting", timeout=WAIT_MS)
+    base.up = True
+    tablet.context.route("**/events:batch", unsure)
+    for waiting in ("4 waiting", "2 waiting", "all sent"):
+        tablet.evaluate("dispatchEvent(new Event('online'))")
+        expect(outbox(tablet)).to_have_text(waiting, timeout=WAIT_MS)
+    assert seen == [[1, 2, 3, 4], [1, 2, 3, 4], [3, 4]]
+
+
+def test_a_visit_is_reported_and_signed_by_hand_by_name_or_by_nobody(
+    api: Any, tablet: Page, base: Base
+) -> None:
+    ready(tablet, api.url, "tour")
+    tablet.locator(".stop.arrived").get_by_role("link", name="Report").click()
+    done = tablet.get_by_role("button", name="Done")
+    done.click()
+    expect(tablet.get_by_role("alert")).to_have_text("Write what was done.")
+    tablet.get_by_label("What was done").fill("Filter replaced.\nBearing worn.")
+    sign(tablet)
+    done.click()
+    expect(tablet.get_by_role("alert")).to_have_text("Write the name of who signs.")
+    tablet.get_by_label("Name of who signs").fill("Marie Dupont")
+    tablet.reload()
+    expect(tablet.get_by_label("Name of who signs")).to_have_value("Marie Dupont", timeout=WAIT_MS)
+    done.click()
+    stop = tablet.locator(".stop.arrived")
+    expect(stop).to_contain_text("report sent", timeout=WAIT_MS)
+    stop.get_by_role("link", name="Correct the report").click()
+    expect(tablet.get_by_label("What was done")).to_have_value("Filter replaced.\nBearing worn.")
+    tablet.get_by_role("radio", name="The client, by name").check(force=True)
+    done.click()
+    poll(lambda: len(base.of("report")) == 2, tablet)
+    stop.get_by_role("link", name="Correct the report").click()
+    tablet.get_by_role("radio", name="Nobody: the client is absent").check(force=True)
+    done.click()
+    poll(lambda: len(base.of("report")) == 3, tablet)
+    drawn, typed, absent = (msgspec.convert(it, VisitReport) for it in base.of("report"))
+    assert (drawn.seq, drawn.site, drawn.stop) == (1, "BAKERY", 1)
+    assert (drawn.work, drawn.user) == ("Filter replaced.\nBearing worn.", "ana")
+    assert drawn.signature_svg is not None
+    assert drawn.signature_svg.startswith("M")
+    assert typed.signature_png is not None
+    assert signatures.objection(typed.signature_png) is None
+    assert [it.signer for it in (drawn, typed, absent)] == ["Marie Dupont", "Marie Dupont", None]
+    assert [it.absent for it in (drawn, typed, absent)] == [False, False, True]
+
+
+def sign(page: Page) -> None:
+    """Draw two strokes."""
+    page.locator("canvas").scroll_into_view_if_needed()
+    box = page.locator("canvas").bounding_box()
+    assert box is not None
+    for shift in (0.3, 0.6):
+        page.mouse.move(box["x"] + box["width"] * shift, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + box["width"] * shift + 40, box["y"] + 60, steps=5)
+        page.mouse.up()
 
 
 def test_duty_is_one_switch_and_positions_are_sent_on_duty_and_only_if_that_is_wished(

@@ -698,6 +698,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/replans", "/v1/replans/{replan_id}/undo",
         "/v1/devices/{van}/events:batch", "/v1/me/day", "/v1/catalogue",
         "/v1/fences",
+        "/v1/visit-reports/{report}.pdf",
     }  # fmt: skip
 
 

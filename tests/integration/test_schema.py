@@ -105,6 +105,8 @@ INSERT INTO off_duty VALUES (1, '2026-06-01', 1, 0);
 INSERT INTO deletion VALUES
   ('2026-06-01', 'tracks', 'fix', '2026-04-01Z', 5, NULL, true, '2026-06-01Z');
 INSERT INTO awaited VALUES ('0123456789abcdef', '2026-06-01Z', NULL);
+INSERT INTO visit_report VALUES ('d', 'e', 9, 0, 1, '2026-06-01Z', 'S-1', 1, 'w', NULL, NULL, 'X', NULL, 'M0 0',
+                                 NULL, false, '2026-06-01Z');
 """
 USER = "INSERT INTO app_user (organisation_id, login, name, role)"
 MACHINE = "INSERT INTO machine (organisation_id, client_key, name, secret_hash, role)"
@@ -149,6 +151,15 @@ REFUSED = {
         "broker_credential_ends_after_its_start"
     ),
     "INSERT INTO awaited VALUES ('0123456789abcdef', '2026-06-02Z')": "awaited_pkey",
+    """INSERT INTO visit_report
+       SELECT device, epoch, seq, payload_hash, 2, t, site, NULL, '', NULL, NULL, NULL, NULL, NULL, NULL, true, t
+       FROM visit_report""": "visit_report_pkey",
+    "UPDATE visit_report SET signer = NULL": "visit_report_signed_or_absent",
+    "UPDATE visit_report SET signature_png = 'x'": "visit_report_signed_or_absent",
+    "UPDATE visit_report SET is_absent = true": "visit_report_signed_or_absent",
+    "UPDATE visit_report SET signature_png = repeat('x', 20001)::bytea, signature_svg = NULL": (
+        "visit_report_png_small"
+    ),
     "UPDATE awaited SET message_id = 'short'": "awaited_id_whole",
     "INSERT INTO template_line VALUES (1, 1, 5, 5, 9, 1)": "template_line_ordered",
     "INSERT INTO template_line VALUES (1, 1, 2, 10, 9, 1)": "template_line_ordered",

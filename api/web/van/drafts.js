@@ -1,9 +1,19 @@
-// What is being written and is not sent: kept over a reload, a new version of the page, an empty battery.
+// What is being written and is not sent, and what was sent of a visit: kept over a reload, a new version of
+// the page, an empty battery; for two weeks at most.
 
-const keyOf = (name) => `cordee.van.draft ${name}`;
+const PREFIX = "cordee.van.draft ";
+const KEPT_MS = 14 * 86_400_000;
 
-export const draft = (name) => JSON.parse(localStorage.getItem(keyOf(name)) ?? "null");
+/** What is kept under a name; null if nothing is. */
+export const draft = (name) => JSON.parse(localStorage.getItem(PREFIX + name) ?? "null")?.value ?? null;
 
-export const keepDraft = (name, value) => localStorage.setItem(keyOf(name), JSON.stringify(value));
+export const keepDraft = (name, value) => localStorage.setItem(PREFIX + name, JSON.stringify({ at: Date.now(), value }));
 
-export const dropDraft = (name) => localStorage.removeItem(keyOf(name));
+export const dropDraft = (name) => localStorage.removeItem(PREFIX + name);
+
+/** Forgets what is old. */
+export function dropOldDrafts() {
+  for (const key of Object.keys(localStorage).filter((each) => each.startsWith(PREFIX))) {
+    if (Date.now() - JSON.parse(localStorage.getItem(key)).at > KEPT_MS) localStorage.removeItem(key);
+  }
+}

@@ -21,7 +21,8 @@ class Report extends VanPart {
 
   connectedCallback() {
     super.connectedCallback();
-    this.kept = { ...EMPTY, ...draft(this.draftName) };
+    const before = this.tablet.reportOf(this.stop)?.written; // a correction is signed anew
+    this.kept = { ...EMPTY, ...(before ? { text: before.text, name: before.name } : {}), ...draft(this.draftName) };
   }
 
   set(changes) {

@@ -3,6 +3,7 @@
 
 import { Catalogue } from "./catalogue.js";
 import { learn, now } from "./clock.js";
+import { draft, dropOldDrafts, keepDraft } from "./drafts.js";
 import { Outbox } from "./outbox.js";
 import { Scanning } from "./scanning.js";
 import { asPath, asPicture } from "./signature.js";
@@ -50,6 +51,7 @@ class Tablet extends EventTarget {
     addEventListener("online", () => this.soon());
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.soon());
     setInterval(() => this.soon(), REFRESH_MS);
+    dropOldDrafts();
     this.outbox.start();
     this.#lookElsewhere();
     return this.refresh();
@@ -179,17 +181,25 @@ class Tablet extends EventTarget {
   // ---- reports ----
 
   /** Keeps the report of a visit: `written` is what report.js makes. */
-  report(stop, { text, signed, name, strokes }) {
+  async report(stop, written) {
+    const { text, signed, name, strokes } = written;
     const signature = {
       drawn: () => ({ signer: name.trim(), signature_svg: asPath(strokes) }),
       name: () => ({ signer: name.trim(), signature_png: asPicture(name.trim()) }),
       absent: () => ({ absent: true }),
     }[signed]();
     const job = stop.work_order ? { work_order: stop.work_order } : {};
-    return this.event("report", (t) => ({ t, site: stop.site, stop: stop.stop_id, ...job, user: this.who.login, work: text.trim(), ...signature }));
+    const { seq } = await this.event("report", (t) => ({ t, site: stop.site, stop: stop.stop_id, ...job, user: this.who.login, work: text.trim(), ...signature }));
+    keepDraft(`reported ${stop.stop_id}`, { ...written, seq });
   }
 
-  reportOf() { return null; }
+  /** What was reported of a visit from this device, and what became of it: { written, state }. */
+  reportOf({ stop_id: stop }) {
+    const written = draft(`reported ${stop}`);
+    const among = (rows) => rows.some(({ kind, payload }) => kind === "report" && payload.seq === written.seq);
+    return written && { written, state: among(this.waiting) ? "waiting" : among(this.refused) ? "refused" : "saved" };
+  }
+
   get conversation() { return []; }
   get unread() { return 0; }
   readAll() {}

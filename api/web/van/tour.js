@@ -72,8 +72,10 @@ class Tour extends VanPart {
 
   reported(stop) {
     if (stop.outcome === "planned" && !stop.arrived_at_ms) return nothing;
-    const report = this.tablet.reportOf(stop);
-    return html`<a class="button ${report ? "" : "primary"}" href="#report/${stop.stop_id}">${icon("pen")}<span>${report ? t("Report: look or correct") : t("Report")}</span></a>`;
+    const state = this.tablet.reportOf(stop)?.state;
+    const said = { waiting: t("report not sent yet"), refused: t("report refused"), saved: t("report sent") }[state];
+    return html`<a class="button ${state ? "" : "primary"}" href="#report/${stop.stop_id}">${icon("pen")}<span>${state ? t("Correct the report") : t("Report")}</span></a>
+      ${state ? status(state, { said }) : nothing}`;
   }
 }
 define("van-tour", Tour);
