@@ -13,6 +13,10 @@ VanState = Literal["driving", "standing", "at_site", "silent", "off_duty", "neve
 AlertKind = Literal["at_risk", "late", "missed", "overstayed", "silent"]
 AlertState = Literal["open", "cleared", "withdrawn"]
 Cause = Literal["left_late", "slow_road", "long_visit", "detour", "silence"]
+HandlingCause = Literal[
+    "traffic", "client_absent", "client_delay", "breakdown", "accident", "missing_part",
+    "job_longer", "technician_ill", "plan_wrong", "other",
+]  # fmt: skip
 QuestionKind = Literal["visit_without_scan", "scan_without_visit", "load_away_from_depot"]
 TrustReason = Literal[
     "never_counted", "negative", "old_count", "movements", "unconfirmed", "visits_needing_it",
@@ -308,6 +312,23 @@ class Unusable:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertHandling:
+    """What people did about an alert; people are named by their logins.
+
+    `cause` is what somebody found out, beside that of the alert, which is what messages tell. `version`
+    grows with every change.
+    """
+
+    acknowledged_by: str | None
+    acknowledged_at_ms: int | None
+    snoozed_until_ms: int | None
+    owner: str | None
+    cause: HandlingCause | None
+    note: str | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """What a planner should know of a stop; of a `silent` van, and then without a stop.
 
@@ -315,7 +336,8 @@ class Alert:
     `ended_at_ms` the arrival, the departure, the first fix after it. `minutes` is how late
     (expected or real), how long over, how long silent, as known at `changed_ms`; `lasting_s` runs
     from `due_at_ms` to the end, or to now while there is none. `pushes` are the positions of stops
-    that it will make late next. `told`: planners were sent it.
+    that it will make late next. `told`: planners were sent it. `handling` is null while nobody has
+    done anything; it goes with the alert when that is withdrawn and raised again.
     """
 
     alert_id: int
@@ -338,6 +360,7 @@ class Alert:
     told: bool
     raised_ms: int
     changed_ms: int
+    handling: AlertHandling | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +368,38 @@ class Alerts:
     """Alerts: open ones first, then the most recently changed."""
 
     alerts: list[Alert]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertAction:
+    """Who changed what about an alert: `changes` are new values by field."""
+
+    at_ms: int
+    by: str
+    changes: dict[str, bool | int | str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertWithHistory:
+    """An alert and what people did about it, oldest first."""
+
+    alert: Alert
+    history: list[AlertAction]
+
+
+@dataclass(frozen=True, slots=True)
+class Colleague:
+    """Somebody with an account, as others see them."""
+
+    login: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """People by name."""
+
+    people: list[Colleague]
 
 
 @dataclass(frozen=True, slots=True)

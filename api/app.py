@@ -34,6 +34,7 @@ from api.routes import (
     orders,
     overview,
     papers,
+    people,
     policies,
     rejected,
     replan,
@@ -145,7 +146,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
         edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites,
-        retention,
+        retention, people,
     ):  # fmt: skip
         app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)

@@ -1,4 +1,4 @@
-"""What the API writes: tours and sites, as imports would; decisions; what shall be sent again.
+"""What the API writes: tours and sites, as imports would; what people decide and do; what is sent again.
 
 Whatever an import would refuse is refused here, in the same words, and then nothing is kept: a file
 keeps its good rows, an edit is whole or not at all. As an import does, an edit makes the version of
@@ -7,14 +7,19 @@ the reference data grow, so that ingest matches and reads again at its next tick
 Functions take a connection and leave with their transaction done.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Final
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
+from typing import Any, Final
 
 import msgspec
 import psycopg
 from psycopg.rows import scalar_row
+from psycopg.types.json import Jsonb
 
+from api.answers import AlertHandling
 from api.auth import OrganisationId
+from api.handling import UNTOUCHED
+from api.queries.alerts import HANDLING
 from geofence.imports import sites, tours
 from stock_tracker.levels import lock_ledger
 from stock_tracker.papers.sscc import sscc
@@ -22,6 +27,7 @@ from stock_tracker.resupply import policies
 from stock_tracker.resupply.positions import refresh_proposals
 from storage.imports import ImportResult
 from storage.pool import Connection
+from storage.settings import as_datetime
 from storage.sheets import BadRow, Cells
 
 #: Imports and edits run one after the other; an edit does not wait for a long file.
@@ -66,6 +72,33 @@ RETURNING sscc_prefix, sscc_last
 PUBLISH: Final = """
 INSERT INTO outbox (topic, payload, created_time) VALUES (%s, %s, to_timestamp(%s / 1000.0))
 """
+FIND_ALERT: Final = f"""
+SELECT {HANDLING} FROM alert JOIN van USING (van_id) LEFT JOIN alert_handling AS handling USING (handling_id)
+WHERE organisation_id = %s AND alert_id = %s
+FOR UPDATE OF alert
+"""
+BEGIN_HANDLING: Final = """
+WITH begun AS (
+  INSERT INTO alert_handling (version, changed_time) VALUES (0, %s) RETURNING handling_id
+)
+UPDATE alert SET handling_id = begun.handling_id FROM begun WHERE alert_id = %s
+"""
+#: Another alert may share the handling: what it was is asked again here.
+PUT_HANDLING: Final = """
+WITH put AS (
+  UPDATE alert_handling SET acknowledged_by = %(acknowledged_by)s,
+    acknowledged_at = to_timestamp(%(acknowledged_at_ms)s / 1000.0),
+    snoozed_until = to_timestamp(%(snoozed_until_ms)s / 1000.0),
+    owner = %(owner)s, cause = %(cause)s, note = %(note)s, version = %(version)s,
+    changed_time = %(now)s
+  FROM alert
+  WHERE alert.handling_id = alert_handling.handling_id AND alert_id = %(alert)s
+    AND version = %(was)s
+  RETURNING alert_handling.handling_id
+)
+INSERT INTO alert_action (handling_id, version, acted_time, acted_by, changes)
+SELECT handling_id, %(version)s, %(now)s, %(by)s, %(changes)s FROM put
+"""
 #: An edit says all of a stop: what stood at its position before may have been another one.
 _ALL: Final = frozenset(tours.MAY_LACK)
 
@@ -80,6 +113,10 @@ class RefusedError(Exception):
 
 class BusyError(Exception):
     """Another edit, or an import, has the reference data to itself."""
+
+
+class ChangedError(Exception):
+    """What was to be changed has changed since it was looked at; nothing was kept."""
 
 
 async def put_tour(
@@ -176,6 +213,51 @@ async def decide_transfer(
             conn, {(place, item) for giver, taker, item in decided for place in (giver, taker)}
         )
     return bool(decided)
+
+
+async def handle_alert(
+    conn: Connection,
+    organisation: OrganisationId,
+    alert_id: int,
+    handle: Callable[[AlertHandling], tuple[AlertHandling, dict[str, Any]]],
+    by: str,
+    now: int,
+) -> None:
+    """Change what people did about an alert; one that is gone meanwhile is left alone.
+
+    Args:
+        conn: A connection.
+        organisation: Whose alert.
+        alert_id: Its key.
+        handle: Returns what the handling shall be, and what of it that changes.
+        by: Who does it.
+        now: The present, ms since 1970 UTC.
+
+    Raises:
+        ChangedError: Somebody else changed it at the same moment.
+    """
+    async with conn.transaction():
+        found = await (await conn.execute(FIND_ALERT, (organisation, alert_id))).fetchone()
+        if found is None:
+            return
+        before = AlertHandling(**found[0]) if found[0] else UNTOUCHED
+        after, changes = handle(before)
+        if not changes:
+            return
+        if before is UNTOUCHED:
+            await conn.execute(BEGIN_HANDLING, (as_datetime(now), alert_id))
+        values = {
+            **asdict(after),
+            "alert": alert_id,
+            "was": before.version,
+            "now": as_datetime(now),
+            "by": by,
+            "changes": Jsonb(changes),
+        }
+        done = await conn.execute(PUT_HANDLING, values)
+        if not done.rowcount:
+            raise ChangedError
+        await conn.execute(TELL_PAGES)
 
 
 async def accept_policy(conn: Connection, template: str, items: Collection[str] | None) -> int:

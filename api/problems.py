@@ -16,6 +16,10 @@ import say of an edit names it, so that it can be found.
 | transfer_over          | 409    | the transfer is done, or was decided otherwise             |
 | unusable_report        | 422    | the report says something that cannot be                   |
 | scan_not_waiting       | 404    | no such scan waits for a decision                          |
+| alert_not_found        | 404    | no such alert, or another organisation's                   |
+| unusable_handling      | 422    | an alert cannot be handled like that                       |
+| precondition_required  | 428    | say by If-Match which version you have seen                |
+| changed_meanwhile      | 412    | it is another version by now: look again                   |
 | tour_not_found         | 404    | the van has no tour on that day                            |
 | stop_not_found         | 404    | no such stop, or another organisation's                    |
 | delivery_not_found     | 404    | no such delivery, or another organisation's                |
@@ -71,6 +75,10 @@ TITLES: Final = {
     "transfer_over": "The transfer is over",
     "unusable_report": "This report cannot be used",
     "scan_not_waiting": "No such scan waits",
+    "alert_not_found": "No such alert",
+    "unusable_handling": "An alert cannot be handled like that",
+    "precondition_required": "Say what you have seen",
+    "changed_meanwhile": "It has changed meanwhile",
     "tour_not_found": "No such tour",
     "stop_not_found": "No such stop",
     "delivery_not_found": "No such delivery",

@@ -26,8 +26,8 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 #: Whoever is signed in, and anybody at all.
 SIGNED_IN: Final = frozenset(ROLES)
 PUBLIC: Final[frozenset[Role]] = frozenset()
-
-_PLAN: Final = frozenset[Role]({"planner", "admin"})
+#: Those who plan, and so answer for alerts.
+PLAN: Final = frozenset[Role]({"planner", "admin"})
 _OWN_VAN: Final = frozenset[Role]({"planner", "technician", "admin"})
 _STOCK: Final = frozenset[Role]({"planner", "warehouse", "admin"})
 _OWN_STOCK: Final = frozenset[Role]({"planner", "warehouse", "technician", "admin"})
@@ -81,15 +81,18 @@ _TABLE: Final = (
     Rule("GET", "/v1/vans/{van}/tour", _OWN_VAN),
     Rule("GET", "/v1/visits", _OWN_VAN),
     Rule("GET", "/v1/alerts", _OWN_VAN),
-    Rule("GET", "/v1/tours", _PLAN),
+    Rule("GET", "/v1/alerts/{alert_id}", _OWN_VAN),
+    Rule("PATCH", "/v1/alerts/{alert_id}", PLAN),
+    Rule("GET", "/v1/people", PLAN),
+    Rule("GET", "/v1/tours", PLAN),
     Rule("GET", "/v1/fixes/unusable", frozenset({"planner", "ops", "admin"})),
     # The page.
     Rule("GET", "/v1/live", _PAGE),
     Rule("GET", "/v1/overview", frozenset({"planner", "warehouse", "ops", "admin"})),
     # Plans.
-    Rule("PUT", "/v1/tours/{code}", _PLAN),
-    Rule("PUT", "/v1/sites/{code}", _PLAN),
-    Rule("GET", "/v1/stops/{stop_id}/proposals", _PLAN),
+    Rule("PUT", "/v1/tours/{code}", PLAN),
+    Rule("PUT", "/v1/sites/{code}", PLAN),
+    Rule("GET", "/v1/stops/{stop_id}/proposals", PLAN),
     # Of sites, for those who are visited.
     Rule("GET", "/v1/planning", _SITES),
     Rule("GET", "/v1/visit-reports", _SITES),
@@ -119,7 +122,7 @@ _TABLE: Final = (
     Rule("GET", "/v1/proposals", _OWN_STOCK),
     Rule("POST", "/v1/proposals/{van}/{item}/approval", _STOCK),
     Rule("GET", "/v1/transfers", _OWN_STOCK),
-    Rule("POST", "/v1/transfers/{transfer_id}/decision", _PLAN),
+    Rule("POST", "/v1/transfers/{transfer_id}/decision", PLAN),
     Rule("GET", "/v1/boxes/unclaimed", _OWN_STOCK),
     Rule("GET", "/v1/templates/proposals", _STOCK),
     Rule("POST", "/v1/templates/{template}/acceptance", _STOCK),

@@ -29,6 +29,7 @@ BY_PLACE: Final = "location_id = ANY(%(places)s)"
 BY_TECHNICIAN: Final = "technician_id = %(technician)s"
 OF_TOURS: Final = "tour_id IN (SELECT tour_id FROM tour WHERE van_id = ANY(%(vans)s))"
 OF_STOPS: Final = f"stop_id IN (SELECT stop_id FROM stop WHERE {OF_TOURS})"
+OF_ALERTS: Final = "handling_id IN (SELECT handling_id FROM alert WHERE van_id = ANY(%(vans)s))"
 BETWEEN_PLACES: Final = "from_location_id = ANY(%(places)s) OR to_location_id = ANY(%(places)s)"
 
 #: How the rows about a technician are found in each table, in the order of the readme.
@@ -52,6 +53,8 @@ ABOUT: Final[dict[str, LiteralString]] = {
     "stop": OF_TOURS,
     "eta": OF_STOPS,
     "alert": BY_VAN,
+    "alert_handling": OF_ALERTS,
+    "alert_action": OF_ALERTS,
     "scan": BY_VAN,
     "scan_unusable": BY_DEVICE,
     "movement": BY_DEVICE,
@@ -99,6 +102,7 @@ WHAT: Final = {
     "tour": "your planned days",
     "stop": "your planned visits",
     "alert": "what planners were told of delays and silences",
+    "alert_handling": "what planners noted about them",
     "scan": "what was scanned with your tablet, as it came",
     "movement": "which parts your scans moved",
     "rejected": "messages of your van that could not be used",

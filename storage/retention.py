@@ -66,6 +66,7 @@ PURPOSES: Final = (
         "keep_visits_days",
         (
             Kept("alert", "raised_time"),
+            Kept("alert_handling", "changed_time"),
             Kept("visit", "arrived_at", "last_inside_at < %(limit)s"),
             Kept("tour", "service_date"),
         ),

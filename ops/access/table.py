@@ -219,6 +219,15 @@ PROBES: Final = (
     _of_van("/stock", "PWTA", '"FIL-20"'),
     _by_van("/v1/visits", "PTA", '"V1"'),
     _by_van("/v1/alerts", "PTA", '"V1"'),
+    Probe(
+        "GET", "/v1/alerts/{alert_id}", "/v1/alerts/1", "PTA", '"V1"',
+        not_found=("/v1/alerts/3",), not_mine={"technician": ("/v1/alerts/2",)},
+    ),
+    Probe(
+        "PATCH", "/v1/alerts/{alert_id}", "/v1/alerts/1", "PA", body={"acknowledged": True},
+        not_found=("/v1/alerts/3",),
+    ),
+    Probe("GET", "/v1/people", "/v1/people?can=plan", "PA", '"planner"'),
     Probe("GET", "/v1/tours", "/v1/tours", "PA", '"TOUR1"'),
     Probe("GET", "/v1/fixes/unusable", "/v1/fixes/unusable", "POA", '"V1"'),
     Probe("GET", "/v1/live", "/v1/live", "PWTOA"),

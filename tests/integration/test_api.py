@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import TypeAdapter
 
 from api import answers
-from api.routes import edits, tours, ways
+from api.routes import alerts, edits, people, tours, ways
 from tests.integration.api_client import (
     MINUTE_MS,
     NOW_MS,
@@ -673,7 +673,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/session", "/v1/session/ways", "/v1/token",
         "/v1/session/oidc", "/v1/session/oidc/callback",
         "/v1/me/password", "/v1/me/sessions", "/v1/me/access-log", "/v1/planning", "/v1/visit-reports",
-        "/v1/retention",
+        "/v1/retention", "/v1/alerts/{alert_id}", "/v1/people",
     }  # fmt: skip
 
 
@@ -684,6 +684,9 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         ("/v1/vans/{van}/tour", "get", tours.TOUR_EXAMPLE, answers.Tour),
         ("/v1/vans/{van}/legs", "get", ways.LEGS_EXAMPLE, answers.Legs),
         ("/v1/fixes/unusable", "get", ways.UNUSABLE_EXAMPLE, answers.Unusable),
+        ("/v1/alerts", "get", alerts.ALERTS_EXAMPLE, answers.Alerts),
+        ("/v1/alerts/{alert_id}", "get", alerts.ALERT_EXAMPLE, answers.AlertWithHistory),
+        ("/v1/people", "get", people.PEOPLE_EXAMPLE, answers.People),
         ("/v1/tours/{code}", "put", edits.TOUR_EXAMPLE, answers.TourEdited),
         ("/v1/sites/{code}", "put", edits.SITE_EXAMPLE, answers.SiteEdited),
     ],

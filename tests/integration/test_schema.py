@@ -42,6 +42,9 @@ INSERT INTO visit (van_id, site_id, arrived_at, last_inside_at, verdict, uncerta
 VALUES (1, 1, '2026-06-01 08:00Z', '2026-06-01 08:30Z', 'undecided', false, false, '2026-06-01');
 INSERT INTO alert (van_id, kind, due_at, state, reason, raised_time, changed_time)
 VALUES (1, 'silent', '2026-06-01 09:00Z', 'open', 'r', '2026-06-01Z', '2026-06-01Z');
+INSERT INTO alert_handling (version, changed_time) VALUES (1, '2026-06-01Z');
+INSERT INTO alert_action VALUES (1, 1, '2026-06-01Z', 'ana', '{}');
+UPDATE alert SET handling_id = 1;
 INSERT INTO unusable_fix VALUES (1, '2026-06-01Z', 'jump');
 INSERT INTO leg VALUES (1, '2026-06-01Z', 'trip', '2026-06-01Z', false, 0, 0, 0, 48, 2);
 INSERT INTO van_checkpoint VALUES (1, '2026-06-01Z', '[]');
@@ -183,6 +186,9 @@ REFUSED = {
        (1, NULL, 'silent', '2026-06-02Z', 'open', 'r', '2026-06-01Z', '2026-06-01Z')""": (
         "alert_one_silence"
     ),
+    "UPDATE alert_handling SET cause = 'the moon'": "alert_handling_cause_known",
+    "UPDATE alert_handling SET acknowledged_by = 'ana'": "alert_handling_acknowledged_by_somebody",
+    "INSERT INTO alert_action VALUES (1, 1, '2026-06-02Z', 'bo', '{}')": "alert_action_pkey",
     "UPDATE stop SET judged = 'night'": "stop_judged_check",
     "UPDATE warehouse SET delivery_days = -1": "warehouse_delivery_days_sane",
     "UPDATE warehouse SET express_minutes = -1": "warehouse_express_sane",
