@@ -1,6 +1,6 @@
 // The alert queue: what to look at, in the order of looking (urgency.js), by groups of whose it is.
 
-import { classMap, define, html, nothing, repeat } from "../base/lit.js";
+import { classMap, define, guard, html, nothing, repeat } from "../base/lit.js";
 import { time } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
 import { status, word } from "../base/status.js";
@@ -11,13 +11,15 @@ import { GROUPS, grouped } from "./urgency.js";
 import { aboutAlert, lateness, whyAlert } from "./words.js";
 
 const SHOWN = 100;
+const MINUTE_MS = 60_000;
 /** Said aloud at most so often, however many there are. */
 const SAID_EVERY_MS = 15_000;
 
-const NAMES = { new: () => t("New"), mine: () => t("Mine"), snoozed: () => t("Put off"), handled: () => t("Handled") };
+const NAMES = { new: () => t("New"), mine: () => t("Mine"), possible: () => t("Possible"), snoozed: () => t("Put off"), handled: () => t("Handled") };
 const EMPTY = {
-  new: () => t("Nobody is late or silent unseen. What may become late, is late or falls silent appears here."),
+  new: () => t("Nobody is late or silent unseen. What is likely to become late, is late or falls silent appears here."),
   mine: () => t("You have nothing to see to. What you acknowledge, or are given, stands here."),
+  possible: () => t("Nothing. What may become late, but is not likely to yet, stands here."),
   snoozed: () => t("Nothing is put off."),
   handled: () => t("Nothing yet. What others see to, and what is over, stands here for 12 hours."),
 };
@@ -34,8 +36,21 @@ export class Queue extends Pane {
   }
 
   willUpdate() {
+    const before = this.groups;
     this.groups = grouped(this.desk.shown.alerts, this.desk.who.login, this.desk.now());
+    this.#remember(before);
     this.#listen();
+  }
+
+  /** Remembers what stood after the chosen alert when that goes to another group: j goes on there. */
+  #remember(before) {
+    const { chosen } = this;
+    const within = (groups) => GROUPS.find((name) => groups?.[name].some((alert) => alert.alert_id === chosen?.alert_id));
+    const [was, is] = [within(before), within(this.groups)];
+    if (!chosen || chosen.alert_id !== this.moved?.alert_id) this.moved = null;
+    if (!was || was === is) return;
+    const at = before[was].findIndex((alert) => alert.alert_id === chosen.alert_id);
+    this.moved = { alert_id: chosen.alert_id, next: before[was][at + 1]?.alert_id ?? null };
   }
 
   /** Notices new alerts, and says so aloud after a while. */
@@ -59,11 +74,13 @@ export class Queue extends Pane {
 
   #group(name) {
     const alerts = this.groups[name];
+    // What an alert shows changes once a minute, if nothing else changes.
+    const minute = Math.floor(this.desk.now() / MINUTE_MS);
     const open = this.open.has(name);
     return html`<section class="group" data-group=${name}>
       <h3><button class="bare row-button" aria-expanded=${String(open)} @click=${() => this.#toggle(name)}>${NAMES[name]()} <span class="badge">${alerts.length}</span></button></h3>
       ${!open ? nothing : alerts.length === 0 ? html`<p class="quiet none">${EMPTY[name]()}</p>` : html`
-        <ol>${repeat(alerts.slice(0, SHOWN), (alert) => alert.alert_id, (alert) => this.#alert(alert))}</ol>
+        <ol>${repeat(alerts.slice(0, SHOWN), (alert) => alert.alert_id, (alert) => guard([alert, minute, this.desk.isChosen("alert", alert.alert_id)], () => this.#alert(alert)))}</ol>
         ${alerts.length > SHOWN ? html`<p class="quiet none">${tn("and {n} more, less urgent", "and {n} more, less urgent", alerts.length - SHOWN)}</p>` : nothing}`}
     </section>`;
   }
@@ -121,8 +138,10 @@ export class Queue extends Pane {
   async step(by) {
     const alerts = this.#visible;
     if (!alerts.length) return;
-    const at = alerts.findIndex((alert) => this.desk.isChosen("alert", alert.alert_id));
-    const next = alerts[at < 0 ? 0 : Math.min(alerts.length - 1, Math.max(0, at + by))];
+    const nth = (id) => alerts.findIndex((alert) => alert.alert_id === id);
+    const gone = this.moved ? nth(this.moved.next) : -1;
+    const at = gone >= 0 ? gone - (by > 0 ? 1 : 0) : this.chosen ? nth(this.chosen.alert_id) : -1;
+    const next = alerts[Math.min(alerts.length - 1, Math.max(0, at + by))];
     this.desk.choose("alert", next.alert_id, { step: true });
     await this.updateComplete;
     this.querySelector(`[data-alert="${next.alert_id}"] > button`)?.focus();

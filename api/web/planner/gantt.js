@@ -5,7 +5,7 @@
 // For keys and readers of screens it is a grid: the arrows go from stop to stop and from van to van, and
 // what they reach is chosen for all panes.
 
-import { define, html, nothing, repeat, svg } from "../base/lit.js";
+import { define, guard, html, nothing, repeat, svg } from "../base/lit.js";
 import { time } from "../base/format.js";
 import { t } from "../base/i18n.js";
 import { shape, shapeOf, word } from "../base/status.js";
@@ -18,8 +18,9 @@ const ROW = 36;
 const HEAD = 26;
 const LABEL = 150;
 const BEYOND = 4;
-const HOUR_MS = 3_600_000;
-const PX_PER_HOUR = { min: 24, max: 400 };
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const PX_PER_HOUR = { min: 40, max: 400 };
 
 export class Gantt extends Pane {
   static properties = { scrolled: { state: true }, seen: { state: true } };
@@ -40,10 +41,20 @@ export class Gantt extends Pane {
   willUpdate() {
     const { day } = this.desk;
     this.rows = this.desk.shown.vans;
-    this.span = extent(this.rows.map((van) => day.tour(van.code)).filter(Boolean), this.desk.now());
+    // What a row shows changes once a minute, if nothing else changes.
+    this.minute = Math.floor(this.desk.now() / MINUTE_MS);
+    this.#measure(day);
     const hours = (this.span.to - this.span.from) / HOUR_MS;
     this.perHour = this.zoom ?? Math.max(PX_PER_HOUR.min, (this.seen.width - LABEL - 14) / hours);
     this.width = Math.round(hours * this.perHour);
+  }
+
+  /** The hours that all rows together need; asked of 30,000 stops only when they or the rows are others. */
+  #measure(day) {
+    const sign = [day.readAt, this.minute, this.desk.show, this.rows.length].join();
+    if (sign === this.measured) return;
+    this.measured = sign;
+    this.span = extent(this.rows.map((van) => day.tour(van.code)).filter(Boolean), this.desk.now());
   }
 
   #x = (ms) => Math.round(((ms - this.span.from) / HOUR_MS) * this.perHour * 10) / 10;
@@ -95,10 +106,14 @@ export class Gantt extends Pane {
     return html`<div class="gantt-row ${chosen ? "chosen" : ""}" role="row" aria-rowindex=${nth + 1} data-van=${van.code} .style=${`top: ${HEAD + nth * ROW}px`}>
       <div role="rowheader" id="gantt-${van.code}" class="gantt-van ${van.state}" aria-label=${this.#vanSaid(van, tour)} @click=${() => this.desk.choose("van", van.code)}>
         ${shape(shapeOf(van.state))}<span><b>${van.code}</b><span class="second">${van.technician ?? van.name}</span></span></div>
-      <svg width=${this.width} height=${ROW} role="presentation">
-        ${this.#lines()}${tour ? tour.stops.map((stop) => this.#stop(stop)) : nothing}${this.#preview(van)}
-      </svg>
+      ${guard([tour, this.minute, this.span, this.perHour, chosen && this.desk.subject.stop, this.desk.preview], () => this.#bars(van, tour))}
     </div>`;
+  }
+
+  #bars(van, tour) {
+    return html`<svg width=${this.width} height=${ROW} role="presentation">
+      ${this.#lines()}${tour ? tour.stops.map((stop) => this.#stop(stop)) : nothing}${this.#preview(van)}
+    </svg>`;
   }
 
   #vanSaid = (van, tour) =>
@@ -114,6 +129,7 @@ export class Gantt extends Pane {
   #stop(stop) {
     const now = this.desk.now();
     const trouble = troubleOf(stop);
+    const stopSaid = this.#stopSaid(stop, trouble);
     const { planned, actual, expected } = spans(stop, now);
     const chosen = this.desk.subject.stop === stop.stop_id;
     const given = this.desk.preview?.stop_id === stop.stop_id && this.desk.preview.proposal.kind !== "keep";
@@ -122,8 +138,8 @@ export class Gantt extends Pane {
       width=${Math.max(2, this.#x(to) - this.#x(from))} height=${height} rx="2" fill=${fill}></rect>`;
     const hatched = trouble === "late" || trouble === "missed" ? "url(#hatch-late)" : trouble === "at_risk" ? "url(#hatch-at_risk)" : nothing;
     return svg`<g role="gridcell" id="gantt-stop-${stop.stop_id}" class="stop ${stop.outcome} ${trouble ?? ""} ${chosen ? "chosen" : ""} ${given ? "given" : ""}"
-      data-stop=${stop.stop_id} aria-label=${this.#stopSaid(stop, trouble)} @click=${() => this.desk.choose("stop", stop.stop_id)}>
-      <title>${this.#stopSaid(stop, trouble)}</title>
+      data-stop=${stop.stop_id} aria-label=${stopSaid} @click=${() => this.desk.choose("stop", stop.stop_id)}>
+      <title>${stopSaid}</title>
       <path class="window" d="M${windowFrom} 28v5M${windowFrom} 30.5H${windowTo}M${windowTo} 28v5"></path>
       ${bar(planned, "planned", 6, 18)}
       ${actual ? bar(actual, "actual", 9, 12, hatched) : nothing}

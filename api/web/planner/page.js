@@ -10,13 +10,19 @@ import { Planner } from "./planner.js";
 import { groupOf } from "./urgency.js";
 import { Way } from "./way.js";
 
+const QUIET_MS = 950;
+
 open("planner", ({ who, live, main }) => {
   const [day, fences, way] = [new Day(), new Fences(), new Way()];
   const desk = new Desk({ who, live, day, fences, way });
   fences.read();
   const planner = Object.assign(new Planner(), { desk });
   main.append(planner);
+  let [heardAt, drawnAt] = [-1, -Infinity];
   return () => {
+    // Called for news and once a second: where the second falls between two news, the news are enough.
+    if (live.heardAt === heardAt && performance.now() - drawnAt < QUIET_MS) return;
+    [heardAt, drawnAt] = [live.heardAt, performance.now()];
     if (live.view) day.follow(live.view);
     desk.changed();
     document.title = titled(desk);

@@ -1,18 +1,19 @@
 // Which alert comes first, and in which group it stands. Pure.
 //
 // An alert's urgency is the minutes that a client waits, times what they weigh: a client who waits weighs
-// 3, one who will 2 (half of that while it is not likely enough to be told), work that takes longer and a
-// van that is silent 1; and each further stop that it makes late weighs as much again. A missed stop counts
-// as an hour: it does not grow worse by the minute, but somebody has to call.
+// 3, one who will 2, work that takes longer and a van that is silent 1; and each further stop that it makes
+// late weighs as much again. A missed stop counts as an hour: it does not grow worse by the minute, but
+// somebody has to call.
 //
-// | group   | holds what is                                             | sorted by            |
-// | ------- | --------------------------------------------------------- | -------------------- |
-// | snoozed | put off until a time that has not come                     | that time            |
-// | handled | over, or seen to by somebody else                          | last change          |
-// | mine    | given to me, or acknowledged by me and given to nobody     | urgency              |
-// | new     | everything else                                            | urgency              |
+// | group    | holds what is                                         | sorted by   |
+// | -------- | ----------------------------------------------------- | ----------- |
+// | snoozed  | put off until a time that has not come                | that time   |
+// | handled  | over, or seen to by somebody else                     | last change |
+// | mine     | given to me, or acknowledged by me and given to nobody | urgency    |
+// | possible | a stop that may be late, but not likely enough to tell | urgency    |
+// | new      | everything else                                       | urgency     |
 
-export const GROUPS = ["new", "mine", "snoozed", "handled"];
+export const GROUPS = ["new", "mine", "possible", "snoozed", "handled"];
 
 const WEIGHT = { late: 3, missed: 3, at_risk: 2, overstayed: 1, silent: 1 };
 const MISSED_MIN = 60;
@@ -31,8 +32,7 @@ export function minutesOf(alert, now) {
 
 export function urgency(alert, now) {
   const minutes = alert.kind === "missed" ? MISSED_MIN : Math.max(1, minutesOf(alert, now) ?? 1);
-  const likely = alert.kind === "at_risk" && !alert.told ? 0.5 : 1;
-  return minutes * WEIGHT[alert.kind] * likely * (1 + alert.pushes.length);
+  return minutes * WEIGHT[alert.kind] * (1 + alert.pushes.length);
 }
 
 /** The group of an alert, for whoever has this login. */
@@ -41,18 +41,23 @@ export function groupOf(alert, login, now) {
   if (alert.state !== "open") return "handled";
   if (until && until > now) return "snoozed";
   const whose = owner ?? by ?? null;
-  return whose === login ? "mine" : whose ? "handled" : "new";
+  if (whose) return whose === login ? "mine" : "handled";
+  return alert.kind === "at_risk" && !alert.told ? "possible" : "new";
 }
 
 /** Alerts by group, each in the order of looking. */
 export function grouped(alerts, login, now) {
   const groups = Object.fromEntries(GROUPS.map((name) => [name, []]));
-  for (const alert of alerts) groups[groupOf(alert, login, now)].push(alert);
-  const sorted = (list, key) => list.map((alert) => [key(alert), alert]).sort((a, b) => b[0] - a[0] || a[1].alert_id - b[1].alert_id).map(([, alert]) => alert);
-  return {
-    new: sorted(groups.new, (alert) => urgency(alert, now)),
-    mine: sorted(groups.mine, (alert) => urgency(alert, now)),
-    snoozed: sorted(groups.snoozed, (alert) => -alert.handling.snoozed_until_ms),
-    handled: sorted(groups.handled, (alert) => alert.changed_ms),
-  };
+  for (const alert of alerts) {
+    const name = groupOf(alert, login, now);
+    groups[name].push([keyOf(name, alert, now), alert]);
+  }
+  const sorted = (pairs) => pairs.sort(([a, one], [b, other]) => b - a || one.alert_id - other.alert_id).map(([, alert]) => alert);
+  return Object.fromEntries(GROUPS.map((name) => [name, sorted(groups[name])]));
+}
+
+/** What an alert is sorted by in a group, the greatest first. */
+function keyOf(group, alert, now) {
+  if (group === "snoozed") return -alert.handling.snoozed_until_ms;
+  return group === "handled" ? alert.changed_ms : urgency(alert, now);
 }
