@@ -215,6 +215,39 @@ class TourEdited:
 
 
 @dataclass(frozen=True, slots=True)
+class Replan:
+    """A proposal that somebody has carried out: a stop that another van has since, or at another time.
+
+    `tours` are those that it changed, without one that has no stops any more; `edited_since` those of
+    them that were edited after it, so that it cannot be undone. `undoable` also says whether a van has
+    been there meanwhile.
+    """
+
+    replan_id: int
+    date: str
+    kind: Literal["reorder", "move"]
+    site: str
+    site_name: str
+    from_van: str
+    to_van: str
+    tours: list[str]
+    applied_by: str
+    applied_at_ms: int
+    undone_by: str | None
+    undone_at_ms: int | None
+    edited_since: list[str]
+    undoable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Replans:
+    """The replans of a day, newest first."""
+
+    date: str
+    replans: list[Replan]
+
+
+@dataclass(frozen=True, slots=True)
 class SiteEdited:
     """What became of a site that was put; `area` says whether its fence is no circle."""
 

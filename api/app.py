@@ -38,6 +38,7 @@ from api.routes import (
     policies,
     rejected,
     replan,
+    replans,
     resupply,
     retention,
     session,
@@ -146,7 +147,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
         edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites,
-        retention, people,
+        retention, people, replans,
     ):  # fmt: skip
         app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)

@@ -19,7 +19,18 @@ from psycopg.types.json import Jsonb
 from api.answers import AlertHandling
 from api.auth import OrganisationId
 from api.handling import UNTOUCHED
+from api.queries import plans
 from api.queries.alerts import HANDLING
+from api.replans import (
+    Plan,
+    Wanted,
+    days_of,
+    edited,
+    is_complete,
+    is_reached,
+    replanned,
+    tag,
+)
 from geofence.imports import sites, tours
 from stock_tracker.levels import lock_ledger
 from stock_tracker.papers.sscc import sscc
@@ -99,6 +110,33 @@ WITH put AS (
 INSERT INTO alert_action (handling_id, version, acted_time, acted_by, changes)
 SELECT handling_id, %(version)s, %(now)s, %(by)s, %(changes)s FROM put
 """
+#: Edits come one after the other; what is read under this lock and those of its vans stays as it is.
+LOCK_EDITS: Final = "SELECT FROM reference_version FOR UPDATE"
+LOCK_VANS: Final = """
+SELECT FROM van WHERE organisation_id = %s AND code = ANY(%s) ORDER BY van_id FOR NO KEY UPDATE
+"""
+#: Its stops go with it; what has no stops is no tour.
+DROP_TOURS: Final = """
+DELETE FROM tour USING van
+WHERE van.van_id = tour.van_id AND organisation_id = %s AND tour.code = ANY(%s)
+"""
+PUT_REPLAN: Final = """
+INSERT INTO replan (organisation_id, service_date, kind, site_id, giver_van_id, taker_van_id, position,
+                    before, after, applied_by, applied_time)
+SELECT giver.organisation_id, %(day)s, %(kind)s, site_id, giver.van_id, taker.van_id, %(position)s,
+       %(before)s, %(after)s, %(by)s, %(now)s
+FROM van AS giver
+JOIN van AS taker USING (organisation_id)
+JOIN site USING (organisation_id)
+WHERE organisation_id = %(organisation)s
+  AND (giver.code, taker.code, site.code) = (%(giver)s, %(taker)s, %(site)s)
+RETURNING replan_id
+"""
+FIND_REPLAN: Final = """
+SELECT service_date, position, before::text, after::text, undone_time IS NOT NULL FROM replan
+WHERE organisation_id = %s AND replan_id = %s FOR UPDATE
+"""
+UNDO_REPLAN: Final = "UPDATE replan SET undone_by = %s, undone_time = %s WHERE replan_id = %s"
 #: An edit says all of a stop: what stood at its position before may have been another one.
 _ALL: Final = frozenset(tours.MAY_LACK)
 
@@ -119,6 +157,18 @@ class ChangedError(Exception):
     """What was to be changed has changed since it was looked at; nothing was kept."""
 
 
+class IncompleteError(Exception):
+    """An order of stops lacks some, or has others; nothing was kept."""
+
+
+class GoneOnError(Exception):
+    """A replan cannot be undone any more; `tours` were edited since, if that is why."""
+
+    def __init__(self, why: str, tours: Sequence[str] = ()) -> None:
+        super().__init__(why)
+        self.tours = tours
+
+
 async def put_tour(
     conn: Connection, organisation: OrganisationId, stops: Sequence[Cells]
 ) -> ImportResult:
@@ -137,6 +187,103 @@ async def put_tour(
             return await _told(conn, done)
     except psycopg.errors.LockNotAvailable as error:
         raise BusyError from error
+
+
+async def apply_replan(
+    conn: Connection, organisation: OrganisationId, wanted: Wanted, by: str, now: int
+) -> int:
+    """Carry out a proposal as one edit of both tours, and return the replan's key.
+
+    Raises:
+        ChangedError: The plans, or how far the vans have come, are not what it is based on.
+        IncompleteError: It does not say when each stop that is ahead comes.
+        RefusedError: The import would refuse a tour.
+        BusyError: Somebody else was editing for five seconds.
+    """
+    vans = [wanted.giver, wanted.taker]
+    try:
+        async with conn.transaction():
+            await conn.execute(LOCK_WITHIN)
+            await conn.execute(LOCK_EDITS)
+            await conn.execute(LOCK_VANS, (organisation, vans))
+            days = await plans.days(conn, organisation, wanted.day, vans)
+            giver, taker = (days[van] for van in vans)
+            if tag(days_of(giver, taker)) != wanted.based_on:
+                raise ChangedError
+            if not is_complete(wanted, taker):
+                raise IncompleteError
+            before = [day.plan for day in days_of(giver, taker)]
+            new_tour = f"R-{wanted.day}-{wanted.taker}"
+            after, position = replanned(wanted, giver, taker, new_tour)
+            await _put_plans(conn, organisation, before, after)
+            values = {
+                "organisation": organisation,
+                "day": wanted.day,
+                "kind": "reorder" if giver is taker else "move",
+                "giver": wanted.giver,
+                "taker": wanted.taker,
+                "site": giver.by_id[wanted.stop_id].site,
+                "position": position,
+                "before": msgspec.json.encode(before).decode(),
+                "after": msgspec.json.encode(after).decode(),
+                "by": by,
+                "now": as_datetime(now),
+            }
+            async with conn.cursor(row_factory=scalar_row) as cursor:
+                await cursor.execute(PUT_REPLAN, values)
+                replan_id: int | None = await cursor.fetchone()
+    except psycopg.errors.LockNotAvailable as error:
+        raise BusyError from error
+    assert replan_id is not None  # noqa: S101  vans and site stand in the plans
+    return replan_id
+
+
+async def undo_replan(
+    conn: Connection, organisation: OrganisationId, replan_id: int, by: str, now: int
+) -> None:
+    """Make the tours of a replan what they were before it; one that does not exist is left alone.
+
+    Raises:
+        GoneOnError: A tour was edited since, a van was there, or it is undone already.
+        RefusedError: The import would refuse a tour.
+        BusyError: Somebody else was editing for five seconds.
+    """
+    try:
+        async with conn.transaction():
+            await conn.execute(LOCK_WITHIN)
+            await conn.execute(LOCK_EDITS)
+            found = await conn.execute(FIND_REPLAN, (organisation, replan_id))
+            row = await found.fetchone()
+            if row is None:
+                return
+            day, position, *kept, is_undone = row
+            before, after = (msgspec.json.decode(text, type=list[Plan]) for text in kept)
+            vans = [plan.van for plan in after]
+            await conn.execute(LOCK_VANS, (organisation, vans))
+            days = await plans.days(conn, organisation, day, vans)
+            left = [days[van] for van in vans]
+            if is_undone:
+                raise GoneOnError("It is undone already.")
+            if tours := edited(after, [one.plan for one in left]):
+                raise GoneOnError(f"{' and '.join(tours)} was edited since.", tours)
+            if is_reached(left[-1], position):
+                raise GoneOnError("A van is there, or has been.")
+            await _put_plans(conn, organisation, after, before)
+            await conn.execute(UNDO_REPLAN, (by, as_datetime(now), replan_id))
+    except psycopg.errors.LockNotAvailable as error:
+        raise BusyError from error
+
+
+async def _put_plans(
+    conn: Connection, organisation: OrganisationId, before: Sequence[Plan], after: Sequence[Plan]
+) -> None:
+    """Put plans as `put_tour` puts a tour; tours that have no stops any more go."""
+    kept = {plan.tour for plan in after if plan.stops}
+    gone = [plan.tour for plan in before if plan.tour is not None and plan.tour not in kept]
+    await conn.execute(DROP_TOURS, (organisation, gone))
+    cells = enumerate((row for plan in after for row in plan.cells()), start=1)
+    name = await _name(conn, organisation)
+    await _told(conn, await tours.put_tours(conn, cells, organisation=name, says=_ALL))
 
 
 async def put_site(

@@ -27,6 +27,12 @@ import say of an edit names it, so that it can be found.
 | webhook_off            | 409    | the webhook is off: `cordee webhook switch ID on`          |
 | stop_visited           | 409    | the stop has been visited, so nobody can take it           |
 | stop_over              | 409    | the stop's day is over                                     |
+| replan_not_found       | 404    | no such replan, or another organisation's                  |
+| plan_moved             | 412    | plans have changed since it was proposed: ask again        |
+| unusable_replan        | 422    | it does not say when each stop ahead comes                 |
+| replan_gone_on         | 409    | it cannot be undone any more; `errors` name edited tours   |
+| idempotency_key_reused | 422    | the Idempotency-Key belongs to another request             |
+| request_under_way      | 409    | the first request with this Idempotency-Key is under way   |
 | route_not_found        | 404    | nothing lives at this path                                 |
 | method_not_allowed     | 405    | the path exists, not with this method                      |
 | bad_cursor             | 400    | the cursor is not one that this API gave out               |
@@ -86,6 +92,12 @@ TITLES: Final = {
     "webhook_off": "The webhook is off",
     "stop_visited": "The stop has been visited",
     "stop_over": "The stop's day is over",
+    "replan_not_found": "No such replan",
+    "plan_moved": "The plan has moved",
+    "unusable_replan": "This replan cannot be",
+    "replan_gone_on": "It cannot be undone any more",
+    "idempotency_key_reused": "The key belongs to another request",
+    "request_under_way": "The first request is under way",
     "route_not_found": "Nothing lives here",
     "method_not_allowed": "Not with this method",
     "bad_cursor": "Not a cursor of this API",

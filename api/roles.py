@@ -93,6 +93,9 @@ _TABLE: Final = (
     Rule("PUT", "/v1/tours/{code}", PLAN),
     Rule("PUT", "/v1/sites/{code}", PLAN),
     Rule("GET", "/v1/stops/{stop_id}/proposals", PLAN),
+    Rule("GET", "/v1/replans", PLAN),
+    Rule("POST", "/v1/replans", PLAN),
+    Rule("POST", "/v1/replans/{replan_id}/undo", PLAN),
     # Of sites, for those who are visited.
     Rule("GET", "/v1/planning", _SITES),
     Rule("GET", "/v1/visit-reports", _SITES),

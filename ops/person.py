@@ -81,6 +81,7 @@ NOT_ABOUT: Final = {
     "need": "what the van's jobs need, made from stops, which are given",
     "proposal": "what should be ordered for the van, made from levels and needs",
     "resupply_line": "parts on an order of the van, which is given",
+    "replan": "tours of a day as they were before and after an edit, another van's too; tours are given",
     "stop_part": "parts that the job of a stop needs; the stop is given",
     "stock_dirty": "pairs of place and part that are to be computed anew, for seconds",
     "scan_through": "how far a tablet's scans are committed, which the scans say",

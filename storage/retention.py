@@ -69,6 +69,7 @@ PURPOSES: Final = (
             Kept("alert_handling", "changed_time"),
             Kept("visit", "arrived_at", "last_inside_at < %(limit)s"),
             Kept("tour", "service_date"),
+            Kept("replan", "service_date"),
         ),
     ),
     Purpose("working_times", "keep_working_times_days", (Kept("duty_switch", "switched_at"),)),

@@ -5,8 +5,10 @@ stops ahead only, and only of today's and later tours: of a day gone by, what wa
 still stand in the table.
 """
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import groupby
 from typing import Final
 
 from psycopg.rows import class_row
@@ -22,6 +24,7 @@ from api.answers import (
     TourSummary,
 )
 from api.auth import OrganisationId
+from api.replans import Day, Plan, PlannedStop
 from api.times import ms
 from storage.pool import Connection
 
@@ -232,3 +235,74 @@ async def tours(
         )
         for row in rows
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class _PlannedRow:
+    van: str
+    tour: str | None
+    stop_id: int | None
+    reached: bool
+    position: int
+    site: str
+    window_start_ms: int
+    window_end_ms: int
+    planned_duration_s: int
+    planned_arrival_ms: int | None
+    work_order: str | None
+    skill: str | None
+    parts: dict[str, int]
+
+
+async def days(
+    conn: Connection, organisation: OrganisationId, day: date, vans: Collection[str] | None = None
+) -> dict[str, Day]:
+    """Return, by van, what is planned for a day and how far it has come; of these vans, or of all."""
+    query = f"""
+        SELECT van.code AS van, tour.code AS tour, stop.stop_id, stop.position, site.code AS site,
+               {ms("stop.window_start")} AS window_start_ms,
+               {ms("stop.window_end")} AS window_end_ms, stop.planned_duration_s,
+               {ms("stop.planned_arrival")} AS planned_arrival_ms, stop.work_order, stop.skill,
+               coalesce((SELECT jsonb_object_agg(item.ref, part.qty)
+                         FROM stop_part AS part JOIN item ON item.item_id = part.item_id
+                         WHERE part.stop_id = stop.stop_id), '{{}}'::jsonb) AS parts,
+               EXISTS (SELECT FROM visit WHERE visit.stop_id = stop.stop_id) AS reached
+        FROM van
+        LEFT JOIN tour ON (tour.van_id, tour.service_date) = (van.van_id, %(day)s)
+        LEFT JOIN stop ON stop.tour_id = tour.tour_id
+        LEFT JOIN site ON site.site_id = stop.site_id
+        WHERE van.organisation_id = %(organisation)s
+          AND (%(vans)s::text[] IS NULL OR van.code = ANY(%(vans)s))
+        ORDER BY van.code, stop.position
+    """
+    wanted = None if vans is None else list(vans)
+    values = {"organisation": organisation, "day": day, "vans": wanted}
+    async with conn.cursor(row_factory=class_row(_PlannedRow)) as cursor:
+        await cursor.execute(query, values)
+        rows = await cursor.fetchall()
+    return {
+        van: _day(van, day, list(of_van)) for van, of_van in groupby(rows, key=lambda row: row.van)
+    }
+
+
+def _day(van: str, day: date, rows: Sequence[_PlannedRow]) -> Day:
+    planned = [(row.stop_id, row) for row in rows if row.stop_id is not None]
+    stops = tuple(
+        PlannedStop(
+            row.position,
+            row.site,
+            row.window_start_ms,
+            row.window_end_ms,
+            row.planned_duration_s,
+            row.planned_arrival_ms,
+            row.work_order,
+            row.skill,
+            row.parts,
+        )
+        for _, row in planned
+    )
+    return Day(
+        Plan(van, day, rows[0].tour, stops),
+        tuple(stop_id for stop_id, _ in planned),
+        frozenset(stop_id for stop_id, row in planned if row.reached),
+    )

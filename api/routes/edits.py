@@ -1,7 +1,4 @@
-"""Edits: put a tour or a site, checked and merged as the imports do it.
-
-There is no sign-in yet, so these answer only while nobody but this machine can reach the API.
-"""
+"""Edits: put a tour or a site, checked and merged as the imports do it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -150,9 +147,9 @@ async def put_tour(
     try:
         done = await commands.put_tour(conn, organisation, rows)
     except RefusedError as refused:
-        raise _refusal("unusable_tour", f"tour {code}", refused.bad, "body.stops.{}") from None
+        raise refusal("unusable_tour", f"tour {code}", refused.bad, "body.stops.{}") from None
     except BusyError:
-        raise _busy() from None
+        raise busy() from None
     return TourEdited(
         tour=code,
         van=tour.van,
@@ -212,9 +209,9 @@ async def put_site(
     try:
         done = await commands.put_site(conn, organisation, feature)
     except RefusedError as refused:
-        raise _refusal("unusable_site", f"site {code}", refused.bad, "body") from None
+        raise refusal("unusable_site", f"site {code}", refused.bad, "body") from None
     except BusyError:
-        raise _busy() from None
+        raise busy() from None
     shape = await sites.shape_of(conn, organisation, code)
     return SiteEdited(
         site=code,
@@ -241,13 +238,15 @@ def _geometry(site: SiteBody) -> dict[str, object]:
     raise RequestValidationError([{"loc": ("body",), "msg": words, "type": "one_of"}])
 
 
-def _refusal(code: str, what: str, bad: Sequence[BadRow], where: str) -> Problem:
+def refusal(code: str, what: str, bad: Sequence[BadRow], where: str) -> Problem:
+    """Return what to say of parts that the checks of an import refuse; `where` names one by its number."""
     errors = [{"where": where.format(row.line - 1), "message": row.reason} for row in bad]
     detail = f"Nothing of {what} was changed; {len(errors)} of its parts cannot be used."
     return Problem(422, code, detail, errors)
 
 
-def _busy() -> Problem:
+def busy() -> Problem:
+    """Return what to say while somebody else has the reference data."""
     return Problem(
         503, "edits_under_way", "An import or another edit is under way; ask again in a minute."
     )

@@ -10,6 +10,7 @@ from pydantic import Field
 from api import commands
 from api.answers import Order, Orders, OrderState, OrderWithLines, ReportKind, ReportTaken
 from api.auth import Asker, Organisation, OrganisationId
+from api.once import OnceOnly
 from api.problems import Problem
 from api.queries import orders
 from api.resources import Conn, Now
@@ -107,6 +108,7 @@ async def report(
     conn: Conn,
     organisation: Organisation,
     now_ms: Now,
+    once: OnceOnly,
     code: OrderCode,
     body: Annotated[ReportBody, Body(openapi_examples={"shipped": {"value": REPORT_BODY}})],
 ) -> ReportTaken:
@@ -146,8 +148,12 @@ async def report(
         "sscc": body.sscc,
         "user": body.by,
     }
-    await commands.publish_report(conn, order.warehouse, said, now_ms)
-    return ReportTaken(said_id)
+
+    async def publish() -> ReportTaken:
+        await commands.publish_report(conn, order.warehouse, said, now_ms)
+        return ReportTaken(said_id)
+
+    return await once(ReportTaken, publish)
 
 
 async def order_of(conn: Connection, organisation: OrganisationId, code: str) -> Order:

@@ -238,6 +238,15 @@ PROBES: Final = (
         "GET", "/v1/stops/{stop_id}/proposals", "/v1/stops/11/proposals", "PA", '"BAKERY"',
         not_found=("/v1/stops/99/proposals",),
     ),
+    Probe("GET", "/v1/replans", "/v1/replans", "PA"),
+    Probe(
+        "POST", "/v1/replans", "/v1/replans", "PA",
+        body={"stop_id": 11, "kind": "move", "van": "V2", "order": [11], "based_on": ""},
+    ),
+    Probe(
+        "POST", "/v1/replans/{replan_id}/undo", "/v1/replans/1/undo", "PA",
+        not_found=("/v1/replans/99/undo",),
+    ),
     _of_sites("/v1/planning"),
     _of_sites("/v1/visit-reports"),
     _by_van("/v1/stock/figures", "PWTA"),

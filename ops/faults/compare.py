@@ -32,6 +32,8 @@ EXEMPT: Final[dict[str, str]] = {
     "ingest_activity": "counts batches by the second they were committed in",
     "alert_handling": "what people did",
     "alert_action": "what people did",
+    "replan": "what people did",
+    "idempotency_key": "what programs asked",
     "van_progress": "a cache of the visit engine: where it stands depends on the batches",
     "van_checkpoint": "a cache of the visit engine: where it was kept depends on the batches",
     "stock_dirty": "a queue of work, empty when done",

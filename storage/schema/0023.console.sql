@@ -49,3 +49,44 @@ $$;
 CREATE TRIGGER stop_replaced
   AFTER UPDATE OF site_id ON stop
   FOR EACH ROW WHEN (OLD.site_id <> NEW.site_id) EXECUTE FUNCTION forget_handling_of_stop();
+
+-- --- Replanning that a person has applied ----------------------------------------------------------
+
+CREATE TABLE replan (
+  replan_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  organisation_id integer NOT NULL REFERENCES organisation,
+  service_date date NOT NULL,
+  kind text NOT NULL CONSTRAINT replan_kind_known CHECK (kind IN ('reorder', 'move')),
+  site_id integer NOT NULL REFERENCES site,
+  giver_van_id integer NOT NULL REFERENCES van,
+  taker_van_id integer NOT NULL REFERENCES van,
+  position integer NOT NULL,
+  before jsonb NOT NULL,
+  after jsonb NOT NULL,
+  applied_by text NOT NULL,
+  applied_time timestamptz NOT NULL,
+  undone_by text,
+  undone_time timestamptz,
+  CONSTRAINT replan_moves_to_another CHECK ((kind = 'move') = (giver_van_id <> taker_van_id)),
+  CONSTRAINT replan_undone_by_somebody CHECK ((undone_by IS NULL) = (undone_time IS NULL))
+);
+CREATE INDEX replan_by_day ON replan (organisation_id, service_date);
+COMMENT ON TABLE replan IS 'A proposal that somebody has carried out, and perhaps taken back.';
+COMMENT ON COLUMN replan.position IS 'Of the stop in the taker''s tour since then.';
+COMMENT ON COLUMN replan.before IS 'The plans of the vans'' days as they were, as api/replans.py has them.';
+
+-- --- Requests that are answered once ---------------------------------------------------------------
+
+CREATE TABLE idempotency_key (
+  principal text NOT NULL,
+  key text NOT NULL,
+  request_hash bytea NOT NULL,
+  answer jsonb,
+  created_time timestamptz NOT NULL,
+  PRIMARY KEY (principal, key)
+);
+CREATE INDEX idempotency_key_by_time ON idempotency_key (created_time);
+COMMENT ON TABLE idempotency_key IS
+  'What was answered to a changing request with an Idempotency-Key, to answer its repeats; kept a day.';
+COMMENT ON COLUMN idempotency_key.principal IS 'Who asked: user:LOGIN or machine:CLIENT.';
+COMMENT ON COLUMN idempotency_key.answer IS 'Written with what the request did, or not at all.';
