@@ -50,7 +50,7 @@ class Crowd:
         for n in range(self.sites):
             lon, lat = self.rng.choice(towns)
             place = [lon + self.rng.gauss(0, 0.15), lat + self.rng.gauss(0, 0.1)]
-            self.fences.append([f"S{n:05}", f"Site {n}", *place, self.rng.choice([50, 80, 120])])
+            self.fences.append([f"S{n:05}", *place, self.rng.choice([50, 80, 120])])
         for n in range(self.vans):
             self.fleet[f"van-{n:04}"] = self._van(n)
 
@@ -59,8 +59,8 @@ class Crowd:
         state = self.rng.choice(["driving"] * 5 + ["at_site"] * 4 + ["standing", "silent"])
         fix = {
             "t_ms": NOW_MS - 10_000,
-            "latitude_deg": site[3],
-            "longitude_deg": site[2],
+            "latitude_deg": site[2],
+            "longitude_deg": site[1],
             "speed_mps": 15.0,
             "bearing_deg": self.rng.uniform(0, 360),
             "ignition": True,
@@ -70,7 +70,7 @@ class Crowd:
             "name": f"Kangoo {n}",
             "technician": f"Technician {n}",
             "state": state,
-            "site": {"code": site[0], "name": site[1]} if state == "at_site" else None,
+            "site": {"code": site[0], "name": f"Site {site[0]}"} if state == "at_site" else None,
             "last_fix": fix,
             "next_stop": None,
         }
@@ -162,7 +162,7 @@ class Crowd:
             "stop_id": n * STOPS + nth + 1,
             "stop": nth + 1,
             "site": site[0],
-            "site_name": site[1],
+            "site_name": f"Site {site[0]}",
             "window_start_ms": start - 20 * MINUTE_MS,
             "window_end_ms": start + HOUR_MS,
             "planned_duration_s": 2_400,
@@ -196,7 +196,7 @@ class Answers(SimpleHTTPRequestHandler):
         said = {
             "/v1/session": lambda: WHO,
             "/v1/tours": self.crowd.tours,
-            "/v1/fences": lambda: {"fences": self.crowd.fences},
+            "/v1/fences": lambda: {"sites": self.crowd.fences, "areas": []},
             "/v1/map": lambda: {"style_url": None, "tiles_url": None},
         }
         if path == "/v1/live":

@@ -181,7 +181,7 @@ def test_a_circle_grows_by_its_edge_and_becomes_an_area_of_the_same_size(rules: 
 
 def test_a_fence_is_put_as_it_was_read_but_for_what_was_drawn(rules: Page) -> None:
     site = {
-        "code": "BAKERY",
+        "site": "BAKERY",
         "name": "Bakery",
         "latitude_deg": 45.0,
         "longitude_deg": 4.0,

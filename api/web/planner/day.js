@@ -19,7 +19,6 @@ export class Day extends EventTarget {
 
   /** A stop and its tour, by the stop's id. */
   stop = (id) => this.#stops.get(Number(id)) ?? null;
-  ofSite = (code) => [...this.#stops.values()].filter(({ stop }) => stop.site === code);
   tour = (van) => this.tours?.get(van) ?? null;
 
   /** Reads the tours again if it is time to; asked whenever the live view has changed. */

@@ -23,6 +23,7 @@ export function layers(c) {
   return [
     { id: "fence-dots", type: "circle", source: "fences", maxzoom: FENCES_FROM, paint: { "circle-radius": byZoom(4, 0.6, 7, 1.4, 10, 3), "circle-color": c.site, "circle-opacity": byZoom(4, 0.25, 9, 0.7) } },
     { id: "fence-areas", type: "fill", source: "shapes", minzoom: FENCES_FROM, paint: { "fill-color": c.site, "fill-opacity": 0.14 } },
+    line("fence-corridors", "shapes", { "line-color": c.site, "line-opacity": 0.18, "line-width": ["interpolate", ["exponential", 2], ["zoom"], 0, ["get", "width"], 22, ["*", ["get", "width"], 2 ** 22]] }, { minzoom: FENCES_FROM, filter: ["==", ["geometry-type"], "LineString"] }),
     line("fence-edges", "shapes", { "line-color": c.site, "line-width": ["case", ["get", "chosen"], 3, 1] }, { minzoom: FENCES_FROM }),
     line("track", "track", { "line-color": c.good, "line-width": 3, "line-opacity": 0.75 }),
     line("tour", "tour", { "line-color": c.ink, "line-width": 1.6, "line-dasharray": [2, 2.5], "line-opacity": 0.8 }),

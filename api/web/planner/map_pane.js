@@ -66,9 +66,11 @@ export class MapPane extends Pane {
       this.#fences();
       this.requestUpdate();
     } catch (error) {
-      if (!(error instanceof MapUnavailable)) throw error;
-      this.dispatchEvent(new CustomEvent("unavailable", { detail: error.message }));
+      const why = error instanceof MapUnavailable ? error.message : t("The map could not be read. Choose it again to try again; all that is on it stands in the lists.");
+      this.dispatchEvent(new CustomEvent("unavailable", { detail: why }));
+      if (!(error instanceof MapUnavailable)) console.warn(error);
     }
+    this.making = false;
   }
 
   #addSigns(map) {
@@ -274,9 +276,15 @@ export class MapPane extends Pane {
     label.translate = `${Math.min(x + 14, this.clientWidth - 240)}px ${Math.min(y + 14, this.clientHeight - 40)}px`;
   }
 
+  /** The name of a site; while that is asked for, its code. */
+  #fenceSaid(fence) {
+    if (!fence) return null;
+    return this.desk.fences.nameOf(fence.code, (name) => this.hovered === fence.code && (this.hovered = name));
+  }
+
   #saidOf({ source: name, id, properties }) {
     if (name === "stops") return this.desk.day.stop(properties.id)?.stop.site_name ?? null;
-    if (name !== "vans") return this.desk.fences.byId(id)?.name ?? null;
+    if (name !== "vans") return this.#fenceSaid(this.desk.fences.byId(id));
     const van = this.desk.van(this.#vans.codeOf(id));
     if (!van) return null;
     const speed = van.state === "driving" && van.last_fix.speed_mps !== null ? t("{n} km/h", { n: kmh(van.last_fix.speed_mps) }) : null;

@@ -7,6 +7,7 @@ import { acknowledge, snooze } from "./handling.js";
 import { listen, showKeys } from "./keys.js";
 import { fold, isFolded, remember, remembered } from "./panes.js";
 import { tabs } from "./tabs.js";
+import { stopOf } from "./words.js";
 import "../base/table.js";
 import "./alerts.js";
 import "./drawer.js";
@@ -72,7 +73,7 @@ export class Planner extends Pane {
         <cordee-splitter class="of-below" of="below" axis="y" sign="-1" min="120" max="760" .label=${t("Height of the tours")}></cordee-splitter>
         <section class="panel below" aria-label=${t("Tours and visits")}>
           <div class="head">${this.#tabsOf("bottom", t("Tours and visits"), BOTTOM.map(([name, said]) => [name, said()]))}
-            <div class="grow"></div>${this.bottom === "tours" && !isFolded("below") ? this.#zoom() : nothing}${this.#folder("below", t("Tours and visits"))}</div>
+            <div class="grow"></div>${this.bottom === "tours" && !isFolded("below") ? [this.#move(), this.#zoom()] : nothing}${this.#folder("below", t("Tours and visits"))}</div>
           ${isFolded("below") ? nothing : html`<div class="body" id="bottom-panel" role="tabpanel" aria-labelledby="bottom-${this.bottom}">${this.#below()}</div>`}
         </section>
         ${chosen ? html`<cordee-splitter class="of-drawer" of="drawer" axis="x" sign="-1" min="300" max="700" .label=${t("Width of the details")}></cordee-splitter>
@@ -83,6 +84,8 @@ export class Planner extends Pane {
   #tabsOf(of, label, all) {
     const choose = (name) => {
       this[of] = name;
+      // Whoever asks for the map again lets it try again.
+      if (of === "middle") this.mapProblem = "";
       remember(of, name);
     };
     return tabs({ of, label, tabs: all, chosen: this[of], choose });
@@ -96,6 +99,13 @@ export class Planner extends Pane {
       case "replans": return html`<cordee-replans .desk=${desk}></cordee-replans>`;
       default: return html`<cordee-gantt .desk=${desk}></cordee-gantt>`;
     }
+  }
+
+  /** What can be done with the stop that is chosen in the tours. */
+  #move() {
+    const found = this.desk.day.stop(this.desk.subject.stop);
+    if (!found || found.stop.arrived_at_ms !== null) return nothing;
+    return html`<button class="button small" @click=${() => this.desk.replan(found.stop.stop_id)}>${t("Move {stop} to…", { stop: stopOf(found.stop.stop, found.stop.site_name) })}</button>`;
   }
 
   #zoom() {

@@ -10,7 +10,7 @@ import { Asked } from "./asked.js";
 import { Pane } from "./desk.js";
 import { bodyOf, draftOf } from "./draft.js";
 import { troubleOf } from "./gantt_scale.js";
-import { stateOf } from "./words.js";
+import { stateOf, windowOf } from "./words.js";
 import { whenOf } from "./van_card.js";
 import "./fence_editor.js";
 
@@ -43,9 +43,9 @@ class SiteCard extends Pane {
     if (!value) return html`<p class="quiet">${t("Reading…")}</p>`;
     const { body: site, etag } = value;
     return html`
-      <header class="subject"><h3>${site.name}</h3><p class="quiet">${site.code}${site.client ? ` · ${site.client}` : nothing}</p></header>
+      <header class="subject"><h3>${site.name}</h3><p class="quiet">${site.site}${site.client ? ` · ${site.client}` : nothing}</p></header>
       ${this.desk.draft ? this.#editor(site, etag) : this.#fence(site)}
-      ${this.#stops()}
+      ${this.#stops(site)}
       ${this.#visits()}`;
   }
 
@@ -99,13 +99,16 @@ class SiteCard extends Pane {
 
   // ---- who comes, who came ----------------------------------------------------------------------------------
 
-  #stops() {
+  #stops({ windows }) {
     const now = this.desk.now();
-    const stops = this.desk.day.ofSite(this.code);
-    return html`<section><h4>${t("Planned today")}</h4>${stops.length === 0 ? html`<p class="quiet">${t("Nobody is planned here today.")}</p>` : html`
-      <ul class="stops">${stops.map(({ stop, tour }) => html`<li><button class="bare" @click=${() => this.desk.choose("stop", stop.stop_id)}>
-        <span class="first">${tour.van}${tour.technician ? ` · ${tour.technician}` : nothing}</span>
-        <span class="line">${status(troubleOf(stop) ?? stateOf(stop))}<span class="grow"></span><span class="quiet">${whenOf(stop, now)}</span></span></button></li>`)}</ul>`}</section>`;
+    return html`<section><h4>${t("Planned here")}</h4>${windows.length === 0 ? html`<p class="quiet">${t("Nobody is planned here, today or later.")}</p>` : html`
+      <ul class="stops">${windows.map((window) => {
+        const today = this.desk.day.stop(window.stop_id)?.stop;
+        const when = today ? whenOf(today, now) : t("window {range}", { range: windowOf(window, now) });
+        return html`<li><button class="bare" ?disabled=${!today} @click=${() => this.desk.choose("stop", window.stop_id)}>
+          <span class="first">${window.van}${window.work_order ? ` · ${window.work_order}` : nothing}</span>
+          <span class="line">${today ? status(troubleOf(today) ?? stateOf(today)) : nothing}<span class="grow"></span><span class="quiet">${when}</span></span></button></li>`;
+      })}</ul>`}</section>`;
   }
 
   #visits() {

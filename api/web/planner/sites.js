@@ -16,8 +16,8 @@ class Sites extends Pane {
   render() {
     const { fences } = this.desk;
     if (fences.problem) return html`<p class="problem" role="alert">${fences.problem.message}</p>`;
-    return html`<p class="finder"><input type="search" aria-label=${t("Name or code of a site")} placeholder=${t("Name or code of a site")} .value=${this.find} @input=${(event) => (this.find = event.target.value)}></p>
-      <cordee-table .label=${t("Sites")} .columns=${COLUMNS()} .rows=${this.#rows()} .selected=${this.desk.subject.site} .choosable=${true} .named=${(fence) => fence.name}
+    return html`<p class="finder"><input type="search" aria-label=${t("Code of a site")} placeholder=${t("Code of a site")} .value=${this.find} @input=${(event) => (this.find = event.target.value)}></p>
+      <cordee-table .label=${t("Sites")} .columns=${COLUMNS()} .rows=${this.#rows()} .selected=${this.desk.subject.site} .choosable=${true} 
         .empty=${this.find ? t("No site is called so.") : t("No site is known yet. Import sites; each has its fence here.")} @chosen=${(event) => this.desk.choose("site", event.detail.row.code)}></cordee-table>`;
   }
 
@@ -26,7 +26,7 @@ class Sites extends Pane {
     const { all } = this.desk.fences;
     if (all === this.from && this.find === this.found?.find) return this.found.rows;
     const find = this.find.trim().toLowerCase();
-    const rows = all && find ? all.filter(({ code, name }) => code.toLowerCase().includes(find) || name.toLowerCase().includes(find)) : all;
+    const rows = all && find ? all.filter(({ code }) => code.toLowerCase().includes(find)) : all;
     [this.from, this.found] = [all, { find: this.find, rows }];
     return rows;
   }
@@ -34,8 +34,7 @@ class Sites extends Pane {
 define("cordee-sites", Sites);
 
 const COLUMNS = () => [
-  { name: "name", label: t("Site"), className: "wide", sort: (s) => s.name, show: (s) => s.name },
-  { name: "code", label: t("Code"), sort: (s) => s.code, show: (s) => s.code },
+  { name: "code", label: t("Site"), className: "wide", sort: (s) => s.code, show: (s) => s.code },
   { name: "place", label: t("Place"), show: (s) => `${s.lat.toFixed(4)}, ${s.lon.toFixed(4)}` },
   { name: "radius", label: t("Radius, m"), className: "number", sort: (s) => s.radius_m, show: (s) => count(s.radius_m) },
 ];
