@@ -1050,6 +1050,17 @@ class Retention:
 
 
 @dataclass(frozen=True, slots=True)
+class Basemap:
+    """What the pages' maps are drawn on; both null: the map that is built in.
+
+    `style_url` is a MapLibre style, `tiles_url` one file of vector tiles, read in ranges.
+    """
+
+    style_url: str | None
+    tiles_url: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """The figures on top of the page.
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from fastapi import Depends, FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -24,6 +25,7 @@ from api.live import LiveHub
 from api.resources import Resources
 from api.routes import (
     alerts,
+    basemap,
     charges,
     client_sites,
     edits,
@@ -56,30 +58,54 @@ CONNECTIONS_MAX: Final = 8
 #: The longest body, a tour of 1,000 stops with their parts, has about half of it.
 BODY_BYTES_MAX: Final = 2_000_000
 
-#: The page loads nothing from elsewhere and runs no inline code; no other site may frame it.
+#: No other site may frame a page, guess at types, or learn where somebody came from.
 SECURITY_HEADERS: Final = (
-    (
-        b"content-security-policy",
-        b"default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    ),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 )
+#: The page whose camera reads barcodes.
+VAN_PAGE: Final = "/van/"
+
+
+def content_policy(path: str, map_style_url: str) -> bytes:
+    """Return what a page may load: its own files, and run no inline code and no inline style.
+
+    MapLibre needs no more: its worker is a file of ours, its letters are drawn in local fonts, and
+    its signs in base/map.css instead of `data:` images. Two things are added where they are needed:
+
+    - an installation's own map, `map_style_url`, is fetched from its origin. `connect-src` covers
+      tiles, letters and signs too: MapLibre fetches all of them, its worker under this policy as well;
+    - the barcode reader is WebAssembly, which counts as code made at run time; only the van's page
+      may run it, and `wasm-unsafe-eval` allows nothing else.
+    """
+    style = urlsplit(map_style_url)
+    map_origin = f" {style.scheme}://{style.netloc}" if map_style_url else ""
+    webassembly = " 'wasm-unsafe-eval'" if path.startswith(VAN_PAGE) else ""
+    return (
+        f"default-src 'self'; connect-src 'self'{map_origin}; script-src 'self'{webassembly};"
+        " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ).encode()
 
 
 class SecurityHeaders:
     """Adds the headers above to every answer, the stream's too; plain ASGI, so nothing buffers."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, map_style_url: str) -> None:
         self._app = app
+        self._map_style_url = map_style_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on, with more headers."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = [*message.get("headers", ()), *SECURITY_HEADERS]
+                policy = content_policy(scope["path"], self._map_style_url)
+                headers = [
+                    *message.get("headers", ()),
+                    *SECURITY_HEADERS,
+                    (b"content-security-policy", policy),
+                ]
                 if not any(name == b"cache-control" for name, _ in headers):
                     headers.append((b"cache-control", b"no-cache"))
                 message = {**message, "headers": headers}
@@ -143,11 +169,11 @@ def create_app(configured: settings.Settings) -> FastAPI:
     app.openapi = described  # type: ignore[method-assign]
     problems.install(app)
     app.add_middleware(Doorkeeper)
-    app.add_middleware(SecurityHeaders)
+    app.add_middleware(SecurityHeaders, map_style_url=configured.map_style_url)
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
         edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites,
-        retention, people, replans,
+        retention, people, replans, basemap,
     ):  # fmt: skip
         app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)

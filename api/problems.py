@@ -10,6 +10,7 @@ import say of an edit names it, so that it can be found.
 | van_not_found          | 404    | no such van, or another organisation's                     |
 | site_not_found         | 404    | no such site, or another organisation's                    |
 | order_not_found        | 404    | no such order, or another organisation's                   |
+| no_map_tiles           | 404    | no file of tiles is set, or it cannot be read              |
 | order_not_waiting      | 409    | the order does not wait for an approval                    |
 | proposal_not_found     | 404    | nothing is proposed of this item for this van or template  |
 | transfer_not_found     | 404    | no such transfer, or another organisation's                |
@@ -75,6 +76,7 @@ TITLES: Final = {
     "van_not_found": "No such van",
     "site_not_found": "No such site",
     "order_not_found": "No such order",
+    "no_map_tiles": "No file of map tiles",
     "order_not_waiting": "The order does not wait",
     "proposal_not_found": "Nothing is proposed",
     "transfer_not_found": "No such transfer",

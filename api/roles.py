@@ -87,6 +87,8 @@ _TABLE: Final = (
     Rule("GET", "/v1/tours", PLAN),
     Rule("GET", "/v1/fixes/unusable", frozenset({"planner", "ops", "admin"})),
     # The page.
+    Rule("GET", "/v1/map", SIGNED_IN),
+    Rule("GET", "/v1/map/tiles.pmtiles", SIGNED_IN),
     Rule("GET", "/v1/live", _PAGE),
     Rule("GET", "/v1/overview", frozenset({"planner", "warehouse", "ops", "admin"})),
     # Plans.

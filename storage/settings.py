@@ -104,6 +104,19 @@ class Settings(BaseSettings):
         description="OSRM-compatible router that is asked for travel times, like"
         " http://127.0.0.1:5000; empty for the fleet's own. It sees where vans are.",
     )
+    map_style_url: str = Field(
+        default="",
+        pattern=r"^(https?://[A-Za-z0-9.:\[\]-]+(/\S*)?)?$",
+        description="Style of a map server that the pages' maps use, like"
+        " https://tiles.example.com/style.json; empty for the built-in map. What the style names"
+        " (tiles, letters, signs) must have the style's origin: browsers may ask no other. It sees"
+        " which places are looked at, and the addresses of those who look.",
+    )
+    map_pmtiles_path: str = Field(
+        default="",
+        description="File of tiles (PMTiles, in Protomaps' scheme) that the API serves for the same"
+        " purpose, so that nothing is asked of others; empty for none. map_style_url goes before it.",
+    )
     webhook_allow_private: bool = Field(
         default=False,
         description="Let webhooks go to private and loopback addresses, as a receiver inside your"

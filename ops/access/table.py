@@ -286,6 +286,8 @@ PROBES: Final = (
     ),
     _by_van("/v1/boxes/unclaimed", "PWTA"),
     Probe("GET", "/v1/retention", "/v1/retention", EVERYBODY),
+    Probe("GET", "/v1/map", "/v1/map", EVERYBODY),
+    Probe("GET", "/v1/map/tiles.pmtiles", "/v1/map/tiles.pmtiles", EVERYBODY),
     Probe("GET", "/v1/templates/proposals", "/v1/templates/proposals", "PWA"),
     Probe(
         "POST", "/v1/templates/{template}/acceptance", "/v1/templates/NONE/acceptance", "PWA",

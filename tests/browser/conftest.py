@@ -22,7 +22,8 @@ NOW_MS = 1_795_165_200_000
 PATIENCE_S = 20.0
 ARGUMENTS = [
     "--no-sandbox",
-    "--disable-gpu",
+    "--use-angle=swiftshader",  # WebGL without a graphics card, for the map
+    "--enable-unsafe-swiftshader",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",

@@ -675,6 +675,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/me/password", "/v1/me/sessions", "/v1/me/access-log", "/v1/planning", "/v1/visit-reports",
         "/v1/retention", "/v1/alerts/{alert_id}", "/v1/people",
         "/v1/replans", "/v1/replans/{replan_id}/undo",
+        "/v1/map", "/v1/map/tiles.pmtiles",
     }  # fmt: skip
 
 

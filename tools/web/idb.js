@@ -1,0 +1,2 @@
+// IndexedDB with promises.
+export { deleteDB, openDB } from "idb";

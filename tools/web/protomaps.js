@@ -1,0 +1,2 @@
+// A style for the tiles that Protomaps makes of OpenStreetMap.
+export { layers, namedFlavor } from "@protomaps/basemaps";
