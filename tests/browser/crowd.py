@@ -144,7 +144,7 @@ class Crowd:
         for n, van in enumerate(self.fleet.values()):
             stops = [self._stop(n, nth) for nth in range(STOPS)]
             tour = {"tour": f"T{n}", "van": van["code"], "technician": van["technician"]}
-            tours.append({**tour, "date": "2026-11-20", "stops": stops})
+            tours.append({**tour, "timeline": stops})
         return {"date": "2026-11-20", "tours": tours}
 
     def _stop(self, n: int, nth: int) -> dict[str, Any]:
@@ -168,14 +168,10 @@ class Crowd:
             "planned_duration_s": 2_400,
             "planned_arrival_ms": start,
             "work_order": None,
-            "skill": None,
-            "parts": {},
-            "outcome": "done" if done else "planned",
+            "state": "completed" if done else "scheduled",
             "arrived_at_ms": start + 4 * MINUTE_MS if done else None,
             "left_at_ms": start + 44 * MINUTE_MS if done else None,
             "punctuality": "on_time" if done else None,
-            "wrong_order": False,
-            "overstayed": False,
             "eta": None if done else eta,
             "alert": "late" if nth == 2 and n < self.alerts and n % 2 else None,
         }

@@ -46,8 +46,9 @@ export class Day extends EventTarget {
 
   #keep({ date, tours }) {
     this.date = date;
-    this.tours = new Map(tours.map((tour) => [tour.van, tour]));
-    this.#stops = new Map(tours.flatMap((tour) => tour.stops.map((stop) => [stop.stop_id, { stop, tour }])));
+    this.tours = new Map(tours.map((tour) => [tour.van, { ...tour, stops: tour.timeline }]));
+    const stops = [...this.tours.values()].flatMap((tour) => tour.stops.map((stop) => [stop.stop_id, { stop, tour }]));
+    this.#stops = new Map(stops);
   }
 }
 

@@ -12,7 +12,7 @@ import { shape, shapeOf, word } from "../base/status.js";
 import { Pane } from "./desk.js";
 import { extent, nearest, spans, stepOf, troubleOf } from "./gantt_scale.js";
 import { remember, remembered } from "./panes.js";
-import { etaOf, stateOf, stopOf, windowOf } from "./words.js";
+import { etaOf, stopOf, windowOf } from "./words.js";
 
 const ROW = 36;
 const HEAD = 26;
@@ -40,13 +40,21 @@ export class Gantt extends Pane {
 
   willUpdate() {
     const { day } = this.desk;
-    this.rows = this.desk.shown.vans;
+    this.rows = this.#inOrder(this.desk.shown.vans);
     // What a row shows changes once a minute, if nothing else changes.
     this.minute = Math.floor(this.desk.now() / MINUTE_MS);
     this.#measure(day);
     const hours = (this.span.to - this.span.from) / HOUR_MS;
     this.perHour = this.zoom ?? Math.max(PX_PER_HOUR.min, (this.seen.width - LABEL - 14) / hours);
     this.width = Math.round(hours * this.perHour);
+  }
+
+  /** By code; while a stop would go to another van, both stand on top, one above the other. */
+  #inOrder(vans) {
+    const { preview, day } = this.desk;
+    if (preview?.proposal.kind !== "move") return vans;
+    const pair = [day.stop(preview.stop_id)?.tour.van, preview.proposal.van].map((code) => this.desk.van(code)).filter(Boolean);
+    return [...pair, ...vans.filter((van) => !pair.includes(van))];
   }
 
   /** The hours that all rows together need; asked of 30,000 stops only when they or the rows are others. */
@@ -137,7 +145,7 @@ export class Gantt extends Pane {
     const bar = ([from, to], name, y, height, fill = nothing) => svg`<rect class=${name} x=${this.#x(from)} y=${y}
       width=${Math.max(2, this.#x(to) - this.#x(from))} height=${height} rx="2" fill=${fill}></rect>`;
     const hatched = trouble === "late" || trouble === "missed" ? "url(#hatch-late)" : trouble === "at_risk" ? "url(#hatch-at_risk)" : nothing;
-    return svg`<g role="gridcell" id="gantt-stop-${stop.stop_id}" class="stop ${stop.outcome} ${trouble ?? ""} ${chosen ? "chosen" : ""} ${given ? "given" : ""}"
+    return svg`<g role="gridcell" id="gantt-stop-${stop.stop_id}" class="stop ${stop.state} ${trouble ?? ""} ${chosen ? "chosen" : ""} ${given ? "given" : ""}"
       data-stop=${stop.stop_id} aria-label=${stopSaid} @click=${() => this.desk.choose("stop", stop.stop_id)}>
       <title>${stopSaid}</title>
       <path class="window" d="M${windowFrom} 28v5M${windowFrom} 30.5H${windowTo}M${windowTo} 28v5"></path>
@@ -157,8 +165,8 @@ export class Gantt extends Pane {
     const now = this.desk.now();
     const then = stop.arrived_at_ms !== null
       ? [t("arrived {time}", { time: time(stop.arrived_at_ms, now) }), stop.left_at_ms === null ? null : t("left {time}", { time: time(stop.left_at_ms, now) })]
-      : [stop.outcome === "skipped" ? null : t("expected {range}", { range: etaOf(stop.eta, now) })];
-    return [stopOf(stop.stop, stop.site_name), word(stateOf(stop)), trouble ? word(trouble) : null,
+      : [stop.state === "skipped" || stop.state === "missed" ? null : t("expected {range}", { range: etaOf(stop.eta, now) })];
+    return [stopOf(stop.stop, stop.site_name), word(stop.state), trouble && trouble !== stop.state ? word(trouble) : null,
       t("window {range}", { range: windowOf(stop, now) }), ...then].filter(Boolean).join(", ");
   }
 
@@ -221,7 +229,7 @@ export class Gantt extends Pane {
   /** Scrolls to what is chosen, when that is another one. */
   updated() {
     const { van, stop } = this.desk.subject;
-    const chosen = `${van} ${stop}`;
+    const chosen = `${van} ${stop} ${this.desk.preview?.proposal.van}`;
     if (chosen === this.revealed) return;
     const nth = this.rows.findIndex((one) => one.code === van);
     if (nth < 0 || !this.grid.clientHeight) return;

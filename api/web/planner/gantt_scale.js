@@ -39,12 +39,14 @@ export function spans(stop, now) {
 }
 
 /** What is wrong with a stop, if anything: late, missed, at_risk, overstayed, skipped. */
-export function troubleOf(stop) {
-  if (stop.alert && stop.alert !== "silent") return stop.alert;
-  if (stop.punctuality === "late") return "late";
-  if (stop.overstayed) return "overstayed";
-  return stop.outcome === "skipped" ? "skipped" : null;
+export function troubleOf({ alert, punctuality, state }) {
+  if (alert && alert !== "silent") return alert;
+  if (punctuality === "late") return "late";
+  return state === "skipped" || state === "missed" ? state : null;
 }
+
+/** Whether nobody has been at a stop yet, and somebody may still come. */
+export const isAhead = (stop) => stop.arrived_at_ms === null && stop.state !== "missed";
 
 /** The stop of a tour that is nearest to a moment. */
 export function nearest(stops, at, now) {

@@ -14,7 +14,7 @@ export const SOURCES = ["fences", "shapes", "track", "tour", "stops", "proposed"
 
 export const source = () => ({ type: "geojson", data: EMPTY });
 
-const byState = (c) => ["match", ["get", "state"], "done", c.done, "on_site", c.site, "late", c.late, "at_risk", c.risk, "skipped", c.late, c.accent];
+const byState = (c) => ["match", ["get", "state"], "completed", c.done, "arrived", c.site, "at_risk", c.risk, ["late", "missed", "skipped"], c.late, c.accent];
 const line = (id, from, paint, more = {}) => ({ id, type: "line", source: from, layout: { "line-join": "round", "line-cap": "round" }, paint, ...more });
 const byZoom = (...stops) => ["interpolate", ["linear"], ["zoom"], ...stops];
 

@@ -49,7 +49,7 @@ export class MapPane extends Pane {
   async #make() {
     this.making = true;
     try {
-      const map = await createMap(this.querySelector(".map-canvas"), { t, language, bounds: this.#bounds() ?? undefined });
+      const map = await createMap(this.querySelector(".map-canvas"), { t, language, bounds: boundsOf(this.#placed) ?? undefined });
       for (const name of SOURCES) map.addSource(name, source());
       this.#addSigns(map);
       for (const layer of layers(coloursOf(this))) map.addLayer(layer, layer.id.startsWith("fence") ? BELOW_NAMES : undefined);
@@ -143,11 +143,13 @@ export class MapPane extends Pane {
     this.#seen.preview = preview;
     const placed = (tour?.stops ?? []).map((stop) => [stop, this.desk.fences.of(stop.site)]).filter(([, fence]) => fence);
     const features = placed.map(([stop, fence]) => point([fence.lon, fence.lat], {
-      id: stop.stop_id, stop: String(stop.stop), state: troubleOf(stop) ?? stop.outcome, chosen: stop.stop_id === chosen,
+      id: stop.stop_id, stop: String(stop.stop), state: troubleOf(stop) ?? stop.state, chosen: stop.stop_id === chosen,
     }));
     this.#put("stops", features);
     this.#put("tour", placed.length > 1 ? [line(placed.map(([, { lon, lat }]) => [lon, lat]))] : []);
-    this.#put("proposed", preview ? this.#proposed(preview.proposal) : []);
+    const proposed = preview ? this.#proposed(preview.proposal) : [];
+    this.#put("proposed", proposed);
+    if (proposed.length) this.#fit(proposed[0].geometry.coordinates);
   }
 
   #proposed({ van: code, order }) {
@@ -202,11 +204,9 @@ export class MapPane extends Pane {
 
   // ---- where one looks -------------------------------------------------------------------------------
 
-  #bounds() {
-    const placed = this.desk.shown.vans.filter((van) => van.last_fix).map(pointOf);
-    if (!placed.length) return null;
-    const [lons, lats] = [0, 1].map((nth) => placed.map((place) => place[nth]));
-    return [[Math.min(...lons), Math.min(...lats)], [Math.max(...lons), Math.max(...lats)]];
+  #fit(places) {
+    const bounds = boundsOf(places);
+    if (bounds) this.map.fitBounds(bounds, { padding: 60, maxZoom: NEAR_ZOOM });
   }
 
   #fitOnce() {
@@ -214,10 +214,11 @@ export class MapPane extends Pane {
     if (!this.desk.chosen) this.#all();
   }
 
-  #all = () => {
-    const bounds = this.#bounds();
-    if (bounds) this.map.fitBounds(bounds, { padding: 40, maxZoom: NEAR_ZOOM });
-  };
+  get #placed() {
+    return this.desk.shown.vans.filter((van) => van.last_fix).map(pointOf);
+  }
+
+  #all = () => this.#fit(this.#placed);
 
   #follow = () => {
     this.following = !this.following;
@@ -293,6 +294,13 @@ export class MapPane extends Pane {
   }
 }
 define("cordee-map", MapPane);
+
+/** South-west and north-east of places; null of none. */
+function boundsOf(places) {
+  if (!places.length) return null;
+  const [lons, lats] = [0, 1].map((nth) => places.map((place) => place[nth]));
+  return [[Math.min(...lons), Math.min(...lats)], [Math.max(...lons), Math.max(...lats)]];
+}
 
 const point = (coordinates, properties) => ({ type: "Feature", properties, geometry: { type: "Point", coordinates } });
 const line = (coordinates) => ({ type: "Feature", properties: {}, geometry: { type: "LineString", coordinates } });

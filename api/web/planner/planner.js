@@ -4,6 +4,7 @@ import { define, html, nothing } from "../base/lit.js";
 import { t } from "../base/i18n.js";
 import { Pane } from "./desk.js";
 import { acknowledge, snooze } from "./handling.js";
+import { isAhead } from "./gantt_scale.js";
 import { listen, showKeys } from "./keys.js";
 import { fold, isFolded, remember, remembered } from "./panes.js";
 import { tabs } from "./tabs.js";
@@ -104,7 +105,7 @@ export class Planner extends Pane {
   /** What can be done with the stop that is chosen in the tours. */
   #move() {
     const found = this.desk.day.stop(this.desk.subject.stop);
-    if (!found || found.stop.arrived_at_ms !== null) return nothing;
+    if (!found || !isAhead(found.stop)) return nothing;
     return html`<button class="button small" @click=${() => this.desk.replan(found.stop.stop_id)}>${t("Move {stop} to…", { stop: stopOf(found.stop.stop, found.stop.site_name) })}</button>`;
   }
 

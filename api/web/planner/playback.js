@@ -43,8 +43,7 @@ class Playback extends Pane {
   render() {
     const { way } = this.desk;
     const problem = this.today.problem ?? way.problem;
-    return html`<section><h4>${t("Its way")}</h4>
-      <label class="of-day">${t("Day")} ${this.#days()}</label>
+    return html`<section><h4>${t("Its way")} <label class="of-day"><span class="unseen">${t("Day")}</span> ${this.#days()}</label></h4>
       ${problem ? html`<p class="problem">${problem.message}</p>`
         : way.loading || !this.today.value ? html`<p class="quiet">${t("Reading…")}</p>`
         : way.times.length < 2 ? html`<p class="quiet">${t("No positions on this day.")}</p>` : this.#player(way)}
@@ -69,10 +68,10 @@ class Playback extends Pane {
     const said = [time(ms, this.desk.now()), then.speed_mps === null ? null : t("{n} km/h", { n: kmh(then.speed_mps) }), gap].filter(Boolean).join(" · ");
     return html`<div class="player">
       <button class="button small" aria-pressed=${String(playback?.playing ?? false)} @click=${() => this.#play(way)}>${playback?.playing ? t("Pause") : t("Play again")}</button>
-      <input type="range" aria-label=${t("Moment of the day")} aria-valuetext=${said} min=${from} max=${to} step=${STEP_MS} .value=${String(ms)} @input=${(event) => this.#go(Number(event.target.value), false)}>
-      <output>${said}</output>
       <label>${t("Speed")} <select @change=${(event) => (this.speed = Number(event.target.value))}>${SPEEDS.map((n) => html`<option value=${n} ?selected=${n === this.speed}>${n} ×</option>`)}</select></label>
       ${playback ? html`<button class="button small" @click=${() => this.#live()}>${t("Back to now")}</button>` : nothing}
+      <input type="range" aria-label=${t("Moment of the day")} aria-valuetext=${said} min=${from} max=${to} step=${STEP_MS} .value=${String(ms)} @input=${(event) => this.#go(Number(event.target.value), false)}>
+      <output>${said}</output>
     </div>`;
   }
 

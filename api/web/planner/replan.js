@@ -9,6 +9,9 @@ import { say } from "../base/shell.js";
 import { Asked } from "./asked.js";
 import { Pane } from "./desk.js";
 
+/** The best ones; the rest is seldom looked at. */
+const FIRST = 5;
+
 const TITLES = {
   keep: (one) => t("Leave it with {van}", { van: nameOf(one) }),
   reorder: (one) => t("{van}, in another order", { van: nameOf(one) }),
@@ -17,11 +20,11 @@ const TITLES = {
 const nameOf = ({ van, technician }) => (technician ? `${van} (${technician})` : van);
 
 class Replan extends Pane {
-  static properties = { stopId: { type: Number }, busy: { state: true }, problem: { state: true } };
+  static properties = { stopId: { type: Number }, busy: { state: true }, problem: { state: true }, all: { state: true } };
   proposals = new Asked(this);
 
   willUpdate(changed) {
-    if (changed.has("stopId")) this.problem = "";
+    if (changed.has("stopId")) Object.assign(this, { problem: "", all: false });
   }
 
   render() {
@@ -39,9 +42,11 @@ class Replan extends Pane {
 
   #proposals({ van, proposals }) {
     const chosen = this.desk.preview?.proposal ?? null;
+    const shown = this.all ? proposals : proposals.slice(0, FIRST);
     const can = chosen !== null && chosen.kind !== "keep";
     return html`
-      <div role="radiogroup" aria-labelledby="move-to" class="proposals">${proposals.map((one, nth) => this.#proposal(one, nth, chosen, van))}</div>
+      <div role="radiogroup" aria-labelledby="move-to" class="proposals">${shown.map((one, nth) => this.#proposal(one, nth, chosen, van))}</div>
+      ${shown.length < proposals.length ? html`<p><button class="button small" @click=${() => (this.all = true)}>${tn("Show {n} more", "Show {n} more", proposals.length - shown.length)}</button></p>` : nothing}
       <p class="problem" role="alert">${this.problem}</p>
       <p class="actions"><button class="button primary" ?disabled=${!can || this.busy} @click=${() => this.#apply(chosen)}>${t("Apply")}</button>
         <button class="button" @click=${() => this.#again()}>${t("Ask again")}</button></p>`;

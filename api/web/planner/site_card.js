@@ -10,7 +10,7 @@ import { Asked } from "./asked.js";
 import { Pane } from "./desk.js";
 import { bodyOf, draftOf } from "./draft.js";
 import { troubleOf } from "./gantt_scale.js";
-import { stateOf, windowOf } from "./words.js";
+import { windowOf } from "./words.js";
 import { whenOf } from "./van_card.js";
 import "./fence_editor.js";
 
@@ -107,7 +107,7 @@ class SiteCard extends Pane {
         const when = today ? whenOf(today, now) : t("window {range}", { range: windowOf(window, now) });
         return html`<li><button class="bare" ?disabled=${!today} @click=${() => this.desk.choose("stop", window.stop_id)}>
           <span class="first">${window.van}${window.work_order ? ` · ${window.work_order}` : nothing}</span>
-          <span class="line">${today ? status(troubleOf(today) ?? stateOf(today)) : nothing}<span class="grow"></span><span class="quiet">${when}</span></span></button></li>`;
+          <span class="line">${today ? status(troubleOf(today) ?? today.state) : nothing}<span class="grow"></span><span class="quiet">${when}</span></span></button></li>`;
       })}</ul>`}</section>`;
   }
 

@@ -4,14 +4,16 @@ import { define, html, nothing } from "../base/lit.js";
 import { duration, percent, range, time } from "../base/format.js";
 import { t } from "../base/i18n.js";
 import { status } from "../base/status.js";
+import { Asked } from "./asked.js";
 import { Pane } from "./desk.js";
-import { troubleOf } from "./gantt_scale.js";
-import { etaOf, lateness, stateOf, stopOf, whyAlert, windowOf } from "./words.js";
+import { isAhead, troubleOf } from "./gantt_scale.js";
+import { etaOf, lateness, stopOf, whyAlert, windowOf } from "./words.js";
 import "./replan.js";
 
 
 class StopCard extends Pane {
   static properties = { stopId: { type: Number } };
+  tour = new Asked(this);
 
   render() {
     const found = this.desk.day.stop(this.stopId);
@@ -19,24 +21,26 @@ class StopCard extends Pane {
     const { stop, tour } = found;
     const now = this.desk.now();
     const trouble = troubleOf(stop);
+    // What a job needs is told of one tour, not of all tours of the day.
+    const more = this.tour.of(`/v1/vans/${encodeURIComponent(tour.van)}/tour`).value?.stops.find((one) => one.stop_id === stop.stop_id);
     return html`
       <header class="subject"><h3>${stopOf(stop.stop, stop.site_name)}</h3>
         <p><button class="link" @click=${() => this.desk.choose("van", tour.van)}>${tour.van}${tour.technician ? ` · ${tour.technician}` : nothing}</button>
           · <button class="link" @click=${() => this.desk.choose("site", stop.site)}>${t("the site")}</button></p></header>
       <dl class="facts">
-        <dt>${t("State")}</dt><dd>${status(stateOf(stop))} ${trouble && trouble !== stop.outcome ? status(trouble) : nothing}
-          ${stop.wrong_order ? html`<span class="second">${t("in another order than planned")}</span>` : nothing}</dd>
+        <dt>${t("State")}</dt><dd>${status(stop.state)} ${trouble && trouble !== stop.state ? status(trouble) : nothing}
+          ${more?.wrong_order ? html`<span class="second">${t("in another order than planned")}</span>` : nothing}</dd>
         <dt>${t("Window")}</dt><dd>${windowOf(stop, now)}</dd>
         <dt>${t("Planned")}</dt><dd>${stop.planned_arrival_ms === null ? nothing : html`${time(stop.planned_arrival_ms, now)}, `}${duration(stop.planned_duration_s)}</dd>
         ${stop.arrived_at_ms === null ? nothing : html`<dt>${t("There")}</dt><dd>${stop.left_at_ms === null ? t("since {time}", { time: time(stop.arrived_at_ms, now) }) : range(stop.arrived_at_ms, stop.left_at_ms, now)}</dd>`}
-        ${stop.arrived_at_ms === null && stop.outcome === "planned" ? html`<dt>${t("Expected")}</dt><dd>${etaOf(stop.eta, now)}
+        ${isAhead(stop) ? html`<dt>${t("Expected")}</dt><dd>${etaOf(stop.eta, now)}
           ${stop.eta ? html`<span class="second">${t("{share} that it is late; said at {time}", { share: percent(stop.eta.chance_late), time: time(stop.eta.made_ms, now) })}</span>` : nothing}</dd>` : nothing}
         ${stop.work_order ? html`<dt>${t("Work order")}</dt><dd>${stop.work_order}</dd>` : nothing}
-        ${stop.skill ? html`<dt>${t("Skill")}</dt><dd>${stop.skill}</dd>` : nothing}
-        ${Object.keys(stop.parts ?? {}).length ? html`<dt>${t("Parts")}</dt><dd>${Object.entries(stop.parts).map(([item, qty]) => html`<div>${qty} × ${item}</div>`)}</dd>` : nothing}
+        ${more?.skill ? html`<dt>${t("Skill")}</dt><dd>${more.skill}</dd>` : nothing}
+        ${Object.keys(more?.parts ?? {}).length ? html`<dt>${t("Parts")}</dt><dd>${Object.entries(more.parts).map(([item, qty]) => html`<div>${qty} × ${item}</div>`)}</dd>` : nothing}
       </dl>
       ${this.#alerts()}
-      ${stop.arrived_at_ms === null ? html`<cordee-replan .desk=${this.desk} .stopId=${stop.stop_id}></cordee-replan>` : nothing}`;
+      ${isAhead(stop) ? html`<cordee-replan .desk=${this.desk} .stopId=${stop.stop_id}></cordee-replan>` : nothing}`;
   }
 
   #alerts() {

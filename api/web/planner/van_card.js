@@ -7,16 +7,22 @@ import { status } from "../base/status.js";
 import { twoLines } from "../base/table.js";
 import { Asked } from "./asked.js";
 import { Pane } from "./desk.js";
-import { troubleOf } from "./gantt_scale.js";
-import { etaOf, stateOf, stopOf, windowOf } from "./words.js";
+import { isAhead, troubleOf } from "./gantt_scale.js";
+import { etaOf, stopOf, windowOf } from "./words.js";
 import "./playback.js";
 
 const STOCK_EVERY_MS = 30_000;
-const STOCK_SHOWN = 50;
+const STOCK_FIRST = 8;
+const STOCK_MAX = 200;
 
 class VanCard extends Pane {
-  static properties = { code: {} };
+  static properties = { code: {}, all: { state: true } };
   stock = new Asked(this);
+
+  constructor() {
+    super();
+    this.all = false;
+  }
 
   connectedCallback() {
     super.connectedCallback();
@@ -36,8 +42,8 @@ class VanCard extends Pane {
       <header class="subject"><h3>${van.code}</h3><p class="quiet">${[van.technician, van.name].filter(Boolean).join(" · ")}</p></header>
       ${this.#facts(van)}
       ${this.#stops(tour)}
-      ${this.#stock()}
-      <cordee-playback .desk=${this.desk} .van=${this.code}></cordee-playback>`;
+      <cordee-playback .desk=${this.desk} .van=${this.code}></cordee-playback>
+      ${this.#stock()}`;
   }
 
   #facts(van) {
@@ -54,22 +60,23 @@ class VanCard extends Pane {
   #stops(tour) {
     const now = this.desk.now();
     if (!tour) return html`<section><h4>${t("Stops")}</h4><p class="quiet">${this.desk.day.tours ? t("No tour today.") : t("Waiting for the first data…")}</p></section>`;
-    const left = tour.stops.filter((stop) => stop.outcome === "planned").length;
+    const left = tour.stops.filter(isAhead).length;
     return html`<section><h4>${t("Stops")} <span class="badge">${tn("{n} left", "{n} left", left)}</span></h4>
       <ol class="stops">${tour.stops.map((stop) => {
         const trouble = troubleOf(stop);
         return html`<li><button class="bare" @click=${() => this.desk.choose("stop", stop.stop_id)}>
           <span class="first">${stopOf(stop.stop, stop.site_name)}</span>
-          <span class="line">${status(trouble ?? stateOf(stop))}<span class="grow"></span><span class="quiet">${whenOf(stop, now)}</span></span></button></li>`;
+          <span class="line">${status(trouble ?? stop.state)}<span class="grow"></span><span class="quiet">${whenOf(stop, now)}</span></span></button></li>`;
       })}</ol></section>`;
   }
 
   #stock() {
-    const { value, problem } = this.stock.of(`/v1/vans/${encodeURIComponent(this.code)}/stock?below=true&limit=${STOCK_SHOWN}`);
-    return html`<section><h4>${t("Stock at or below its reorder point")}</h4>
-      ${problem ? html`<p class="problem">${problem.message}</p>` : html`<cordee-table .label=${t("Stock at or below its reorder point")} .columns=${STOCK(this.desk.now())} .rows=${value?.levels ?? null} .key=${(level) => level.item}
+    const { value, problem } = this.stock.of(`/v1/vans/${encodeURIComponent(this.code)}/stock?below=true&limit=${STOCK_MAX}`);
+    const levels = value?.levels ?? null;
+    return html`<section><h4>${t("Stock at or below its reorder point")} ${levels ? html`<span class="badge">${levels.length}${value.truncated ? "+" : nothing}</span>` : nothing}</h4>
+      ${problem ? html`<p class="problem">${problem.message}</p>` : html`<cordee-table .label=${t("Stock at or below its reorder point")} .columns=${STOCK(this.desk.now())} .rows=${this.all ? levels : levels?.slice(0, STOCK_FIRST) ?? null} .key=${(level) => level.item}
         .empty=${t("Nothing is at or below its reorder point in this van.")}></cordee-table>`}
-      ${value?.truncated ? html`<p class="quiet">${tn("The first {n} is shown.", "The first {n} are shown.", STOCK_SHOWN)}</p>` : nothing}</section>`;
+      ${levels?.length > STOCK_FIRST ? html`<p><button class="button small" aria-expanded=${String(this.all)} @click=${() => (this.all = !this.all)}>${this.all ? t("Show fewer") : t("Show all")}</button></p>` : nothing}</section>`;
   }
 }
 define("cordee-van-card", VanCard);
@@ -81,7 +88,7 @@ export function whenOf(stop, now) {
 }
 
 const STOCK = (now) => [
-  { name: "item", label: t("Item"), className: "wide", show: (l) => twoLines(`${l.item} ${l.name}`, l.counted_at_ms === null ? t("never counted") : t("counted {time}", { time: day(l.counted_at_ms, now) })) },
+  { name: "item", label: t("Item"), className: "wide", show: (l) => twoLines(l.item, html`${l.name}; ${l.counted_at_ms === null ? t("never counted") : t("counted {time}", { time: day(l.counted_at_ms, now) })}`) },
   { name: "held", label: t("On board"), className: "number", show: (l) => count(l.qty) },
   { name: "order", label: t("On order"), className: "number", show: (l) => count(l.on_order) },
   { name: "min", label: t("Min"), className: "number", show: (l) => count(l.reorder_point) },

@@ -61,8 +61,3 @@ export const windowOf = (stop, now) => range(stop.window_start_ms, stop.window_e
 
 /** When a stop is expected; a range, because nobody knows better. */
 export const etaOf = (eta, now) => (eta ? range(eta.early_at_ms, eta.late_at_ms, now) : t("no arrival time yet"));
-
-const OUTCOMES = { planned: "scheduled", on_site: "arrived", done: "completed", skipped: "skipped" };
-
-/** The state of a stop, by its name in base/status.js. */
-export const stateOf = (stop) => OUTCOMES[stop.outcome] ?? stop.outcome;
