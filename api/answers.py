@@ -108,11 +108,13 @@ class Vans:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A run of fixes inside one site. While `left_at_ms` is null the van is still there."""
+    """A run of fixes inside one site, which the position is of. While `left_at_ms` is null the van is still there."""
 
     van: str
     site: str
     site_name: str
+    latitude_deg: float
+    longitude_deg: float
     arrived_at_ms: int
     last_inside_at_ms: int
     left_at_ms: int | None
@@ -257,6 +259,60 @@ class SiteEdited:
     longitude_deg: float
     radius_m: float
     area: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SiteWindow:
+    """A visit that is planned at a site, from today on."""
+
+    date: str
+    tour: str
+    van: str
+    stop_id: int
+    stop: int
+    window_start_ms: int
+    window_end_ms: int
+    work_order: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site with its fence: a circle round its point, or what `geometry` says.
+
+    The geometry is GeoJSON (RFC 7946, 3.1), lon-lat; of a line `radius_m` is half the width of its
+    corridor. `windows` are the next 20 visits that are planned.
+    """
+
+    site: str
+    name: str
+    latitude_deg: float
+    longitude_deg: float
+    radius_m: float
+    geometry: dict[str, object] | None
+    time_zone: str
+    client: str | None
+    windows: list[SiteWindow]
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """The fence of a site that is no circle, as GeoJSON."""
+
+    site: str
+    geometry: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Fences:
+    """Every fence, for a map: of each site its code, longitude, latitude (degrees) and radius (m).
+
+    `columns` names these in order. A site that is no circle stands in `areas` too; of a line, the radius
+    is half the width of its corridor.
+    """
+
+    columns: list[str]
+    sites: list[tuple[str, float, float, float]]
+    areas: list[Area]
 
 
 @dataclass(frozen=True, slots=True)

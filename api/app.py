@@ -44,6 +44,7 @@ from api.routes import (
     resupply,
     retention,
     session,
+    sites,
     tours,
     vans,
     visits,
@@ -173,7 +174,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
         edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites,
-        retention, people, replans, basemap,
+        retention, people, replans, sites, basemap,
     ):  # fmt: skip
         app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)

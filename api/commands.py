@@ -21,6 +21,8 @@ from api.auth import OrganisationId
 from api.handling import UNTOUCHED
 from api.queries import plans
 from api.queries.alerts import HANDLING
+from api.queries.sites import StoredSite
+from api.queries.sites import find as find_site
 from api.replans import (
     Plan,
     Wanted,
@@ -287,9 +289,20 @@ async def _put_plans(
 
 
 async def put_site(
-    conn: Connection, organisation: OrganisationId, feature: dict[str, object]
+    conn: Connection,
+    organisation: OrganisationId,
+    code: str,
+    feature: dict[str, object],
+    check: Callable[[StoredSite | None], None] | None = None,
 ) -> ImportResult:
     """Put one site, given as a GeoJSON feature with the properties that the import reads.
+
+    Args:
+        conn: A connection.
+        organisation: Whose site.
+        code: Of the site.
+        feature: What it shall be.
+        check: Is shown the site as it stands, and raises what forbids to change it; None allows all.
 
     Raises:
         RefusedError: The import refuses it.
@@ -299,6 +312,9 @@ async def put_site(
     try:
         async with conn.transaction():
             await conn.execute(LOCK_WITHIN)
+            await conn.execute(LOCK_EDITS)
+            if check is not None:
+                check(await find_site(conn, organisation, code))
             name = await _name(conn, organisation)
             done = await sites.import_sites(conn, data, organisation=name)
             return await _told(conn, done)

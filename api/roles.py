@@ -94,6 +94,8 @@ _TABLE: Final = (
     # Plans.
     Rule("PUT", "/v1/tours/{code}", PLAN),
     Rule("PUT", "/v1/sites/{code}", PLAN),
+    Rule("GET", "/v1/sites/{code}", PLAN),
+    Rule("GET", "/v1/fences", PLAN),
     Rule("GET", "/v1/stops/{stop_id}/proposals", PLAN),
     Rule("GET", "/v1/replans", PLAN),
     Rule("POST", "/v1/replans", PLAN),

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Body, Path
+from fastapi import APIRouter, Body, Header, Path, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
@@ -13,9 +13,12 @@ from api import commands
 from api.answers import SiteEdited, TourEdited
 from api.auth import Organisation
 from api.commands import BusyError, RefusedError
+from api.etags import etag
 from api.problems import Problem
 from api.queries import sites
+from api.queries.sites import StoredSite
 from api.resources import Conn
+from api.routes.parameters import IfMatch, check_seen
 from storage.sheets import BadRow, Cells
 
 STOPS_MAX: Final = 1_000
@@ -180,19 +183,31 @@ def _cells(code: str, tour: TourBody, stop: StopBody, position: int) -> Cells:
     return {column: value for column, value in cells.items() if value not in (None, "")}
 
 
-@router.put(
-    "/sites/{code}", responses={200: {"content": {"application/json": {"example": SITE_EXAMPLE}}}}
-)
+SITE_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {"application/json": {"example": SITE_EXAMPLE}},
+        "headers": {"ETag": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.put("/sites/{code}", responses=SITE_ANSWERS)
 async def put_site(
     conn: Conn,
     organisation: Organisation,
+    response: Response,
     code: EditedCode,
     site: Annotated[SiteBody, Body(openapi_examples=SITE_BODIES)],
+    if_match: IfMatch = None,
+    if_none_match: Annotated[
+        Literal["*"] | None, Header(description="`*`: only if there is no such site yet.")
+    ] = None,
 ) -> SiteEdited:
     """Make a site what the body says: a circle, an area, or a corridor along a line.
 
     Ingest reads again what the old fence or the new one touches, within a second or so for a day of
-    fixes. The checks are those of the import of sites.geojson, and so are their words.
+    fixes. The checks are those of the import of sites.geojson, and so are their words. With `If-Match`
+    it is changed only if it still is what `GET /v1/sites/{code}` has shown.
     """
     properties = {
         "site": code,
@@ -206,20 +221,34 @@ async def put_site(
         "properties": properties,
         "geometry": _geometry(site),
     }
+
+    def check(before: StoredSite | None) -> None:
+        if before is None and if_match is not None:
+            raise Problem(412, "changed_meanwhile", f"There is no site {code!r} (any more).")
+        if before is not None and if_none_match is not None:
+            raise Problem(412, "changed_meanwhile", f"There is a site {code!r} already.")
+        if before is not None:
+            check_seen(if_match, etag(before.version), required=False)
+
     try:
-        done = await commands.put_site(conn, organisation, feature)
+        is_conditional = if_match is not None or if_none_match is not None
+        done = await commands.put_site(
+            conn, organisation, code, feature, check if is_conditional else None
+        )
     except RefusedError as refused:
         raise refusal("unusable_site", f"site {code}", refused.bad, "body") from None
     except BusyError:
         raise busy() from None
-    shape = await sites.shape_of(conn, organisation, code)
+    after = await sites.find(conn, organisation, code)
+    assert after is not None  # noqa: S101  it was put just now
+    response.headers["etag"] = etag(after.version)
     return SiteEdited(
         site=code,
         outcome="added" if done.inserted else "changed" if done.updated else "unchanged",
-        latitude_deg=shape.latitude_deg,
-        longitude_deg=shape.longitude_deg,
-        radius_m=shape.radius_m,
-        area=shape.area,
+        latitude_deg=after.latitude_deg,
+        longitude_deg=after.longitude_deg,
+        radius_m=after.radius_m,
+        area=after.area is not None,
     )
 
 

@@ -235,6 +235,11 @@ PROBES: Final = (
     Probe("PUT", "/v1/tours/{code}", "/v1/tours/NEW", "PA", body=TOUR),
     Probe("PUT", "/v1/sites/{code}", "/v1/sites/BAKERY", "PA", body=CIRCLE),
     Probe(
+        "GET", "/v1/sites/{code}", "/v1/sites/BAKERY", "PA", '"BAKERY"',
+        not_found=("/v1/sites/HARBOUR",),
+    ),
+    Probe("GET", "/v1/fences", "/v1/fences", "PA", '"BAKERY"'),
+    Probe(
         "GET", "/v1/stops/{stop_id}/proposals", "/v1/stops/11/proposals", "PA", '"BAKERY"',
         not_found=("/v1/stops/99/proposals",),
     ),
