@@ -187,3 +187,156 @@ def test_single_keys_do_nothing_once_they_are_turned_off_or_while_somebody_types
     expect(drawer(planner)).to_contain_text("School")
     planner.keyboard.press("Escape")
     expect(drawer(planner)).to_have_count(0)
+
+
+def test_a_planner_applies_a_replan_and_takes_it_back_from_the_message_and_from_the_list(
+    api: Any, planner: Page, conn: psycopg.Connection[Any]
+) -> None:
+    def vans_at(site: str) -> list[str]:
+        query = """
+            SELECT van.code FROM stop JOIN tour USING (tour_id) JOIN van USING (van_id)
+            JOIN site USING (site_id) WHERE site.code = %s
+        """
+        return [van for (van,) in conn.execute(query, (site,))]
+
+    open_at(planner, api.url, "#stop=2")
+    expect(drawer(planner)).to_contain_text("2. School", timeout=WAIT_MS)
+    planner.keyboard.press("m")
+    move = drawer(planner).get_by_role("radio", name="Give it to V2 (Bo Klein)")
+    move.check(timeout=WAIT_MS)
+    # Both vans stand on top, and the stop is where it would be.
+    expect(planner.locator(".gantt-row .proposed")).to_have_count(1)
+    expect(planner.locator(".gantt-row", has=planner.locator(".proposed"))).to_have_attribute(
+        "data-van", "V2"
+    )
+    assert vans_at("SCHOOL") == ["V1"]
+    drawer(planner).get_by_role("button", name="Apply").click()
+    said = planner.locator("#said")
+    expect(said).to_contain_text("School: from V1 to V2", timeout=WAIT_MS)
+    assert vans_at("SCHOOL") == ["V2"]
+    expect(planner.locator(".gantt-row[data-van=V2] .stop")).to_have_count(2, timeout=WAIT_MS)
+    said.get_by_role("button", name="Undo").click()
+    expect(said).to_contain_text("Taken back", timeout=WAIT_MS)
+    assert vans_at("SCHOOL") == ["V1"]
+    expect(planner.locator(".gantt-row[data-van=V1] .stop")).to_have_count(2, timeout=WAIT_MS)
+
+    planner.locator(".gantt-row[data-van=V1] .stop").nth(1).click()
+    drawer(planner).get_by_role("button", name="Move to…").click()
+    move.check(timeout=WAIT_MS)
+    drawer(planner).get_by_role("button", name="Apply").click()
+    expect(said).to_contain_text("School: from V1 to V2", timeout=WAIT_MS)
+    planner.get_by_role("tab", name="Replanned").click()
+    rows = planner.locator("cordee-replans tbody")
+    expect(rows).to_have_count(2, timeout=WAIT_MS)
+    expect(rows.nth(1)).to_contain_text("ana")
+    rows.first.get_by_role("button", name="Take back").click()
+    expect(rows.first.get_by_role("button")).to_have_count(0, timeout=WAIT_MS)
+    assert vans_at("SCHOOL") == ["V1"]
+
+
+def test_a_proposal_that_the_day_has_overtaken_is_refused_in_words(
+    api: Any, planner: Page, conn: psycopg.Connection[Any], expected_errors: list[str]
+) -> None:
+    expected_errors.append("412")
+    open_at(planner, api.url, "#stop=2")
+    drawer(planner).get_by_role("button", name="Move to…").click(timeout=WAIT_MS)
+    move = drawer(planner).get_by_role("radio", name="Give it to V2 (Bo Klein)")
+    move.check(timeout=WAIT_MS)
+    conn.execute("UPDATE stop SET planned_duration_s = 7200 WHERE stop_id = 3")
+    drawer(planner).get_by_role("button", name="Apply").click()
+    expect(drawer(planner).get_by_role("alert")).to_contain_text("Ask again", timeout=WAIT_MS)
+    drawer(planner).get_by_role("button", name="Ask again").click()
+    expect(move).not_to_be_checked(timeout=WAIT_MS)
+
+
+def stored_fence(conn: psycopg.Connection[Any], site: str) -> tuple[float, Any]:
+    found = conn.execute("SELECT radius_m, area FROM site WHERE code = %s", (site,)).fetchone()
+    assert found is not None
+    return found
+
+
+def test_a_fence_is_drawn_by_numbers_alone_and_saved_over_what_was_seen(
+    api: Any, planner: Page, conn: psycopg.Connection[Any], expected_errors: list[str]
+) -> None:
+    expected_errors.append("412")
+    open_at(planner, api.url, "#site=SCHOOL")
+    drawer(planner).get_by_role("button", name="Edit the fence").click(timeout=WAIT_MS)
+    radius = planner.get_by_label("Radius, m")
+    expect(radius).to_have_value("80")
+    radius.press("ArrowUp")
+    radius.press("ArrowUp")
+    drawer(planner).get_by_role("button", name="Save the fence").press("Enter")
+    expect(planner.locator("#said")).to_contain_text("The fence of School is saved")
+    assert stored_fence(conn, "SCHOOL") == (90, None)
+
+    drawer(planner).get_by_role("button", name="Edit the fence").click()
+    planner.get_by_label("Area with corners").check()
+    expect(drawer(planner).get_by_label("Latitude of corner")).to_have_count(4)
+    planner.get_by_label("Another corner after 4").press("Enter")
+    planner.get_by_label("Latitude of corner 5").fill("45.77")
+    planner.get_by_label("Latitude of corner 5").press("Tab")
+    conn.execute("UPDATE site SET radius_m = 70 WHERE code = 'SCHOOL'")
+    drawer(planner).get_by_role("button", name="Save the fence").click()
+    problem = drawer(planner).get_by_role("alert")
+    expect(problem).to_contain_text("Somebody has changed this meanwhile")
+    assert stored_fence(conn, "SCHOOL") == (70, None)
+    # Looked at again: what was drawn is still there, and can be saved over it.
+    drawer(planner).get_by_role("button", name="Save the fence").click()
+    expect(drawer(planner)).to_contain_text("an area with 5 corners", timeout=WAIT_MS)
+    _, area = stored_fence(conn, "SCHOOL")
+    assert area["type"] == "Polygon"
+    assert 45.77 in [lat for _, lat in area["coordinates"][0]]
+
+
+def test_a_fence_is_drawn_on_the_map_by_its_handles(api: Any, planner: Page) -> None:
+    open_at(planner, api.url, "#site=SCHOOL")
+    planner.wait_for_function(
+        "document.querySelector('cordee-map').map !== null", timeout=2 * WAIT_MS
+    )
+    drawer(planner).get_by_role("button", name="Edit the fence").click(timeout=WAIT_MS)
+    edge = """async () => {
+      const map = document.querySelector("cordee-map").map;
+      if (map.isMoving()) await map.once("moveend");
+      const box = map.getCanvas().getBoundingClientRect();
+      const at = (lon, lat) => {
+        const { x, y } = map.project([lon, lat]);
+        return [box.x + x, box.y + y];
+      };
+      const lon = 4.86 + 80 / 111195 / Math.cos((45.76 * Math.PI) / 180);
+      await new Promise((drawn) => map.once("idle", drawn).triggerRepaint());
+      return [at(4.86, 45.76), at(lon, 45.76)];
+    }"""
+    (middle_x, middle_y), (x, y) = planner.evaluate(edge)
+    planner.mouse.move(x, y)
+    planner.mouse.down()
+    planner.mouse.move(middle_x + 2 * (x - middle_x), middle_y, steps=4)
+    planner.mouse.up()
+    expect(planner.get_by_label("Radius, m")).to_have_value(re.compile("^1(5[5-9]|6[0-5])$"))
+
+
+def test_a_day_can_be_played_again_and_a_way_is_only_asked_for_with_its_van(
+    api: Any, planner: Page, conn: psycopg.Connection[Any]
+) -> None:
+    with conn.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO fix VALUES (1, %s, %s, 4.85, 5, 15, 0, true, NULL, NULL, %s, now())",
+            [(as_datetime(NOW_MS - n * MINUTE_MS), 45.76 - n / 1_000, n) for n in range(60)],
+        )
+    ways: list[str] = []
+    planner.on("request", lambda asked: ways.append(asked.url) if "/track" in asked.url else None)
+    conn.execute(LATE)
+    open_at(planner, api.url)
+    planner.keyboard.press("j")
+    expect(drawer(planner)).to_contain_text("not arrived when the window ended")
+    # Whoever drives the van is told who looked at its way: an alert is no reason to.
+    assert ways == []
+    drawer(planner).get_by_role("button", name="V1 · Ana Diaz").click()
+    slider = planner.get_by_label("Moment of the day")
+    slider.fill(str(NOW_MS - 30 * MINUTE_MS), timeout=WAIT_MS)
+    said = planner.locator(".player output")
+    expect(said).to_have_text("09:30 · 54 km/h")
+    assert len(ways) == 1
+    planner.get_by_role("button", name="Play again").click()
+    expect(said).not_to_have_text("09:30 · 54 km/h")
+    planner.get_by_role("button", name="Back to now").click()
+    expect(said).to_contain_text("10:0")
