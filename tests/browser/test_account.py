@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from api import passwords
+from tests.browser.company import REFERENCE, WAIT_MS
 from tests.browser.conftest import opened_page
-from tests.browser.test_page import REFERENCE, WAIT_MS
 from tests.integration.api_client import new_session, new_user
 
 PASSWORD = "correct horse battery staple"

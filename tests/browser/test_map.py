@@ -14,7 +14,7 @@ from playwright.sync_api import Page, Route, expect
 from pystrich.datamatrix import DataMatrixEncoder
 
 from tests.browser import axe, one_tile
-from tests.browser.test_page import WAIT_MS
+from tests.browser.company import WAIT_MS
 
 PAGE = """<!doctype html>
 <html lang="de">

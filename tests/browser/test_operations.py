@@ -7,8 +7,8 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from tests.browser.company import REFERENCE, WAIT_MS
 from tests.browser.conftest import Api, opened_page
-from tests.browser.test_page import REFERENCE, WAIT_MS
 from tests.integration.api_client import new_session, new_user
 
 REJECTED = """

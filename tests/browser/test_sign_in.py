@@ -1,14 +1,14 @@
-"""What somebody sees who is not signed in, signs in, may see less than others, or is signed out."""
+"""What somebody sees who is not signed in, signs in, comes as one role or another, or is signed out."""
 
 from typing import Any
 
 import psycopg
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from api import passwords
+from tests.browser.company import REFERENCE, WAIT_MS
 from tests.browser.conftest import opened_page
-from tests.browser.test_page import REFERENCE, WAIT_MS, live, move, row
 from tests.integration.api_client import new_session, new_user
 
 PASSWORD = "correct horse battery staple"
@@ -32,24 +32,29 @@ def sign_in(page: Page, login: str = "ana", password: str = PASSWORD) -> None:
     page.get_by_label("Password").press("Enter")
 
 
-def test_a_stranger_sees_a_form_and_after_signing_in_the_page_at_the_same_address(
+def live(page: Page) -> None:
+    expect(page.locator(".connection")).to_have_text("live", timeout=WAIT_MS)
+
+
+def form(page: Page) -> Locator:
+    return page.get_by_role("form", name="Sign in")
+
+
+def test_a_stranger_signs_in_and_comes_to_the_first_page_of_the_role_at_the_same_place(
     api: Any, strangers_page: Page, ana: str
 ) -> None:
     page = strangers_page
     page.goto(f"{api.url}#van=V2")
-    form = page.get_by_role("form", name="Sign in")
-    expect(form).to_be_visible(timeout=WAIT_MS)
+    expect(form(page)).to_be_visible(timeout=WAIT_MS)
     expect(page.get_by_label("Login")).to_be_focused()
-    expect(page.locator("#work")).to_be_hidden()
     expect(page.get_by_label("Password")).to_have_attribute("type", "password")
     expect(page.get_by_label("Password")).to_have_attribute("autocomplete", "current-password")
     sign_in(page)
     live(page)
-    expect(form).to_have_count(0)
-    assert page.url == f"{api.url}#van=V2"
-    expect(page.locator("#person")).to_contain_text("Ana Diaz")
-    expect(page.locator("#person")).to_contain_text("planner")
-    expect(row(page, "vans", "V2")).to_have_class("selected")
+    expect(form(page)).to_have_count(0)
+    assert page.url.startswith(f"{api.url}planner/#")
+    assert "van=V2" in page.url
+    expect(page.get_by_role("link", name="Planning")).to_have_attribute("aria-current", "page")
     assert "cordee" not in page.evaluate("document.cookie")
 
 
@@ -68,27 +73,17 @@ def test_a_wrong_password_is_said_in_words_and_can_be_typed_again(
     live(page)
 
 
-def test_a_browser_in_french_is_asked_in_french(api: Any, browser: Browser, ana: str) -> None:
-    context = browser.new_context(locale="fr-FR")
-    page = context.new_page()
-    page.goto(api.url)
-    expect(page.get_by_role("form", name="Connexion")).to_be_visible(timeout=WAIT_MS)
-    expect(page.get_by_label("Mot de passe")).to_be_visible()
-    context.close()
-
-
-def test_who_signs_out_leaves_nothing_on_the_page(
+def test_who_signs_out_is_back_at_the_form_and_leaves_no_session(
     api: Any, strangers_page: Page, ana: str, conn: psycopg.Connection[Any]
 ) -> None:
     page = strangers_page
-    page.goto(f"{api.url}#van=V1")
+    page.goto(api.url)
     sign_in(page)
     live(page)
-    expect(row(page, "vans", "V1")).to_be_visible()
+    page.locator(".menu summary").click()
     page.get_by_role("button", name="Sign out").click()
-    expect(page.get_by_role("form", name="Sign in")).to_be_visible(timeout=WAIT_MS)
-    expect(row(page, "vans", "V1")).to_have_count(0)
-    assert page.url == f"{api.url}#van=V1"
+    expect(form(page)).to_be_visible(timeout=WAIT_MS)
+    assert page.url == api.url
     assert conn.execute("SELECT count(*) FROM user_session").fetchone() == (0,)
 
 
@@ -96,42 +91,30 @@ def test_a_session_that_is_ended_elsewhere_leads_back_to_the_form_at_the_same_ad
     api: Any, page: Page, ana: str, conn: psycopg.Connection[Any], expected_errors: list[str]
 ) -> None:
     expected_errors.append("401")
-    page.goto(f"{api.url}#van=V2")
+    page.goto(f"{api.url}operations/#view=vans")
     live(page)
-    expect(row(page, "vans", "V1")).to_be_visible()
     conn.execute("UPDATE app_user SET state = 'disabled' WHERE login = 'admin-1'")
-    expect(page.get_by_role("form", name="Sign in")).to_be_visible(timeout=WAIT_MS)
+    expect(form(page)).to_be_visible(timeout=WAIT_MS)
     expect(page.get_by_role("alert")).to_contain_text("Your session is over")
-    expect(row(page, "vans", "V1")).to_have_count(0)
-    sign_in(page)
-    live(page)
-    assert page.url == f"{api.url}#van=V2"
-    expect(row(page, "vans", "V2")).to_have_class("selected")
+    assert page.url == f"{api.url}operations/#view=vans"
 
 
-PANELS = ("figures", "alerts", "vans", "visits", "map", "orders", "stock", "rejected")
-SEEN = {
-    "planner": {"figures", "alerts", "vans", "visits", "map", "orders", "stock"},
-    "warehouse": {"figures", "orders", "stock"},
-    "technician": {"alerts", "vans", "visits", "map", "orders", "stock"},
-    "ops": {"figures", "rejected"},
-    "admin": set(PANELS),
-    "client": set[str](),
+FIRST = {
+    "planner": "planner",
+    "warehouse": "warehouse",
+    "technician": "van",
+    "client": "client",
+    "ops": "operations",
+    "admin": "planner",
 }
 
 
-@pytest.mark.parametrize("role", SEEN)
-def test_each_role_sees_its_own_panels_and_rows(
-    api: Any,
-    browser: Browser,
-    conn: psycopg.Connection[Any],
-    database_url: str,
-    role: Any,
+@pytest.mark.parametrize("role", FIRST)
+def test_each_role_is_led_to_its_own_page_and_away_from_others(
+    api: Any, browser: Browser, conn: psycopg.Connection[Any], database_url: str, role: Any
 ) -> None:
     conn.execute(REFERENCE)
     conn.execute("INSERT INTO client (organisation_id, code, name) VALUES (1, 'DUPONT', 'Dupont')")
-    move(conn, 1)
-    move(conn, 2)
     login = new_user(
         database_url,
         f"my-{role}",
@@ -139,19 +122,11 @@ def test_each_role_sees_its_own_panels_and_rows(
         technician_id=1 if role == "technician" else None,
         client_id=1 if role == "client" else None,
     )
-    with opened_page(browser, [], new_session(database_url, login)) as page:
-        page.goto(api.url)
-        expect(page.locator("#person")).to_be_visible(timeout=WAIT_MS)
-        if role != "client":
-            live(page)
-        for panel in PANELS:
-            visible = panel in SEEN[role]
-            expect(page.locator(f"#{panel}")).to_be_visible(visible=visible)
-        if role == "technician":
-            expect(row(page, "vans", "V1")).to_be_visible()
-            expect(row(page, "vans", "V2")).to_have_count(0)
-        if role == "warehouse":
-            expect(row(page, "stock", "FIL-20")).to_be_visible(timeout=WAIT_MS)
+    others = "van" if role == "admin" else "operations"
+    with opened_page(browser, ["403", "404"], new_session(database_url, login)) as page:
+        for path in ("", others + "/" if FIRST[role] != others else ""):
+            page.goto(f"{api.url}{path}")
+            page.wait_for_url(f"**/{FIRST[role]}/**", timeout=WAIT_MS)
 
 
 @pytest.mark.parametrize("width", [1280, 390])
@@ -159,7 +134,7 @@ def test_the_form_and_the_name_fit(api: Any, strangers_page: Page, ana: str, wid
     page = strangers_page
     page.set_viewport_size({"width": width, "height": 800})
     page.goto(api.url)
-    expect(page.get_by_role("form", name="Sign in")).to_be_visible(timeout=WAIT_MS)
+    expect(form(page)).to_be_visible(timeout=WAIT_MS)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     sign_in(page)
     live(page)

@@ -19,8 +19,8 @@ from api import precache
 from ingest import signatures
 from ingest.messages import VisitReport
 from stock_tracker import barcodes
+from tests.browser.company import REFERENCE, WAIT_MS
 from tests.browser.conftest import ARGUMENTS, chromium, opened_page
-from tests.browser.test_page import REFERENCE, WAIT_MS
 from tests.integration.api_client import new_session, new_user
 
 AXE: Final = Path(__file__).with_name("vendor") / "axe.min.js"

@@ -661,7 +661,7 @@ async def test_the_page_comes_with_a_policy_that_forbids_foreign_code(
     assert response.headers["content-type"].startswith("text/html")
     assert "default-src 'self'" in response.headers["content-security-policy"]
     assert response.headers["x-content-type-options"] == "nosniff"
-    for name in ("app.js", "style.css", "strings.js", "icon.svg"):
+    for name in ("start.js", "base/base.css", "base/i18n.js", "planner/page.js", "icon.svg"):
         file = await api.get(f"/{name}")
         assert file.status_code == 200
         assert "http://" not in file.text.replace("http://www.w3.org/", "")

@@ -203,7 +203,7 @@ async def test_the_pages_files_need_no_sign_in_and_hold_nothing_of_anybody(
 ) -> None:
     async with application(database_url) as app:
         stranger = client_of(app, database_url)
-        for name in ("", "app.js", "session.js", "style.css"):
+        for name in ("", "start.js", "base/session.js", "base/base.css"):
             assert (await stranger.get(f"/{name}")).status_code == 200
 
 
