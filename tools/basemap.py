@@ -11,7 +11,7 @@
 It is run by hand, once, and what it writes is committed. In the region below, where those who speak
 the console's languages live, outlines are those of Natural Earth at 1:10 million; the rest of the
 world is there so that it has an end, and to say where a van is that left. No free package holds
-roads, so none are drawn.
+roads, so none are drawn; nor the lines between the parts of Belgium and of Britain.
 
 | file           | from                              | holds                                            |
 | -------------- | --------------------------------- | ------------------------------------------------ |

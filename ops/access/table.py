@@ -150,7 +150,7 @@ class Probe:
         not_mine: By role, paths of rows of the first organisation that this role must not find.
         ends: Whether the request changes who may ask afterwards, so that it comes last.
         people: Whether programs are refused whatever their role.
-        may_lack: Whether an installation may have nothing to show here: a 404 is an answer, too.
+        status: What a GET is answered that is let in: 404 where this company has nothing to give.
     """
 
     method: str
@@ -163,7 +163,7 @@ class Probe:
     not_mine: dict[Role, tuple[str, ...]] = field(default_factory=dict)
     ends: bool = False
     people: bool = False
-    may_lack: bool = False
+    status: int = 200
 
     def allows(self, role: Role) -> bool:
         """Return whether this role may ask."""
@@ -330,7 +330,7 @@ PROBES: Final = (
     _by_van("/v1/boxes/unclaimed", "PWTA"),
     Probe("GET", "/v1/retention", "/v1/retention", EVERYBODY),
     Probe("GET", "/v1/map", "/v1/map", EVERYBODY),
-    Probe("GET", "/v1/map/tiles.pmtiles", "/v1/map/tiles.pmtiles", EVERYBODY, may_lack=True),
+    Probe("GET", "/v1/map/tiles.pmtiles", "/v1/map/tiles.pmtiles", EVERYBODY, status=404),
     Probe("GET", "/v1/templates/proposals", "/v1/templates/proposals", "PWA"),
     Probe(
         "POST", "/v1/templates/{template}/acceptance", "/v1/templates/NONE/acceptance", "PWA",

@@ -45,6 +45,17 @@ async def test_without_a_setting_maps_are_drawn_on_what_is_built_in(asked: Asked
         assert await problem(api, TILES) == (404, "no_map_tiles")
 
 
+async def test_the_built_in_map_is_not_sent_again_while_it_is_unchanged(asked: Asked) -> None:
+    async with asked() as api:
+        first = await api.get("/basemap/land.json")
+        assert first.headers["content-type"] == "application/json"
+        assert first.headers["cache-control"] == "no-cache"
+        again = await api.get(
+            "/basemap/land.json", headers={"if-none-match": first.headers["etag"]}
+        )
+    assert (again.status_code, again.content) == (304, b"")
+
+
 async def test_a_style_goes_before_a_file_of_tiles(asked: Asked, file: Path) -> None:
     async with asked(map_style_url=STYLE, map_pmtiles_path=str(file)) as api:
         assert await answer(api, "/v1/map") == {"style_url": STYLE, "tiles_url": None}
