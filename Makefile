@@ -38,7 +38,7 @@ check: .venv/.tools  ## formatting, lint, types, import layers, compose file, lo
 	$(BIN)/cordee docs --check
 
 test: browser  ## every test, on real servers
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .PHONY: fuzz
 fuzz: .venv/.tools  ## five minutes of coverage-guided fuzzing of what reads bytes (CPython 3.11 on Linux)

@@ -13,6 +13,10 @@ VanState = Literal["driving", "standing", "at_site", "silent", "off_duty", "neve
 AlertKind = Literal["at_risk", "late", "missed", "overstayed", "silent"]
 AlertState = Literal["open", "cleared", "withdrawn"]
 Cause = Literal["left_late", "slow_road", "long_visit", "detour", "silence"]
+HandlingCause = Literal[
+    "traffic", "client_absent", "client_delay", "breakdown", "accident", "missing_part",
+    "job_longer", "technician_ill", "plan_wrong", "other",
+]  # fmt: skip
 QuestionKind = Literal["visit_without_scan", "scan_without_visit", "load_away_from_depot"]
 TrustReason = Literal[
     "never_counted", "negative", "old_count", "movements", "unconfirmed", "visits_needing_it",
@@ -24,6 +28,7 @@ OrderState = Literal[
 Verdict = Literal["visit", "pass", "undecided"]
 Punctuality = Literal["early", "on_time", "late", "unplanned", "repeated"]
 Outcome = Literal["planned", "on_site", "done", "skipped"]
+StopState = Literal["scheduled", "en_route", "arrived", "completed", "skipped", "missed"]
 ReportKind = Literal["accepted", "picked", "short", "shipped", "delivered", "cancelled"]
 TransferState = Literal["proposed", "accepted", "done", "refused"]
 DeliveryState = Literal["pending", "retrying", "delivered", "dead"]
@@ -104,11 +109,13 @@ class Vans:
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A run of fixes inside one site. While `left_at_ms` is null the van is still there."""
+    """A run of fixes inside one site, which the position is of. While `left_at_ms` is null the van is still there."""
 
     van: str
     site: str
     site_name: str
+    latitude_deg: float
+    longitude_deg: float
     arrived_at_ms: int
     last_inside_at_ms: int
     left_at_ms: int | None
@@ -146,6 +153,8 @@ class TourStop:
     stop: int
     site: str
     site_name: str
+    latitude_deg: float
+    longitude_deg: float
     window_start_ms: int
     window_end_ms: int
     planned_duration_s: int
@@ -174,8 +183,70 @@ class Tour:
 
 
 @dataclass(frozen=True, slots=True)
+class MyDay:
+    """What a tablet has to know for a day without the network: its tours from `date`, today, on.
+
+    `duty` is what the van's newest status said, null if it never said.
+    """
+
+    date: str
+    duty: Literal["on", "off"] | None
+    tours: list[Tour]
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueItem:
+    """A part that can be carried."""
+
+    item: str
+    name: str
+    base_unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueCode:
+    """A bar code as it is scanned, and how many base units one scan of it means."""
+
+    code: str
+    item: str
+    pack_qty: int
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """All parts and codes, so that a scan can be understood without the network."""
+
+    items: list[CatalogueItem]
+    codes: list[CatalogueCode]
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineStop:
+    """A stop as a bar: when it was planned, when it is foreseen (`eta`, only while it is ahead), when it was.
+
+    `state` says how it stands (`api/states.py`), `alert` the worst that is open of it.
+    """
+
+    stop_id: int
+    stop: int
+    site: str
+    site_name: str
+    work_order: str | None
+    window_start_ms: int
+    window_end_ms: int
+    planned_arrival_ms: int | None
+    planned_duration_s: int
+    state: StopState
+    eta: Eta | None
+    arrived_at_ms: int | None
+    left_at_ms: int | None
+    punctuality: Punctuality | None
+    alert: AlertKind | None
+
+
+@dataclass(frozen=True, slots=True)
 class TourSummary:
-    """A tour on one line: its stops by what became of them, and where the van goes next."""
+    """A tour on one line: its stops by what became of them, where the van goes next, and each stop in order."""
 
     tour: str
     van: str
@@ -187,6 +258,7 @@ class TourSummary:
     skipped: int
     late: int
     next_stop: NextStop | None
+    timeline: list[TimelineStop]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +283,39 @@ class TourEdited:
 
 
 @dataclass(frozen=True, slots=True)
+class Replan:
+    """A proposal that somebody has carried out: a stop that another van has since, or at another time.
+
+    `tours` are those that it changed, without one that has no stops any more; `edited_since` those of
+    them that were edited after it, so that it cannot be undone. `undoable` also says whether a van has
+    been there meanwhile.
+    """
+
+    replan_id: int
+    date: str
+    kind: Literal["reorder", "move"]
+    site: str
+    site_name: str
+    from_van: str
+    to_van: str
+    tours: list[str]
+    applied_by: str
+    applied_at_ms: int
+    undone_by: str | None
+    undone_at_ms: int | None
+    edited_since: list[str]
+    undoable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Replans:
+    """The replans of a day, newest first."""
+
+    date: str
+    replans: list[Replan]
+
+
+@dataclass(frozen=True, slots=True)
 class SiteEdited:
     """What became of a site that was put; `area` says whether its fence is no circle."""
 
@@ -220,6 +325,60 @@ class SiteEdited:
     longitude_deg: float
     radius_m: float
     area: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SiteWindow:
+    """A visit that is planned at a site, from today on."""
+
+    date: str
+    tour: str
+    van: str
+    stop_id: int
+    stop: int
+    window_start_ms: int
+    window_end_ms: int
+    work_order: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A site with its fence: a circle round its point, or what `geometry` says.
+
+    The geometry is GeoJSON (RFC 7946, 3.1), lon-lat; of a line `radius_m` is half the width of its
+    corridor. `windows` are the next 20 visits that are planned.
+    """
+
+    site: str
+    name: str
+    latitude_deg: float
+    longitude_deg: float
+    radius_m: float
+    geometry: dict[str, object] | None
+    time_zone: str
+    client: str | None
+    windows: list[SiteWindow]
+
+
+@dataclass(frozen=True, slots=True)
+class Area:
+    """The fence of a site that is no circle, as GeoJSON."""
+
+    site: str
+    geometry: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Fences:
+    """Every fence, for a map: of each site its code, longitude, latitude (degrees) and radius (m).
+
+    `columns` names these in order. A site that is no circle stands in `areas` too; of a line, the radius
+    is half the width of its corridor.
+    """
+
+    columns: list[str]
+    sites: list[tuple[str, float, float, float]]
+    areas: list[Area]
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,6 +467,23 @@ class Unusable:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertHandling:
+    """What people did about an alert; people are named by their logins.
+
+    `cause` is what somebody found out, beside that of the alert, which is what messages tell. `version`
+    grows with every change.
+    """
+
+    acknowledged_by: str | None
+    acknowledged_at_ms: int | None
+    snoozed_until_ms: int | None
+    owner: str | None
+    cause: HandlingCause | None
+    note: str | None
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """What a planner should know of a stop; of a `silent` van, and then without a stop.
 
@@ -315,7 +491,8 @@ class Alert:
     `ended_at_ms` the arrival, the departure, the first fix after it. `minutes` is how late
     (expected or real), how long over, how long silent, as known at `changed_ms`; `lasting_s` runs
     from `due_at_ms` to the end, or to now while there is none. `pushes` are the positions of stops
-    that it will make late next. `told`: planners were sent it.
+    that it will make late next. `told`: planners were sent it. `handling` is null while nobody has
+    done anything; it goes with the alert when that is withdrawn and raised again.
     """
 
     alert_id: int
@@ -338,6 +515,7 @@ class Alert:
     told: bool
     raised_ms: int
     changed_ms: int
+    handling: AlertHandling | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +523,38 @@ class Alerts:
     """Alerts: open ones first, then the most recently changed."""
 
     alerts: list[Alert]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertAction:
+    """Who changed what about an alert: `changes` are new values by field."""
+
+    at_ms: int
+    by: str
+    changes: dict[str, bool | int | str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class AlertWithHistory:
+    """An alert and what people did about it, oldest first."""
+
+    alert: Alert
+    history: list[AlertAction]
+
+
+@dataclass(frozen=True, slots=True)
+class Colleague:
+    """Somebody with an account, as others see them."""
+
+    login: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """People by name."""
+
+    people: list[Colleague]
 
 
 @dataclass(frozen=True, slots=True)
@@ -896,6 +1106,99 @@ class Rejected:
 
     reasons: list[RejectedReason]
     messages: list[RejectedMessage]
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """When a van was last heard of, and how.
+
+    `behind_s` is how much later than its own time its newest position came: much of it is a poor link,
+    less than 0 a clock ahead. `credentials` are those that are good at the broker.
+    """
+
+    van: str
+    technician: str | None
+    heard_ms: int | None
+    position_ms: int | None
+    behind_s: float | None
+    state: Literal["online", "offline"] | None
+    credentials: int
+    rejected_24h: int
+    not_kept: int
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """Every van by when it was last heard of, those never heard of first."""
+
+    now_ms: int
+    devices: list[Device]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Messages of one kind that the relay has not published yet."""
+
+    kind: str
+    messages: int
+    oldest_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """What waits to be published, the longest waiting first."""
+
+    waiting: list[Waiting]
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """How the database does; `timescaledb` is null where the server has none."""
+
+    version: str
+    timescaledb: str | None
+    size_bytes: int
+    connections: int
+    connections_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class WhatBroker:
+    """How the broker does; `share` is how full it is of what it may keep, and at 1 vans are refused."""
+
+    well: bool
+    detail: str
+    messages: int | None
+    held_bytes: int | None
+    share: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """How the servers do. `broker` is null where it is not watched; `pages` are open at this moment."""
+
+    database: Database
+    broker: WhatBroker | None
+    pages: int
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that an operator did by hand; `done_by` is an account (`user:LOGIN`, `machine:CLIENT`)."""
+
+    done_ms: int
+    done_by: str
+    action: Literal["replay", "discard", "map_code", "resend"]
+    subject: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Actions:
+    """What operators did, the newest first; `truncated` if there is more."""
+
+    actions: list[Action]
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,19 +32,24 @@ from api.routes import (
     devices,
     edits,
     figures,
+    keeping,
     me,
     oidc,
     operations,
     orders,
     overview,
     papers,
+    people,
     policies,
     precache,
     rejected,
     replan,
+    replans,
     resupply,
     retention,
     session,
+    sites,
+    tablet,
     tours,
     vans,
     visits,
@@ -88,13 +93,15 @@ def content_policy(path: str, map_style_url: str) -> bytes:
         " base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ).encode()
 
+
 #: Every route but the page's files, none of them before the doorkeeper has judged. Applications share
 #: them: to work out what each takes and gives is most of what building an application costs.
 ROUTES: Final = APIRouter()
 for _part in (
     operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
     edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites, retention,
-    precache, devices, basemap,
+    keeping, basemap, people, replans, precache, devices, tablet,
+    sites,
 ):  # fmt: skip
     ROUTES.include_router(_part.router, dependencies=[Depends(judged)])
 

@@ -1,4 +1,4 @@
-"""What the API writes: tours and sites, as imports would; decisions; what shall be sent again.
+"""What the API writes: tours and sites, as imports would; what people decide and do; what is sent again.
 
 Whatever an import would refuse is refused here, in the same words, and then nothing is kept: a file
 keeps its good rows, an edit is whole or not at all. As an import does, an edit makes the version of
@@ -7,22 +7,45 @@ the reference data grow, so that ingest matches and reads again at its next tick
 Functions take a connection and leave with their transaction done.
 """
 
-from collections.abc import Collection, Sequence
-from typing import Final
+import csv
+import io
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import asdict
+from typing import Any, Final
 
 import msgspec
 import psycopg
 from psycopg.rows import scalar_row
+from psycopg.types.json import Jsonb
 
+from api.answers import AlertHandling
 from api.auth import OrganisationId, Who
 from api.batches import Message
+from api.handling import UNTOUCHED
+from api.queries import plans
+from api.queries.alerts import HANDLING
+from api.queries.operations import Rejected
+from api.queries.sites import StoredSite
+from api.queries.sites import find as find_site
+from api.replans import (
+    Plan,
+    Wanted,
+    days_of,
+    edited,
+    is_complete,
+    is_reached,
+    replanned,
+    tag,
+)
 from geofence.imports import sites, tours
 from stock_tracker.levels import lock_ledger
 from stock_tracker.papers.sscc import sscc
+from stock_tracker.reference import import_barcodes
 from stock_tracker.resupply import policies
 from stock_tracker.resupply.positions import refresh_proposals
 from storage.imports import ImportResult
 from storage.pool import Connection
+from storage.settings import as_datetime
 from storage.sheets import BadRow, Cells
 
 #: Imports and edits run one after the other; an edit does not wait for a long file.
@@ -73,6 +96,10 @@ POSTED: Final = """
 SELECT payload FROM posted_report JOIN warehouse USING (warehouse_id)
 WHERE organisation_id = %s AND code = %s AND report = %s
 """
+NOTE_ACTION: Final = """
+INSERT INTO operator_action (organisation_id, done_time, done_by, action, subject, detail)
+VALUES (%s, to_timestamp(%s / 1000.0), %s, %s, %s, %s)
+"""
 #: What vans and warehouses say by HTTP takes the way of all they say: relay, broker, ingest. It does not
 #: stay in the outbox: it may be a position of a time off duty.
 PUBLISH: Final = """
@@ -87,6 +114,60 @@ ON CONFLICT (message_id) DO UPDATE SET asked_time = excluded.asked_time
 WHERE known.committed_time IS NULL AND known.asked_time < excluded.asked_time - INTERVAL '1 minute'
 RETURNING message_id
 """
+FIND_ALERT: Final = f"""
+SELECT {HANDLING} FROM alert JOIN van USING (van_id) LEFT JOIN alert_handling AS handling USING (handling_id)
+WHERE organisation_id = %s AND alert_id = %s
+FOR UPDATE OF alert
+"""
+BEGIN_HANDLING: Final = """
+WITH begun AS (
+  INSERT INTO alert_handling (version, changed_time) VALUES (0, %s) RETURNING handling_id
+)
+UPDATE alert SET handling_id = begun.handling_id FROM begun WHERE alert_id = %s
+"""
+#: Another alert may share the handling: what it was is asked again here.
+PUT_HANDLING: Final = """
+WITH put AS (
+  UPDATE alert_handling SET acknowledged_by = %(acknowledged_by)s,
+    acknowledged_at = to_timestamp(%(acknowledged_at_ms)s / 1000.0),
+    snoozed_until = to_timestamp(%(snoozed_until_ms)s / 1000.0),
+    owner = %(owner)s, cause = %(cause)s, note = %(note)s, version = %(version)s,
+    changed_time = %(now)s
+  FROM alert
+  WHERE alert.handling_id = alert_handling.handling_id AND alert_id = %(alert)s
+    AND version = %(was)s
+  RETURNING alert_handling.handling_id
+)
+INSERT INTO alert_action (handling_id, version, acted_time, acted_by, changes)
+SELECT handling_id, %(version)s, %(now)s, %(by)s, %(changes)s FROM put
+"""
+#: Edits come one after the other; what is read under this lock and those of its vans stays as it is.
+LOCK_EDITS: Final = "SELECT FROM reference_version FOR UPDATE"
+LOCK_VANS: Final = """
+SELECT FROM van WHERE organisation_id = %s AND code = ANY(%s) ORDER BY van_id FOR NO KEY UPDATE
+"""
+#: Its stops go with it; what has no stops is no tour.
+DROP_TOURS: Final = """
+DELETE FROM tour USING van
+WHERE van.van_id = tour.van_id AND organisation_id = %s AND tour.code = ANY(%s)
+"""
+PUT_REPLAN: Final = """
+INSERT INTO replan (organisation_id, service_date, kind, site_id, giver_van_id, taker_van_id, position,
+                    before, after, applied_by, applied_time)
+SELECT giver.organisation_id, %(day)s, %(kind)s, site_id, giver.van_id, taker.van_id, %(position)s,
+       %(before)s, %(after)s, %(by)s, %(now)s
+FROM van AS giver
+JOIN van AS taker USING (organisation_id)
+JOIN site USING (organisation_id)
+WHERE organisation_id = %(organisation)s
+  AND (giver.code, taker.code, site.code) = (%(giver)s, %(taker)s, %(site)s)
+RETURNING replan_id
+"""
+FIND_REPLAN: Final = """
+SELECT service_date, position, before::text, after::text, undone_time IS NOT NULL FROM replan
+WHERE organisation_id = %s AND replan_id = %s FOR UPDATE
+"""
+UNDO_REPLAN: Final = "UPDATE replan SET undone_by = %s, undone_time = %s WHERE replan_id = %s"
 #: An edit says all of a stop: what stood at its position before may have been another one.
 _ALL: Final = frozenset(tours.MAY_LACK)
 
@@ -101,6 +182,22 @@ class RefusedError(Exception):
 
 class BusyError(Exception):
     """Another edit, or an import, has the reference data to itself."""
+
+
+class ChangedError(Exception):
+    """What was to be changed has changed since it was looked at; nothing was kept."""
+
+
+class IncompleteError(Exception):
+    """An order of stops lacks some, or has others; nothing was kept."""
+
+
+class GoneOnError(Exception):
+    """A replan cannot be undone any more; `tours` were edited since, if that is why."""
+
+    def __init__(self, why: str, tours: Sequence[str] = ()) -> None:
+        super().__init__(why)
+        self.tours = tours
 
 
 async def put_tour(
@@ -123,10 +220,118 @@ async def put_tour(
         raise BusyError from error
 
 
+async def apply_replan(
+    conn: Connection, organisation: OrganisationId, wanted: Wanted, by: str, now: int
+) -> int:
+    """Carry out a proposal as one edit of both tours, and return the replan's key.
+
+    Raises:
+        ChangedError: The plans, or how far the vans have come, are not what it is based on.
+        IncompleteError: It does not say when each stop that is ahead comes.
+        RefusedError: The import would refuse a tour.
+        BusyError: Somebody else was editing for five seconds.
+    """
+    vans = [wanted.giver, wanted.taker]
+    try:
+        async with conn.transaction():
+            await conn.execute(LOCK_WITHIN)
+            await conn.execute(LOCK_EDITS)
+            await conn.execute(LOCK_VANS, (organisation, vans))
+            days = await plans.days(conn, organisation, wanted.day, vans)
+            giver, taker = (days[van] for van in vans)
+            if tag(days_of(giver, taker)) != wanted.based_on:
+                raise ChangedError
+            if not is_complete(wanted, taker):
+                raise IncompleteError
+            before = [day.plan for day in days_of(giver, taker)]
+            new_tour = f"R-{wanted.day}-{wanted.taker}"
+            after, position = replanned(wanted, giver, taker, new_tour)
+            await _put_plans(conn, organisation, before, after)
+            values = {
+                "organisation": organisation,
+                "day": wanted.day,
+                "kind": "reorder" if giver is taker else "move",
+                "giver": wanted.giver,
+                "taker": wanted.taker,
+                "site": giver.by_id[wanted.stop_id].site,
+                "position": position,
+                "before": msgspec.json.encode(before).decode(),
+                "after": msgspec.json.encode(after).decode(),
+                "by": by,
+                "now": as_datetime(now),
+            }
+            async with conn.cursor(row_factory=scalar_row) as cursor:
+                await cursor.execute(PUT_REPLAN, values)
+                replan_id: int | None = await cursor.fetchone()
+    except psycopg.errors.LockNotAvailable as error:
+        raise BusyError from error
+    assert replan_id is not None  # noqa: S101  vans and site stand in the plans
+    return replan_id
+
+
+async def undo_replan(
+    conn: Connection, organisation: OrganisationId, replan_id: int, by: str, now: int
+) -> None:
+    """Make the tours of a replan what they were before it; one that does not exist is left alone.
+
+    Raises:
+        GoneOnError: A tour was edited since, a van was there, or it is undone already.
+        RefusedError: The import would refuse a tour.
+        BusyError: Somebody else was editing for five seconds.
+    """
+    try:
+        async with conn.transaction():
+            await conn.execute(LOCK_WITHIN)
+            await conn.execute(LOCK_EDITS)
+            found = await conn.execute(FIND_REPLAN, (organisation, replan_id))
+            row = await found.fetchone()
+            if row is None:
+                return
+            day, position, *kept, is_undone = row
+            before, after = (msgspec.json.decode(text, type=list[Plan]) for text in kept)
+            vans = [plan.van for plan in after]
+            await conn.execute(LOCK_VANS, (organisation, vans))
+            days = await plans.days(conn, organisation, day, vans)
+            left = [days[van] for van in vans]
+            if is_undone:
+                raise GoneOnError("It is undone already.")
+            if tours := edited(after, [one.plan for one in left]):
+                raise GoneOnError(f"{' and '.join(tours)} was edited since.", tours)
+            if is_reached(left[-1], position):
+                raise GoneOnError("A van is there, or has been.")
+            await _put_plans(conn, organisation, after, before)
+            await conn.execute(UNDO_REPLAN, (by, as_datetime(now), replan_id))
+    except psycopg.errors.LockNotAvailable as error:
+        raise BusyError from error
+
+
+async def _put_plans(
+    conn: Connection, organisation: OrganisationId, before: Sequence[Plan], after: Sequence[Plan]
+) -> None:
+    """Put plans as `put_tour` puts a tour; tours that have no stops any more go."""
+    kept = {plan.tour for plan in after if plan.stops}
+    gone = [plan.tour for plan in before if plan.tour is not None and plan.tour not in kept]
+    await conn.execute(DROP_TOURS, (organisation, gone))
+    cells = enumerate((row for plan in after for row in plan.cells()), start=1)
+    name = await _name(conn, organisation)
+    await _told(conn, await tours.put_tours(conn, cells, organisation=name, says=_ALL))
+
+
 async def put_site(
-    conn: Connection, organisation: OrganisationId, feature: dict[str, object]
+    conn: Connection,
+    organisation: OrganisationId,
+    code: str,
+    feature: dict[str, object],
+    check: Callable[[StoredSite | None], None] | None = None,
 ) -> ImportResult:
     """Put one site, given as a GeoJSON feature with the properties that the import reads.
+
+    Args:
+        conn: A connection.
+        organisation: Whose site.
+        code: Of the site.
+        feature: What it shall be.
+        check: Is shown the site as it stands, and raises what forbids to change it; None allows all.
 
     Raises:
         RefusedError: The import refuses it.
@@ -136,6 +341,9 @@ async def put_site(
     try:
         async with conn.transaction():
             await conn.execute(LOCK_WITHIN)
+            await conn.execute(LOCK_EDITS)
+            if check is not None:
+                check(await find_site(conn, organisation, code))
             name = await _name(conn, organisation)
             done = await sites.import_sites(conn, data, organisation=name)
             return await _told(conn, done)
@@ -167,6 +375,63 @@ async def resend(
     return again.rowcount
 
 
+async def replay(conn: Connection, who: Who, it: Rejected, now: int) -> bool:
+    """Send a rejected message on its way again; return False if it is gone meanwhile.
+
+    It is rejected anew, under the same id, if it cannot be used after all.
+    """
+    async with conn.transaction():
+        if not await _take_rejected(conn, who, "replay", it, now):
+            return False
+        await conn.execute(PUBLISH, (it.topic, it.payload, now))
+        await conn.execute(TELL_RELAY)
+    return True
+
+
+async def discard(conn: Connection, who: Who, it: Rejected, now: int) -> bool:
+    """Delete a rejected message for good; return False if it is gone already."""
+    async with conn.transaction():
+        return await _take_rejected(conn, who, "discard", it, now)
+
+
+async def _take_rejected(conn: Connection, who: Who, action: str, it: Rejected, now: int) -> bool:
+    taken = await conn.execute("DELETE FROM rejected WHERE rejected_id = %s", (it.rejected_id,))
+    if taken.rowcount:
+        await note_action(conn, who, action, it.rejected_id.hex(), f"{it.topic}: {it.reason}", now)
+        await conn.execute(TELL_PAGES)
+    return taken.rowcount > 0
+
+
+async def map_code(
+    conn: Connection, who: Who, code: str, item: str, pack_qty: int, now: int
+) -> None:
+    """Give a bar code its meaning, as the import of bar codes does; waiting scans take effect.
+
+    Raises:
+        RefusedError: The import refuses it.
+        BusyError: Somebody else was editing for five seconds.
+    """
+    sheet = io.StringIO()
+    csv.writer(sheet).writerows([("code", "item", "pack_qty"), (code, item, pack_qty)])
+    try:
+        async with conn.transaction():
+            await conn.execute(LOCK_WITHIN)
+            name = await _name(conn, who.organisation)
+            done = await import_barcodes(conn, sheet.getvalue().encode(), organisation=name)
+            await _told(conn, done)
+            await note_action(conn, who, "map_code", code, f"{item} x {pack_qty}", now)
+    except psycopg.errors.LockNotAvailable as error:
+        raise BusyError from error
+
+
+async def note_action(
+    conn: Connection, who: Who, action: str, subject: str, detail: str, now: int
+) -> None:
+    """Write down what an operator did, and to what."""
+    values = who.organisation, now, who.account, action, subject, detail
+    await conn.execute(NOTE_ACTION, values)
+
+
 async def approve_order(conn: Connection, who: Who, code: str) -> bool:
     """Approve an order that waits for it, to be sent by the next tick; return whether one did."""
     async with conn.transaction():
@@ -195,6 +460,51 @@ async def decide_transfer(conn: Connection, who: Who, transfer_id: int, *, accep
             conn, {(place, item) for giver, taker, item in decided for place in (giver, taker)}
         )
     return bool(decided)
+
+
+async def handle_alert(
+    conn: Connection,
+    organisation: OrganisationId,
+    alert_id: int,
+    handle: Callable[[AlertHandling], tuple[AlertHandling, dict[str, Any]]],
+    by: str,
+    now: int,
+) -> None:
+    """Change what people did about an alert; one that is gone meanwhile is left alone.
+
+    Args:
+        conn: A connection.
+        organisation: Whose alert.
+        alert_id: Its key.
+        handle: Returns what the handling shall be, and what of it that changes.
+        by: Who does it.
+        now: The present, ms since 1970 UTC.
+
+    Raises:
+        ChangedError: Somebody else changed it at the same moment.
+    """
+    async with conn.transaction():
+        found = await (await conn.execute(FIND_ALERT, (organisation, alert_id))).fetchone()
+        if found is None:
+            return
+        before = AlertHandling(**found[0]) if found[0] else UNTOUCHED
+        after, changes = handle(before)
+        if not changes:
+            return
+        if before is UNTOUCHED:
+            await conn.execute(BEGIN_HANDLING, (as_datetime(now), alert_id))
+        values = {
+            **asdict(after),
+            "alert": alert_id,
+            "was": before.version,
+            "now": as_datetime(now),
+            "by": by,
+            "changes": Jsonb(changes),
+        }
+        done = await conn.execute(PUT_HANDLING, values)
+        if not done.rowcount:
+            raise ChangedError
+        await conn.execute(TELL_PAGES)
 
 
 async def accept_policy(conn: Connection, template: str, items: Collection[str] | None) -> int:

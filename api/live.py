@@ -43,6 +43,7 @@ from api.accounts import Lifetime, active_machines, still_signed_in
 from api.auth import OrganisationId, Who
 from api.deltas import Delta, History, Row, View, merged
 from api.queries import alerts, orders, rejected, vans, visits
+from api.queries.alerts import AlertFilter
 from api.queries.overview import todays_figures
 from api.roles import Role
 from storage.pool import Connection, Pool
@@ -109,10 +110,8 @@ async def read_view(conn: Connection, audience: Audience, now_ms: int, real_now_
         if "van_names" in topics:
             view["van_names"] = {v.code: v.name for v in fleet}
     if "alerts" in topics:
-        since = as_datetime(now_ms - ALERTS_SINCE_MS)
-        shown_alerts = await alerts.of_organisation(
-            conn, organisation, now_ms, ALERTS_SHOWN, since=since, van=van
-        )
+        which = AlertFilter(van=van, alive_since=as_datetime(now_ms - ALERTS_SINCE_MS))
+        shown_alerts = await alerts.of_organisation(conn, organisation, now_ms, which, ALERTS_SHOWN)
         view["alerts"] = {str(a.alert_id): _without(asdict(a), "lasting_s") for a in shown_alerts}
     if "visits" in topics:
         shown_visits = await visits.of_organisation(

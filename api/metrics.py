@@ -19,6 +19,7 @@ from api.answers import VanState
 from api.live import LiveHub
 from api.queries import installation, vans
 from api.totals import IngestTotals
+from geofence.forecast import accuracy
 from storage import backlog
 from storage.pool import Connection
 
@@ -177,7 +178,22 @@ def of_ingest(totals: IngestTotals) -> list[Metric]:
         CounterMetricFamily("fleet_fixes", "Fixes among the messages.", totals.fixes),
         CounterMetricFamily("fleet_scans", "Scans among the messages.", totals.scans),
         lag,
+        _eta_errors(totals),
     ]
+
+
+def _eta_errors(totals: IngestTotals) -> Metric:
+    """Return a histogram of signed seconds; without a sum, which could fall."""
+    family = HistogramMetricFamily(
+        "fleet_eta_error_seconds",
+        "How much later vans came than was said so far ahead; below zero if earlier.",
+        labels=["ahead"],
+    )
+    bounds = [*(str(float(bound)) for bound in accuracy.BOUNDS_S), "+Inf"]
+    for ahead in accuracy.AHEADS:
+        seen = map(float, accumulate(accuracy.counts(totals.tallies, ahead)))
+        family.add_metric([ahead], list(zip(bounds, seen, strict=True)), sum_value=None)
+    return family
 
 
 def _histogram(name: str, words: str, counts: Sequence[int]) -> Metric:

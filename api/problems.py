@@ -19,13 +19,25 @@ import say of an edit names it, so that it can be found.
 | unusable_report        | 422    | the report says something that cannot be                   |
 | report_id_taken        | 409    | another report was posted under this id                    |
 | scan_not_waiting       | 404    | no such scan waits for a decision                          |
+| alert_not_found        | 404    | no such alert, or another organisation's                   |
+| unusable_handling      | 422    | an alert cannot be handled like that                       |
+| precondition_required  | 428    | say by If-Match which version you have seen                |
+| changed_meanwhile      | 412    | it is another version by now: look again                   |
 | tour_not_found         | 404    | the van has no tour on that day                            |
 | stop_not_found         | 404    | no such stop, or another organisation's                    |
+| rejected_over          | 404    | no such rejected message, or no longer                     |
+| unusable_code          | 422    | the import would refuse this bar code; nothing is kept     |
 | delivery_not_found     | 404    | no such delivery, or another organisation's                |
 | delivery_not_dead      | 409    | it waits, or was delivered: there is nothing to send again |
 | webhook_off            | 409    | the webhook is off: `cordee webhook switch ID on`          |
 | stop_visited           | 409    | the stop has been visited, so nobody can take it           |
 | stop_over              | 409    | the stop's day is over                                     |
+| replan_not_found       | 404    | no such replan, or another organisation's                  |
+| plan_moved             | 412    | plans have changed since it was proposed: ask again        |
+| unusable_replan        | 422    | it does not say when each stop ahead comes                 |
+| replan_gone_on         | 409    | it cannot be undone any more; `errors` name edited tours   |
+| idempotency_key_reused | 422    | the Idempotency-Key belongs to another request             |
+| request_under_way      | 409    | the first request with this Idempotency-Key is under way   |
 | route_not_found        | 404    | nothing lives at this path                                 |
 | method_not_allowed     | 405    | the path exists, not with this method                      |
 | bad_cursor             | 400    | the cursor is not one that this API gave out               |
@@ -77,13 +89,25 @@ TITLES: Final = {
     "unusable_report": "This report cannot be used",
     "report_id_taken": "Another report has this id",
     "scan_not_waiting": "No such scan waits",
+    "alert_not_found": "No such alert",
+    "unusable_handling": "An alert cannot be handled like that",
+    "precondition_required": "Say what you have seen",
+    "changed_meanwhile": "It has changed meanwhile",
     "tour_not_found": "No such tour",
     "stop_not_found": "No such stop",
+    "rejected_over": "No such rejected message",
+    "unusable_code": "This bar code cannot be used",
     "delivery_not_found": "No such delivery",
     "delivery_not_dead": "The delivery is not dead",
     "webhook_off": "The webhook is off",
     "stop_visited": "The stop has been visited",
     "stop_over": "The stop's day is over",
+    "replan_not_found": "No such replan",
+    "plan_moved": "The plan has moved",
+    "unusable_replan": "This replan cannot be",
+    "replan_gone_on": "It cannot be undone any more",
+    "idempotency_key_reused": "The key belongs to another request",
+    "request_under_way": "The first request is under way",
     "route_not_found": "Nothing lives here",
     "method_not_allowed": "Not with this method",
     "bad_cursor": "Not a cursor of this API",

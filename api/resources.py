@@ -10,6 +10,7 @@ from api import accounts
 from api.access_log import AccessLog
 from api.accounts import Lifetime
 from api.awaited import Commits
+from api.fences import FenceBodies
 from api.live import LiveHub
 from api.passwords import Desk
 from api.totals import IngestTotals
@@ -31,6 +32,7 @@ class Resources:
     lifetime: Lifetime
     access_log: AccessLog
     commits: Commits
+    fences: FenceBodies = field(default_factory=FenceBodies)
     desk: Desk = field(default_factory=Desk)
     _token_key: bytes = b""
 

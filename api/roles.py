@@ -26,8 +26,8 @@ ROLES: Final[tuple[Role, ...]] = get_args(Role)
 #: Whoever is signed in, and anybody at all.
 SIGNED_IN: Final = frozenset(ROLES)
 PUBLIC: Final[frozenset[Role]] = frozenset()
-
-_PLAN: Final = frozenset[Role]({"planner", "admin"})
+#: Those who plan, and so answer for alerts.
+PLAN: Final = frozenset[Role]({"planner", "admin"})
 _OWN_VAN: Final = frozenset[Role]({"planner", "technician", "admin"})
 _STOCK: Final = frozenset[Role]({"planner", "warehouse", "admin"})
 _OWN_STOCK: Final = frozenset[Role]({"planner", "warehouse", "technician", "admin"})
@@ -72,6 +72,8 @@ _TABLE: Final = (
     Rule("PUT", "/v1/me/password", SIGNED_IN),
     Rule("DELETE", "/v1/me/sessions", SIGNED_IN),
     Rule("GET", "/v1/me/access-log", _DRIVER),
+    Rule("GET", "/v1/me/day", _DRIVER),
+    Rule("GET", "/v1/catalogue", _OWN_STOCK),
     Rule("GET", "/v1/retention", SIGNED_IN),
     # The tablet.
     Rule("POST", "/v1/devices/{van}/events:batch", _DRIVER),
@@ -84,7 +86,10 @@ _TABLE: Final = (
     Rule("GET", "/v1/vans/{van}/tour", _OWN_VAN),
     Rule("GET", "/v1/visits", _OWN_VAN),
     Rule("GET", "/v1/alerts", _OWN_VAN),
-    Rule("GET", "/v1/tours", _PLAN),
+    Rule("GET", "/v1/alerts/{alert_id}", _OWN_VAN),
+    Rule("PATCH", "/v1/alerts/{alert_id}", PLAN),
+    Rule("GET", "/v1/people", PLAN),
+    Rule("GET", "/v1/tours", PLAN),
     Rule("GET", "/v1/fixes/unusable", frozenset({"planner", "ops", "admin"})),
     # The page.
     Rule("GET", "/v1/map", SIGNED_IN),
@@ -92,9 +97,14 @@ _TABLE: Final = (
     Rule("GET", "/v1/live", _PAGE),
     Rule("GET", "/v1/overview", frozenset({"planner", "warehouse", "ops", "admin"})),
     # Plans.
-    Rule("PUT", "/v1/tours/{code}", _PLAN),
-    Rule("PUT", "/v1/sites/{code}", _PLAN),
-    Rule("GET", "/v1/stops/{stop_id}/proposals", _PLAN),
+    Rule("PUT", "/v1/tours/{code}", PLAN),
+    Rule("PUT", "/v1/sites/{code}", PLAN),
+    Rule("GET", "/v1/sites/{code}", PLAN),
+    Rule("GET", "/v1/fences", PLAN),
+    Rule("GET", "/v1/stops/{stop_id}/proposals", PLAN),
+    Rule("GET", "/v1/replans", PLAN),
+    Rule("POST", "/v1/replans", PLAN),
+    Rule("POST", "/v1/replans/{replan_id}/undo", PLAN),
     # Of sites, for those who are visited.
     Rule("GET", "/v1/planning", _SITES),
     Rule("GET", "/v1/visit-reports", _SITES),
@@ -125,12 +135,20 @@ _TABLE: Final = (
     Rule("GET", "/v1/proposals", _OWN_STOCK),
     Rule("POST", "/v1/proposals/{van}/{item}/approval", _STOCK),
     Rule("GET", "/v1/transfers", _OWN_STOCK),
-    Rule("POST", "/v1/transfers/{transfer_id}/decision", _PLAN),
+    Rule("POST", "/v1/transfers/{transfer_id}/decision", PLAN),
     Rule("GET", "/v1/boxes/unclaimed", _OWN_STOCK),
     Rule("GET", "/v1/templates/proposals", _STOCK),
     Rule("POST", "/v1/templates/{template}/acceptance", _STOCK),
     # For operators.
     Rule("GET", "/v1/rejected", _OPERATE),
+    Rule("GET", "/v1/rejected/{rejected_id}", _OPERATE),
+    Rule("POST", "/v1/rejected/{rejected_id}/replay", _OPERATE),
+    Rule("POST", "/v1/rejected/{rejected_id}/discard", _OPERATE),
+    Rule("POST", "/v1/parts/unknown-codes/mapping", frozenset({"warehouse", "ops", "admin"})),
+    Rule("GET", "/v1/audit", _OPERATE),
+    Rule("GET", "/v1/devices", _OPERATE),
+    Rule("GET", "/v1/outbox", _OPERATE),
+    Rule("GET", "/v1/servers", _OPERATE),
     Rule("GET", "/v1/webhooks", _OPERATE),
     Rule("GET", "/v1/webhooks/deliveries", _OPERATE),
     Rule("POST", "/v1/webhooks/deliveries/{delivery_id}/resend", _OPERATE),

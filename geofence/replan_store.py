@@ -27,7 +27,7 @@ from storage.pool import Connection
 from storage.settings import as_datetime
 
 STOP: Final = """
-SELECT van_id, tour.code AS tour, service_date, position, site.time_zone, site.code AS site,
+SELECT van_id, van.code AS van, tour.code AS tour, service_date, position, site.time_zone, site.code AS site,
        site.name AS site_name,
        EXISTS (SELECT FROM visit WHERE visit.stop_id = stop.stop_id) AS is_visited
 FROM stop JOIN tour USING (tour_id) JOIN van USING (van_id) JOIN site USING (site_id)
@@ -97,6 +97,7 @@ class AskedStop:
     """The stop in question; its van is the giver."""
 
     van_id: int
+    van: str
     tour: str
     service_date: date
     position: int

@@ -153,10 +153,24 @@ INSERT INTO unusable_fix (van_id, fix_time, reason) VALUES (%s, %s, %s)
 ON CONFLICT (van_id, fix_time) DO UPDATE SET reason = excluded.reason
 """
 
+# What people did about an alert goes with it when it is withdrawn and raised again (`alert.handling_id`).
+# A silence that a backlog has moved is told again once its new last fix is 15 minutes old; after more
+# than that another one begins.
 RAISE_ALERT = """
 INSERT INTO alert (van_id, stop_id, kind, due_at, ended_at, state, reason, minutes, cause, pushes,
-                   told, raised_time, changed_time)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+                   told, raised_time, changed_time, handling_id)
+SELECT raised.*, (
+  SELECT handling_id FROM alert AS before
+  WHERE before.handling_id IS NOT NULL AND before.state = 'withdrawn'
+    AND (before.van_id, before.kind) = (raised.van_id, raised.kind)
+    AND before.stop_id IS NOT DISTINCT FROM raised.stop_id
+    AND (before.stop_id IS NOT NULL
+         OR before.changed_time > raised.raised_time - INTERVAL '20 minutes')
+  ORDER BY before.alert_id DESC LIMIT 1)
+FROM (VALUES (%s::int, %s::int, %s::text, %s::timestamptz, %s::timestamptz, %s::text, %s::text,
+              %s::int, %s::text, %s::int[], %s::boolean, %s::timestamptz, %s::timestamptz))
+  AS raised (van_id, stop_id, kind, due_at, ended_at, state, reason, minutes, cause, pushes, told,
+             raised_time, changed_time)
 ON CONFLICT DO NOTHING
 """
 

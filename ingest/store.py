@@ -18,6 +18,7 @@ from geofence.alerts import AlertChange
 from geofence.changes import Said
 from geofence.fences import Fences
 from geofence.fixes import FixColumns
+from geofence.forecast import accuracy
 from geofence.forecast import store as forecast
 from geofence.forecast.router import Router
 from geofence.reread import Course
@@ -157,6 +158,7 @@ async def _catch_up(conn: Connection, reference: Reference, now: int) -> None:
         return
     await _lock_vans(conn, vans)
     replanned = await geofence.store.take_tour_edits(conn)
+    await forecast.unsay(conn, replanned)
     gone = await duty.delete_by_calendar(conn, reference, now)
     await tracks.find_newest(conn, list(gone))
     again = tracks.with_gone(dirty, gone)
@@ -261,8 +263,9 @@ async def write(
     await geofence.store.write(conn, changes.vans)
     await tracks.write_progress(conn, state.courses)
     await geofence.store.write_alerts(conn, changes.alerts, now)
-    foreseen = await forecast.foresee_vans(conn, sorted(state.said), router, now)
-    foreseen += await forecast.heard(conn, _spans(batch.fixes))
+    news = await forecast.foresee_vans(conn, sorted(state.said), router, now)
+    batch.tallies.update(accuracy.tally(*error) for error in news.errors)
+    foreseen = news.risks + await forecast.heard(conn, _spans(batch.fixes))
     await geofence.store.write_alerts(conn, foreseen, now)
     outgoing = rules.alert_messages([*changes.alerts, *foreseen], _vans(reference), now)
     touched = await stock_tracker.store.write_scans(
@@ -476,8 +479,8 @@ async def _foresee(
     await forecast.calibrate_models(conn, now)
     vans = await forecast.not_foreseen(conn, now)
     await _lock_vans(conn, vans)
-    changes = await forecast.foresee_vans(conn, vans, router, now)
-    return changes + await forecast.silences(conn, now, reference.calendars)
+    news = await forecast.foresee_vans(conn, vans, router, now)
+    return news.risks + await forecast.silences(conn, now, reference.calendars)
 
 
 def _vans(reference: Reference) -> Mapping[int, Van]:

@@ -2,14 +2,16 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import UTC, datetime
+from functools import partial
 
 import aiomqtt
 import psycopg
 import yoyo
 
-from ops import retention, webhooks
+from ops import entry, retention, webhooks
+from ops.finding import Finding
 from storage import backlog, broker
 from storage.pool import SCHEMA
 from storage.settings import Settings, as_datetime, clock
@@ -32,25 +34,13 @@ ORDER BY not_kept DESC LIMIT 5
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at."""
-
-    is_bad: bool
-    text: str
-
-    @property
-    def mark(self) -> str:
-        """A word before the text, for eyes and for grep."""
-        return "BAD" if self.is_bad else "ok "
-
-
 async def examine(settings: Settings) -> list[Finding]:
     """Return what was found of Python, the database and the broker, in the order to mend it."""
     version = ".".join(map(str, sys.version_info[:3]))
     findings = [Finding(sys.version_info < PYTHON_MIN, f"Python {version}")]
     findings += _database(settings)
     findings.append(await _broker(settings))
+    findings += entry.certificates(settings, datetime.now(UTC))
     findings += [finding async for finding in _backlog(settings.broker_monitor_url)]
     if os.geteuid() == 0:
         findings.append(
@@ -69,15 +59,31 @@ def _database(settings: Settings) -> Iterator[Finding]:
                 is_bad=False, text=f"PostgreSQL {conn.info.server_version // 10_000} answers"
             )
             yield from _schema(conn)
-            yield from _webhooks(conn)
-            yield from _not_kept(conn)
-            yield from _retention(conn, settings)
+            for look in (
+                partial(entry.admins, conn, settings),
+                partial(entry.credentials, conn, settings),
+                partial(_webhooks, conn),
+                partial(_not_kept, conn),
+                partial(_retention, conn, settings),
+            ):
+                yield from _if_it_can_be_asked(conn, look)
             yield _timescale(conn)
     except psycopg.OperationalError as error:
         reason = str(error).strip().splitlines()[-1]
         yield Finding(
             is_bad=True, text=f"no database: {reason}. Start it, or set CORDEE_DATABASE_URL."
         )
+
+
+def _if_it_can_be_asked(
+    conn: psycopg.Connection, look: Callable[[], Iterator[Finding]]
+) -> list[Finding]:
+    """Return what a look at the tables finds; nothing if the schema is too old for its questions."""
+    try:
+        with conn.transaction():
+            return list(look())
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn):
+        return []
 
 
 def _schema(conn: psycopg.Connection) -> Iterator[Finding]:
@@ -100,13 +106,8 @@ def _schema(conn: psycopg.Connection) -> Iterator[Finding]:
 
 
 def _not_kept(conn: psycopg.Connection) -> Iterator[Finding]:
-    """Yield who sends more that cannot be used than is kept; nothing if there is no such table yet."""
-    try:
-        with conn.transaction():
-            rows = conn.execute(NOT_KEPT).fetchall()
-    except psycopg.errors.UndefinedTable:
-        return
-    for sender, day, not_kept in rows:
+    """Yield who sends more that cannot be used than is kept."""
+    for sender, day, not_kept in conn.execute(NOT_KEPT).fetchall():
         text = (
             f"{sender} sent {not_kept:,} unusable messages more than are kept of a day, on {day}:"
             " look at its rejected ones with the reason over_quota, and mend or bar the device"
@@ -115,12 +116,8 @@ def _not_kept(conn: psycopg.Connection) -> Iterator[Finding]:
 
 
 def _webhooks(conn: psycopg.Connection) -> Iterator[Finding]:
-    """Yield what is wrong with webhooks; nothing if there are none, or no such table yet."""
-    try:
-        with conn.transaction():
-            rows = conn.execute(WEBHOOKS).fetchall()
-    except psycopg.errors.UndefinedTable:
-        return
+    """Yield what is wrong with webhooks; nothing if there are none."""
+    rows = conn.execute(WEBHOOKS).fetchall()
     for webhook_id, off_reason, dead, last_error in rows:
         if dead:
             text = (
@@ -136,13 +133,9 @@ def _webhooks(conn: psycopg.Connection) -> Iterator[Finding]:
 
 
 def _retention(conn: psycopg.Connection, settings: Settings) -> Iterator[Finding]:
-    """Yield whether what is over is gone; nothing if there is no such table yet."""
-    try:
-        with conn.transaction():
-            last = retention.last_run(conn)
-            overdue = retention.overdue(conn, settings)
-    except psycopg.errors.UndefinedTable:
-        return
+    """Yield whether what is over is gone."""
+    last = retention.last_run(conn)
+    overdue = retention.overdue(conn, settings)
     if overdue:
         rows = ", ".join(f"{table} since {since}" for table, since in overdue.items())
         when = "never" if last is None else f"last on {last:%Y-%m-%d}"

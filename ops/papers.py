@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from geofence import alerts, duty, fences, replan, reread, tours, trips, usable, visits
-from geofence.forecast import eta, outlook, travel, work
+from geofence.forecast import accuracy, eta, outlook, travel, work
 from geofence.rules import USUAL, Rules
 from ingest.messages import BACKLOG_MAX, CONTRACT, EXAMPLES, Topic
 from ingest.webhooks import rules as webhooks
@@ -33,6 +33,7 @@ RULES = (
     ("Work times", work),
     ("Arrival times", eta),
     ("What is foreseen", outlook),
+    ("How far that was off", accuracy),
     ("Alerts", alerts),
     ("Replanning", replan),
     ("Barcodes", barcodes),

@@ -34,6 +34,7 @@ BY_TECHNICIAN: Final = "technician_id = %(technician)s"
 OF_TOURS: Final = "tour_id IN (SELECT tour_id FROM tour WHERE van_id = ANY(%(vans)s))"
 OF_STOPS: Final = f"stop_id IN (SELECT stop_id FROM stop WHERE {OF_TOURS})"
 BY_ACCOUNT: Final = "= ANY(%(accounts)s)"
+OF_ALERTS: Final = "handling_id IN (SELECT handling_id FROM alert WHERE van_id = ANY(%(vans)s))"
 BETWEEN_PLACES: Final = "from_location_id = ANY(%(places)s) OR to_location_id = ANY(%(places)s)"
 
 #: How the rows about a technician are found in each table, in the order of the readme.
@@ -58,6 +59,8 @@ ABOUT: Final[dict[str, LiteralString]] = {
     "stop": OF_TOURS,
     "eta": OF_STOPS,
     "alert": BY_VAN,
+    "alert_handling": OF_ALERTS,
+    "alert_action": OF_ALERTS,
     "scan": f"{BY_VAN} OR decided_by {BY_ACCOUNT}",
     "scan_unusable": BY_DEVICE,
     "movement": BY_DEVICE,
@@ -72,6 +75,7 @@ ABOUT: Final[dict[str, LiteralString]] = {
     "transfer": f"{BETWEEN_PLACES} OR decided_by {BY_ACCOUNT}",
     "resupply_order": f"{BY_PLACE} OR approved_by {BY_ACCOUNT}",
     "posted_report": f"posted_by {BY_ACCOUNT}",
+    "operator_action": f"done_by {BY_ACCOUNT}",
     "usage_history": BY_VAN,
     "rejected": "van_code = ANY(%(devices)s)",
     "access_log": BY_TECHNICIAN,
@@ -85,6 +89,7 @@ NOT_ABOUT: Final = {
     "level": "what lies in the van, counted up from movements and counts, which are given",
     "need": "what the van's jobs need, made from stops, which are given",
     "resupply_line": "parts on an order of the van, which is given",
+    "replan": "tours of a day as they were before and after an edit, another van's too; tours are given",
     "stop_part": "parts that the job of a stop needs; the stop is given",
     "stock_dirty": "pairs of place and part that are to be computed anew, for seconds",
     "scan_through": "how far a tablet's scans are committed, which the scans say",
@@ -93,7 +98,12 @@ NOT_ABOUT: Final = {
 }
 
 #: Columns that hold the account of whoever did something.
-ACCOUNTS: Final = frozenset({"approved_by", "decided_by", "posted_by"})
+ACCOUNTS: Final = frozenset(
+    {
+        "acknowledged_by", "acted_by", "applied_by", "approved_by", "decided_by", "done_by", "posted_by",
+        "undone_by",
+    }
+)  # fmt: skip
 #: What stands there for another's account.
 ANOTHER: Final = "another account"
 
@@ -112,12 +122,14 @@ WHAT: Final = {
     "tour": "your planned days",
     "stop": "your planned visits",
     "alert": "what planners were told of delays and silences",
+    "alert_handling": "what planners noted about them",
     "scan": "what was scanned with your tablet, as it came",
     "movement": "which parts your scans moved",
     "proposal": "what you have let be ordered",
     "transfer": "parts between your van and others, and what you have decided of them",
     "resupply_order": "orders for your van, and those that you have approved",
     "posted_report": "what you have reported of orders",
+    "operator_action": "what you have done by hand to rejected messages and codes",
     "rejected": "messages of your van that could not be used",
     "access_log": "who looked at where your van is or was",
 }

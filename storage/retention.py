@@ -66,9 +66,11 @@ PURPOSES: Final = (
         "keep_visits_days",
         (
             Kept("alert", "raised_time"),
+            Kept("alert_handling", "changed_time"),
             Kept("visit_report", "t"),
             Kept("visit", "arrived_at", "last_inside_at < %(limit)s"),
             Kept("tour", "service_date"),
+            Kept("replan", "service_date"),
         ),
     ),
     Purpose("working_times", "keep_working_times_days", (Kept("duty_switch", "switched_at"),)),
@@ -77,7 +79,11 @@ PURPOSES: Final = (
         "keep_rejected_days",
         (Kept("rejected", "received_time"), Kept("rejected_quota", "day")),
     ),
-    Purpose("access_log", "keep_access_log_days", (Kept("access_log", "hour"),)),
+    Purpose(
+        "access_log",
+        "keep_access_log_days",
+        (Kept("access_log", "hour"), Kept("operator_action", "done_time")),
+    ),
 )
 
 TABLES: Final = tuple((purpose, kept) for purpose in PURPOSES for kept in purpose.tables)

@@ -6,6 +6,7 @@ that has changed the schema, or filled a database, leaves it behind.
 """
 
 import itertools
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
@@ -16,13 +17,19 @@ import pytest
 import structlog
 from hypothesis import settings
 from psycopg.rows import TupleRow
+from pwdlib import PasswordHash
+from pwdlib.hashers.argon2 import Argon2Hasher
 
+from api import passwords
 from ops import embedded
 from storage.pool import SCHEMA, migrate
 
 # How long an example takes is the machine's business.
 settings.register_profile("cordee", deadline=None)
 settings.load_profile("cordee")
+
+# A hash takes 0.2 s of CPU on purpose. Here it need not; test_people.py looks at what production keeps.
+passwords.HASHER = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
 
 #: The rows that the migrations themselves insert.
 SEEDS = "\n".join(
@@ -182,6 +189,12 @@ def nats(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
 def nats_port(nats: tuple[int, str]) -> int:
     """Its MQTT port alone; client ids keep tests apart."""
     return nats[0]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: somebody always waits for a fault, a stream or a clock."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_report_header() -> str:

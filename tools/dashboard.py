@@ -9,6 +9,20 @@ import json
 import sys
 from typing import Any
 
+#: Of a day: a fleet has a thousand arrivals in one, too few to look at by the minute.
+ARRIVALS = "sum by ({by}) (increase(fleet_eta_error_seconds_bucket{{{where}}}[1d]))"
+
+
+def arrivals(by: str, **where: str) -> str:
+    """Return how many arrivals of a day are in the buckets with these labels."""
+    return ARRIVALS.format(by=by, where=", ".join(f'{k}="{v}"' for k, v in where.items()))
+
+
+WITHIN_10_MIN = (
+    f"({arrivals('ahead', le='600.0')} - {arrivals('ahead', le='-600.0')})"
+    f" / {arrivals('ahead', le='+Inf')}"
+)
+
 #: Title, unit, expressions with their legends.
 PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("Vans by what they are doing", "short", (("fleet_vans", "{{state}}"),)),
@@ -61,6 +75,19 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
         (("3600 * sum by (type) (rate(fleet_geofence_events_total[30m]))", "{{type}}"),),
     ),
     ("Alerts by state", "short", (("fleet_alerts", "{{state}}"),)),
+    (
+        "Arrivals, how much later than was said half an hour before",
+        "s",
+        tuple(
+            (f"histogram_quantile({q}, {arrivals('le', ahead='30m')})", f"{q:.0%}")
+            for q in (0.1, 0.5, 0.9)
+        ),
+    ),
+    (
+        "Arrivals within 10 minutes of what was said so far ahead",
+        "percentunit",
+        ((WITHIN_10_MIN, "{{ahead}}"),),
+    ),
     ("Messages that wait to be published", "short", (("fleet_outbox_pending", "waiting"),)),
     ("The oldest of them", "s", (("fleet_outbox_oldest_seconds", "age"),)),
     ("Deliveries to webhooks", "short", (("fleet_webhook_deliveries", "{{state}}"),)),
@@ -78,6 +105,10 @@ PANELS: tuple[tuple[str, str, tuple[tuple[str, str], ...]], ...] = (
     ("Since the last deletion", "s", (("fleet_retention_age_seconds", "age"),)),
     ("Database", "short", (("fleet_database_up", "up"),)),
 )
+
+
+#: Panels whose lines may be below zero.
+SIGNED = frozenset({"Arrivals, how much later than was said half an hour before"})
 
 
 def dashboard() -> dict[str, Any]:
@@ -118,7 +149,10 @@ def panel(at: int, title: str, unit: str, targets: tuple[tuple[str, str], ...]) 
         "title": title,
         "datasource": source,
         "gridPos": {"x": 8 * (at % 3), "y": 8 * (at // 3), "w": 8, "h": 8},
-        "fieldConfig": {"defaults": {"unit": unit, "min": 0}, "overrides": []},
+        "fieldConfig": {
+            "defaults": {"unit": unit} if title in SIGNED else {"unit": unit, "min": 0},
+            "overrides": [],
+        },
         "options": {"legend": {"displayMode": "list", "placement": "bottom"}},
         "targets": [
             {"refId": chr(65 + n), "datasource": source, "expr": expr, "legendFormat": legend}

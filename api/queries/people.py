@@ -1,9 +1,15 @@
-"""The question of those who drive: who looked at where I am. Scoped; reads, never commits."""
+"""The questions about people: who looked at where I am, and who of us may plan.
+
+Scoped by organisation; reads, never commits.
+"""
+
+from collections.abc import Collection
 
 from psycopg.rows import class_row
 
-from api.answers import AccessEntry
+from api.answers import AccessEntry, Colleague
 from api.auth import OrganisationId
+from api.roles import Role
 from api.times import ms
 from storage.pool import Connection
 
@@ -22,4 +28,18 @@ async def looked_at(
     """
     async with conn.cursor(row_factory=class_row(AccessEntry)) as cursor:
         await cursor.execute(query, (organisation, technician_id, limit))
+        return await cursor.fetchall()
+
+
+async def with_roles(
+    conn: Connection, organisation: OrganisationId, roles: Collection[Role]
+) -> list[Colleague]:
+    """Return those who can sign in with one of these roles, by name."""
+    query = """
+        SELECT login, name FROM app_user
+        WHERE organisation_id = %s AND role = ANY(%s) AND state = 'active'
+        ORDER BY name, login
+    """
+    async with conn.cursor(row_factory=class_row(Colleague)) as cursor:
+        await cursor.execute(query, (organisation, sorted(roles)))
         return await cursor.fetchall()

@@ -35,7 +35,8 @@ async def of_organisation(
 ) -> list[Visit]:
     """Return the newest `limit` visits that the filter lets through, newest arrival first."""
     query = f"""
-        SELECT van.code AS van, site.code AS site, site.name AS site_name,
+        SELECT van.code AS van, site.code AS site, site.name AS site_name, site.latitude_deg,
+               site.longitude_deg,
                {ms("visit.arrived_at")} AS arrived_at_ms,
                {ms("visit.last_inside_at")} AS last_inside_at_ms,
                {ms("visit.left_at")} AS left_at_ms,

@@ -1,36 +1,201 @@
-"""Alerts: stops at risk, late, missed or overstayed, and silent vans; open ones first."""
+"""Alerts: stops at risk, late, missed or overstayed, and silent vans; and what people do about them."""
 
-from typing import Annotated
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
-from api.answers import AlertKind, Alerts, AlertState
-from api.auth import Organisation
-from api.queries import alerts
+from api import commands
+from api.answers import (
+    Alert,
+    AlertHandling,
+    AlertKind,
+    Alerts,
+    AlertState,
+    AlertWithHistory,
+    HandlingCause,
+)
+from api.auth import Asker, Organisation, Who
+from api.commands import ChangedError
+from api.etags import etag
+from api.handling import UNTOUCHED, patched, refusal
+from api.problems import Problem
+from api.queries import alerts, people
+from api.queries.alerts import AlertFilter
 from api.resources import Conn, Now
-from api.routes.parameters import OwnVan, checked_codes
+from api.roles import PLAN
+from api.routes.parameters import (
+    IfMatch,
+    OwnVan,
+    TimeMs,
+    as_moment,
+    check_seen,
+    checked_codes,
+    checked_range,
+)
+from storage.pool import Connection
+
+ID_MAX: Final = 2**63 - 1
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
+AlertId = Annotated[int, Path(ge=1, le=ID_MAX)]
 
 
-@router.get("")
+class HandlingBody(BaseModel):
+    """What shall be changed about an alert; what is not named stays. `api/handling.py` says the rest."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_extra={"minProperties": 1})
+
+    acknowledged: StrictBool = False
+    snoozed_until_ms: Annotated[int | None, Field(ge=0, le=ID_MAX)] = None
+    owner: Annotated[str | None, Field(min_length=1, max_length=200)] = None
+    cause: HandlingCause | None = None
+    note: Annotated[str | None, Field(min_length=1, max_length=1_000)] = None
+
+
+HANDLING_BODY: Final = {"acknowledged": True, "owner": "ana", "cause": "traffic"}
+ALERT: Final = {
+    "alert_id": 4_711,
+    "kind": "late",
+    "state": "open",
+    "van": "van-017",
+    "technician": "Ana Diaz",
+    "site": "BAKERY",
+    "site_name": "Bakery Dupont",
+    "tour": "T-2026-11-20-017",
+    "stop_id": 4_711,
+    "stop": 3,
+    "due_at_ms": 1_795_164_000_000,
+    "ended_at_ms": None,
+    "minutes": 20,
+    "lasting_s": 1_200,
+    "cause": "slow_road",
+    "pushes": [4],
+    "reason": "not arrived when the window ended",
+    "told": True,
+    "raised_ms": 1_795_164_060_000,
+    "changed_ms": 1_795_164_060_000,
+    "handling": {
+        "acknowledged_by": "ana",
+        "acknowledged_at_ms": 1_795_164_120_000,
+        "snoozed_until_ms": None,
+        "owner": "ana",
+        "cause": "traffic",
+        "note": None,
+        "version": 1,
+    },
+}
+ALERT_EXAMPLE: Final = {
+    "alert": ALERT,
+    "history": [{"at_ms": 1_795_164_120_000, "by": "ana", "changes": HANDLING_BODY}],
+}
+ALERTS_EXAMPLE: Final = {"alerts": [ALERT]}
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {"application/json": {"example": ALERT_EXAMPLE}},
+        "headers": {
+            "ETag": {"description": "The version of its handling.", "schema": {"type": "string"}}
+        },
+    }
+}
+
+
+@router.get("", responses={200: {"content": {"application/json": {"example": ALERTS_EXAMPLE}}}})
 async def list_alerts(
     conn: Conn,
     organisation: Organisation,
     now_ms: Now,
+    *,
     van: OwnVan,
     kind: AlertKind | None = None,
     state: AlertState | None = None,
+    owner: Annotated[str | None, Query(max_length=200, description="A login.")] = None,
+    acknowledged: bool | None = None,
+    from_ms: TimeMs = None,
+    to_ms: TimeMs = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
 ) -> Alerts:
-    """Return alerts: open ones first, then the latest changed.
+    """Return alerts with `from_ms` ≤ `due_at_ms` < `to_ms`: open ones first, then the latest changed.
 
     Of the open ones late stops come first (the longest overdue on top), then missed ones, stops at
     risk (those that planners were told of first), silent vans and overstayed visits. A silent van's alert has no stop, site or tour.
     """
+    checked_range(from_ms, to_ms)
     await checked_codes(conn, organisation, van=van)
-    return Alerts(
-        await alerts.of_organisation(
-            conn, organisation, now_ms, limit, kind=kind, state=state, van=van
-        )
+    which = AlertFilter(
+        kind=kind,
+        state=state,
+        van=van,
+        owner=owner,
+        acknowledged=acknowledged,
+        since=as_moment(from_ms),
+        until=as_moment(to_ms),
     )
+    return Alerts(await alerts.of_organisation(conn, organisation, now_ms, which, limit))
+
+
+@router.get("/{alert_id}", responses=ANSWERS)
+async def one_alert(
+    conn: Conn, who: Asker, now_ms: Now, response: Response, alert_id: AlertId
+) -> AlertWithHistory:
+    """Return an alert and what people did about it; its ETag is the version of that alone."""
+    alert = await _alert(conn, who, now_ms, alert_id)
+    response.headers["etag"] = _tag(alert.handling or UNTOUCHED)
+    return AlertWithHistory(alert, await alerts.history(conn, alert_id))
+
+
+@router.patch("/{alert_id}", responses=ANSWERS)
+async def handle_alert(
+    conn: Conn,
+    who: Asker,
+    now_ms: Now,
+    response: Response,
+    alert_id: AlertId,
+    body: HandlingBody,
+    if_match: IfMatch = None,
+) -> AlertWithHistory:
+    """Acknowledge an alert, put it off, give it to somebody, say why, add a note; null takes back.
+
+    `If-Match` holds the ETag, `"0"` while nobody has done anything. Whoever is signed in did it.
+    """
+    await _alert(conn, who, now_ms, alert_id)
+    wanted = body.model_dump(exclude_unset=True)
+    if (wrong := refusal(wanted, now_ms)) is not None:
+        raise Problem(422, "unusable_handling", wrong)
+    await _check_owner(conn, who, body.owner)
+
+    def handle(before: AlertHandling) -> tuple[AlertHandling, dict[str, Any]]:
+        check_seen(if_match, _tag(before))
+        return patched(before, wanted, who.account, now_ms)
+
+    try:
+        await commands.handle_alert(conn, who.organisation, alert_id, handle, who.account, now_ms)
+    except ChangedError:
+        raise Problem(412, "changed_meanwhile", "Somebody was faster: look again.") from None
+    return await one_alert(conn, who, now_ms, response, alert_id)
+
+
+def _tag(handling: AlertHandling) -> str:
+    return etag(handling.version)
+
+
+async def _alert(conn: Connection, who: Who, now_ms: int, alert_id: int) -> Alert:
+    """Return an alert.
+
+    Raises:
+        Problem: There is none, or it is of another's van.
+    """
+    which = AlertFilter(alert_id=alert_id)
+    match await alerts.of_organisation(conn, who.organisation, now_ms, which, 1):
+        case [alert] if who.reaches(alert.van):
+            return alert
+    raise Problem(404, "alert_not_found", f"There is no alert {alert_id}.")
+
+
+async def _check_owner(conn: Connection, who: Who, owner: str | None) -> None:
+    if owner is None:
+        return
+    may_own = await people.with_roles(conn, who.organisation, PLAN)
+    if owner not in {one.login for one in may_own}:
+        detail = f"{owner!r} is nobody who may plan; GET /v1/people?can=plan lists who may."
+        raise Problem(422, "unusable_handling", detail)

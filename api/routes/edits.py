@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Body, Path
+from fastapi import APIRouter, Body, Header, Path, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
@@ -13,10 +13,12 @@ from api import commands
 from api.answers import SiteEdited, TourEdited
 from api.auth import Organisation
 from api.commands import BusyError, RefusedError
+from api.etags import etag
 from api.problems import Problem
 from api.queries import sites
+from api.queries.sites import StoredSite
 from api.resources import Conn
-from api.routes.parameters import STRICT
+from api.routes.parameters import STRICT, IfMatch, check_seen
 from storage.sheets import BadRow, Cells
 
 STOPS_MAX: Final = 1_000
@@ -151,9 +153,9 @@ async def put_tour(
     try:
         done = await commands.put_tour(conn, organisation, rows)
     except RefusedError as refused:
-        raise _refusal("unusable_tour", f"tour {code}", refused.bad, "body.stops.{}") from None
+        raise refusal("unusable_tour", f"tour {code}", refused.bad, "body.stops.{}") from None
     except BusyError:
-        raise _busy() from None
+        raise busy() from None
     return TourEdited(
         tour=code,
         van=tour.van,
@@ -184,19 +186,31 @@ def _cells(code: str, tour: TourBody, stop: StopBody, position: int) -> Cells:
     return {column: value for column, value in cells.items() if value not in (None, "")}
 
 
-@router.put(
-    "/sites/{code}", responses={200: {"content": {"application/json": {"example": SITE_EXAMPLE}}}}
-)
+SITE_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "content": {"application/json": {"example": SITE_EXAMPLE}},
+        "headers": {"ETag": {"schema": {"type": "string"}}},
+    }
+}
+
+
+@router.put("/sites/{code}", responses=SITE_ANSWERS)
 async def put_site(
     conn: Conn,
     organisation: Organisation,
+    response: Response,
     code: EditedCode,
     site: Annotated[SiteBody, Body(openapi_examples=SITE_BODIES)],
+    if_match: IfMatch = None,
+    if_none_match: Annotated[
+        Literal["*"] | None, Header(description="`*`: only if there is no such site yet.")
+    ] = None,
 ) -> SiteEdited:
     """Make a site what the body says: a circle, an area, or a corridor along a line.
 
     Ingest reads again what the old fence or the new one touches, within a second or so for a day of
-    fixes. The checks are those of the import of sites.geojson, and so are their words.
+    fixes. The checks are those of the import of sites.geojson, and so are their words. With `If-Match`
+    it is changed only if it still is what `GET /v1/sites/{code}` has shown.
     """
     properties = {
         "site": code,
@@ -210,20 +224,34 @@ async def put_site(
         "properties": properties,
         "geometry": _geometry(site),
     }
+
+    def check(before: StoredSite | None) -> None:
+        if before is None and if_match is not None:
+            raise Problem(412, "changed_meanwhile", f"There is no site {code!r} (any more).")
+        if before is not None and if_none_match is not None:
+            raise Problem(412, "changed_meanwhile", f"There is a site {code!r} already.")
+        if before is not None:
+            check_seen(if_match, etag(before.version), required=False)
+
     try:
-        done = await commands.put_site(conn, organisation, feature)
+        is_conditional = if_match is not None or if_none_match is not None
+        done = await commands.put_site(
+            conn, organisation, code, feature, check if is_conditional else None
+        )
     except RefusedError as refused:
-        raise _refusal("unusable_site", f"site {code}", refused.bad, "body") from None
+        raise refusal("unusable_site", f"site {code}", refused.bad, "body") from None
     except BusyError:
-        raise _busy() from None
-    shape = await sites.shape_of(conn, organisation, code)
+        raise busy() from None
+    after = await sites.find(conn, organisation, code)
+    assert after is not None  # noqa: S101  it was put just now
+    response.headers["etag"] = etag(after.version)
     return SiteEdited(
         site=code,
         outcome="added" if done.inserted else "changed" if done.updated else "unchanged",
-        latitude_deg=shape.latitude_deg,
-        longitude_deg=shape.longitude_deg,
-        radius_m=shape.radius_m,
-        area=shape.area,
+        latitude_deg=after.latitude_deg,
+        longitude_deg=after.longitude_deg,
+        radius_m=after.radius_m,
+        area=after.area is not None,
     )
 
 
@@ -242,13 +270,15 @@ def _geometry(site: SiteBody) -> dict[str, object]:
     raise RequestValidationError([{"loc": ("body",), "msg": words, "type": "one_of"}])
 
 
-def _refusal(code: str, what: str, bad: Sequence[BadRow], where: str) -> Problem:
+def refusal(code: str, what: str, bad: Sequence[BadRow], where: str) -> Problem:
+    """Return what to say of parts that the checks of an import refuse; `where` names one by its number."""
     errors = [{"where": where.format(row.line - 1), "message": row.reason} for row in bad]
     detail = f"Nothing of {what} was changed; {len(errors)} of its parts cannot be used."
     return Problem(422, code, detail, errors)
 
 
-def _busy() -> Problem:
+def busy() -> Problem:
+    """Return what to say while somebody else has the reference data."""
     return Problem(
         503, "edits_under_way", "An import or another edit is under way; ask again in a minute."
     )

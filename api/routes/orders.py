@@ -10,6 +10,7 @@ from pydantic import Field
 from api import commands
 from api.answers import Order, Orders, OrderState, OrderWithLines, ReportKind, ReportTaken
 from api.auth import Asker, Organisation, OrganisationId
+from api.once import OnceOnly
 from api.problems import Problem
 from api.queries import orders
 from api.resources import Conn, Now
@@ -98,6 +99,7 @@ async def report(
     conn: Conn,
     who: Asker,
     now_ms: Now,
+    once: OnceOnly,
     code: OrderCode,
     body: Annotated[ReportBody, Body(openapi_examples={"shipped": {"value": REPORT_BODY}})],
 ) -> ReportTaken:
@@ -136,10 +138,14 @@ async def report(
         ],
         "sscc": body.sscc,
     }
-    if not await commands.publish_report(conn, who, order.warehouse, said_id, said, now_ms):
-        detail = f"Another report was posted as {said_id!r}: give this one an id of its own."
-        raise Problem(409, "report_id_taken", detail)
-    return ReportTaken(said_id)
+
+    async def publish() -> ReportTaken:
+        if not await commands.publish_report(conn, who, order.warehouse, said_id, said, now_ms):
+            detail = f"Another report was posted as {said_id!r}: give this one an id of its own."
+            raise Problem(409, "report_id_taken", detail)
+        return ReportTaken(said_id)
+
+    return await once(ReportTaken, publish)
 
 
 async def order_of(conn: Connection, organisation: OrganisationId, code: str) -> Order:

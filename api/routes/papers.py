@@ -12,6 +12,7 @@ from fastapi.responses import Response
 from api import commands
 from api.answers import NewBox
 from api.auth import Organisation, OrganisationId
+from api.once import OnceOnly
 from api.problems import Problem
 from api.queries import papers
 from api.resources import Conn
@@ -47,12 +48,18 @@ async def pick_list_csv(conn: Conn, organisation: Organisation, code: OrderCode)
 
 
 @router.post("/orders/{code}/boxes", status_code=201)
-async def new_box(conn: Conn, organisation: Organisation, code: OrderCode) -> NewBox:
+async def new_box(
+    conn: Conn, organisation: Organisation, once: OnceOnly, code: OrderCode
+) -> NewBox:
     """Return a number for a box of an order. None is given twice."""
-    number = await commands.number_box(conn, organisation, code)
-    if number is None:
-        raise Problem(404, "order_not_found", f"There is no order {code!r}.")
-    return NewBox(number)
+
+    async def numbered() -> NewBox:
+        number = await commands.number_box(conn, organisation, code)
+        if number is None:
+            raise Problem(404, "order_not_found", f"There is no order {code!r}.")
+        return NewBox(number)
+
+    return await once(NewBox, numbered)
 
 
 @router.get("/orders/{code}/boxes/{sscc}.pdf", response_class=Response, responses=AS_PDF)

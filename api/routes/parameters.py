@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Final
 
-from fastapi import Body, Depends, Query
+from fastapi import Body, Depends, Header, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import ConfigDict
 
+from api import etags
 from api.auth import Asker, OrganisationId, own_van
 from api.cursors import TIME_MS_MAX
 from api.problems import Problem
@@ -36,6 +37,10 @@ Day = Annotated[
 ]
 #: No body takes a field that it does not know: a mistyped one is not read as left out.
 STRICT: Final = ConfigDict(extra="forbid")
+IfMatch = Annotated[
+    str | None,
+    Header(alias="If-Match", max_length=1_000, description="The ETag of what you have seen."),
+]
 SPAN_MAX: Final = timedelta(days=31)
 
 
@@ -85,6 +90,21 @@ async def checked_codes(
         await van_key(conn, organisation, van)
     if site is not None and not await sites.is_known(conn, organisation, site):
         raise Problem(404, "site_not_found", f"There is no site {site!r}.")
+
+
+def check_seen(if_match: str | None, tag: str, *, required: bool = True) -> None:
+    """Refuse to change what the asker has not seen as it is.
+
+    Raises:
+        Problem: `If-Match` names another version, or is missing although it is required.
+    """
+    if if_match is None:
+        if required:
+            detail = f"Send the ETag of what you have seen as If-Match; it is {tag} now."
+            raise Problem(428, "precondition_required", detail)
+    elif not etags.is_match(if_match, tag):
+        detail = f"It is {tag} now: somebody has changed it since you looked. Look again."
+        raise Problem(412, "changed_meanwhile", detail)
 
 
 def as_moment(t_ms: int | None) -> datetime | None:

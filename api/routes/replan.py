@@ -1,7 +1,10 @@
-"""Who could take a stop at risk: proposals in words and figures. A person applies one, or none."""
+"""Who could take a stop at risk: proposals in words and figures. A person applies one, or none.
+
+How one is applied says `replans.py`.
+"""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -9,12 +12,15 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Path
 
-from api.auth import Organisation
+from api.auth import Organisation, OrganisationId
 from api.problems import Problem
+from api.queries import plans
+from api.replans import Day, days_of, tag
 from api.resources import Conn, Now
 from api.routes.parameters import TimeMs
 from geofence import replan, replan_store
 from geofence.tours import service_date
+from storage.pool import Connection
 
 STOP_ID_MAX: Final = 2**31 - 1
 
@@ -58,6 +64,7 @@ class Proposal:
 
     `keep` is the plan, `reorder` the same van at another time, `move` another van. `weighted_min`
     is what all minutes late and half of overtime change by: below zero is better than the plan.
+    `POST /v1/replans` carries it out, as long as the plans are those that it is `based_on`.
     """
 
     kind: replan.Kind
@@ -75,6 +82,7 @@ class Proposal:
     missing: list[LackingPart]
     reordered: bool
     order: list[ProposedStop]
+    based_on: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +139,7 @@ EXAMPLE: Final = {
             "missing": [{"item": "FIL-20", "name": "Filter 20", "qty": 1}],
             "reordered": False,
             "order": [{"stop_id": 4711, "stop": 3, "site": "BAKERY", "site_name": "Bakery"}],
+            "based_on": "6fd8e5f5c1f0a1d2b3c4d5e6",
         },
         {
             "kind": "keep",
@@ -148,6 +157,7 @@ EXAMPLE: Final = {
             "missing": [],
             "reordered": False,
             "order": [{"stop_id": 4711, "stop": 3, "site": "BAKERY", "site_name": "Bakery"}],
+            "based_on": "0a1b2c3d4e5f60718293a4b5",
         },
     ],
 }
@@ -170,13 +180,10 @@ async def stop_proposals(
     and with most slack first. Fewer minutes late come first (an hour after `home_by_ms` at home
     weighs half an hour), then fewer parts missing on board, then less driving; of equals the plan.
     """
-    asked = await replan_store.find_stop(conn, organisation, stop_id)
-    if asked is None:
-        raise Problem(404, "stop_not_found", f"There is no stop {stop_id}.")
-    if asked.is_visited:
-        raise Problem(409, "stop_visited", "A van is there, or has been: nothing is left to give.")
-    if asked.service_date < service_date(now_ms, asked.time_zone):
-        raise Problem(409, "stop_over", f"Its day was {asked.service_date}: plan it anew.")
+    # What is proposed and what it is based on are of one moment.
+    await conn.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+    asked = await asked_stop(conn, organisation, now_ms, stop_id)
+    days = await plans.days(conn, organisation, asked.service_date)
     question = await replan_store.load(conn, organisation, stop_id, asked, now_ms, home_by_ms)
     travel = await replan_store.travel(conn, now_ms, asked.time_zone)
     # The solver would hold up every other answer of this process.
@@ -188,7 +195,6 @@ async def stop_proposals(
         travel,
         now_ms,
     )
-    zone = ZoneInfo(asked.time_zone)
     return Proposals(
         now_ms,
         stop_id,
@@ -196,14 +202,37 @@ async def stop_proposals(
         asked.position,
         asked.site,
         asked.site_name,
-        question.vans[asked.van_id].code,
+        asked.van,
         question.job.skill,
-        [_told(question, proposal, zone) for proposal in found],
+        [_told(question, proposal, ZoneInfo(asked.time_zone), days) for proposal in found],
     )
 
 
-def _told(question: replan_store.Question, one: replan.Proposal, zone: ZoneInfo) -> Proposal:
-    van = question.vans[one.van_id]
+async def asked_stop(
+    conn: Connection, organisation: OrganisationId, now_ms: int, stop_id: int
+) -> replan_store.AskedStop:
+    """Return a stop that something can be done about still.
+
+    Raises:
+        Problem: There is none, or it was visited, or its day is over.
+    """
+    asked = await replan_store.find_stop(conn, organisation, stop_id)
+    if asked is None:
+        raise Problem(404, "stop_not_found", f"There is no stop {stop_id}.")
+    if asked.is_visited:
+        raise Problem(409, "stop_visited", "A van is there, or has been: nothing is left to give.")
+    if asked.service_date < service_date(now_ms, asked.time_zone):
+        raise Problem(409, "stop_over", f"Its day was {asked.service_date}: plan it anew.")
+    return asked
+
+
+def _told(
+    question: replan_store.Question,
+    one: replan.Proposal,
+    zone: ZoneInfo,
+    days: Mapping[str, Day],
+) -> Proposal:
+    van, giver = question.vans[one.van_id], question.vans[question.giver.van_id]
     missing = [
         LackingPart(question.items[item].ref, question.items[item].name, qty)
         for item, qty in one.missing.items()
@@ -226,6 +255,7 @@ def _told(question: replan_store.Question, one: replan.Proposal, zone: ZoneInfo)
         missing=missing,
         reordered=one.reordered,
         order=[ProposedStop(s.stop_id, s.position, s.site, s.site_name) for s in order],
+        based_on=tag(days_of(days[giver.code], days[van.code])),
     )
 
 

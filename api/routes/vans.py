@@ -1,13 +1,13 @@
 """Vans: where they are, where they were, what they visited, what they hold."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Path, Query
-from fastapi.responses import JSONResponse
 
 from api.answers import Stock, Van, Vans, Visits
 from api.auth import Asker, Organisation, own_van
+from api.formats import GeoJSONResponse, feature, point
 from api.queries import stock, vans, visits
 from api.resources import Conn, Held, Now
 from api.routes.parameters import SearchText, TimeMs, as_moment, checked_range, van_key
@@ -20,12 +20,6 @@ STOCK_LEVELS_MAX: Final = 5_000
 
 router = APIRouter(prefix="/v1/vans", tags=["vans"])
 VanCode = Annotated[str, Path(description="The van's code, as in topic names.", max_length=200)]
-
-
-class GeoJSONResponse(JSONResponse):
-    """GeoJSON (RFC 7946) as its media type."""
-
-    media_type = "application/geo+json"
 
 
 @router.get("")
@@ -60,6 +54,7 @@ async def van_track(
     from_ms: TimeMs = None,
     to_ms: TimeMs = None,
     limit: Annotated[int, Query(ge=1, le=TRACK_POINTS_MAX)] = 5_000,
+    form: Annotated[Literal["geojson"], Query(alias="format")] = "geojson",  # noqa: ARG001
 ) -> GeoJSONResponse:
     """Return a van's fixes as a GeoJSON feature, lon-lat, with one time and speed a point.
 
@@ -77,29 +72,25 @@ async def van_track(
         points = await vans.track(conn, key, since, until, limit + 1)
         from_ms, to_ms = as_ms(since), as_ms(until)
     kept = points[-limit:]
-    feature = {
-        "type": "Feature",
-        "geometry": _geometry(kept),
-        "properties": {
-            "van": van,
-            "from_ms": from_ms,
-            "to_ms": to_ms,
-            "truncated": len(points) > len(kept),
-            "times_ms": [point.t_ms for point in kept],
-            "speeds_mps": [point.speed_mps for point in kept],
-            "horizontal_accuracies_m": [point.horizontal_accuracy_m for point in kept],
-        },
+    properties = {
+        "van": van,
+        "from_ms": from_ms,
+        "to_ms": to_ms,
+        "truncated": len(points) > len(kept),
+        "times_ms": [fix.t_ms for fix in kept],
+        "speeds_mps": [fix.speed_mps for fix in kept],
+        "horizontal_accuracies_m": [fix.horizontal_accuracy_m for fix in kept],
     }
-    return GeoJSONResponse(feature)
+    return GeoJSONResponse(feature(_geometry(kept), properties))
 
 
 def _geometry(points: list[vans.TrackPoint]) -> dict[str, object] | None:
-    line = [[point.longitude_deg, point.latitude_deg] for point in points]
+    line = [[fix.longitude_deg, fix.latitude_deg] for fix in points]
     match line:
         case []:
             return None
         case [only]:
-            return {"type": "Point", "coordinates": only}
+            return point(*only)
     return {"type": "LineString", "coordinates": line}
 
 

@@ -1,13 +1,14 @@
 """Visits of the whole organisation, a page at a time."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from api import cursors
-from api.answers import Visits
+from api.answers import Visit, Visits
 from api.auth import Organisation, OrganisationId
+from api.formats import AS_GEOJSON, GeoJSONResponse, collection, feature, point
 from api.problems import Problem
 from api.queries import visits
 from api.resources import Conn
@@ -52,7 +53,7 @@ async def page_of_visits(
     return Visits(page, cursors.encode(cursors.VisitKey(last.arrived_at_ms, last.van, last.site)))
 
 
-@router.get("")
+@router.get("", response_model=Visits, responses={200: {"content": AS_GEOJSON}})
 async def list_visits(
     conn: Conn,
     organisation: Organisation,
@@ -65,14 +66,16 @@ async def list_visits(
     shadowed: Shadowed = False,
     cursor: Cursor = None,
     limit: Limit = 100,
-) -> Visits:
+    form: Annotated[Literal["json", "geojson"], Query(alias="format")] = "json",
+) -> Visits | Response:
     """Return visits with `from_ms` ≤ arrival < `to_ms`, newest first.
 
-    A van or site that does not exist is a 404, so that a mistyped code is not read as "no visits".
+    A van or site that does not exist is a 404, so that a mistyped code is not read as "no visits". As
+    GeoJSON each is a point at its site, and `next_cursor` a member of the collection.
     """
     checked_range(from_ms, to_ms)
     await checked_codes(conn, organisation, van=van, site=site)
-    return await page_of_visits(
+    page = await page_of_visits(
         conn,
         organisation,
         visits.VisitFilter(
@@ -86,3 +89,12 @@ async def list_visits(
         cursor,
         limit,
     )
+    if form == "geojson":
+        features = [_feature(visit) for visit in page.visits]
+        return GeoJSONResponse(collection(features, next_cursor=page.next_cursor))
+    return page
+
+
+def _feature(visit: Visit) -> dict[str, object]:
+    told = asdict(visit)
+    return feature(point(told.pop("longitude_deg"), told.pop("latitude_deg")), told)

@@ -6,10 +6,10 @@ from fastapi import APIRouter, Path, Query
 
 from api import commands
 from api.answers import DeliveryState, WebhookDeliveries, WebhookDelivery, Webhooks
-from api.auth import Organisation
+from api.auth import Asker, Organisation
 from api.problems import Problem
 from api.queries import webhooks
-from api.resources import Conn
+from api.resources import Conn, Now
 
 ID_MAX: Final = 2**63 - 1
 WEBHOOK_ID_MAX: Final = 2**31 - 1
@@ -44,10 +44,12 @@ async def list_deliveries(
 @router.post("/deliveries/{delivery_id}/resend")
 async def resend(
     conn: Conn,
-    organisation: Organisation,
+    who: Asker,
+    now_ms: Now,
     delivery_id: Annotated[int, Path(ge=1, le=ID_MAX)],
 ) -> WebhookDelivery:
     """Send a dead delivery again, from the first attempt on, under the same `webhook-id`."""
+    organisation = who.organisation
     again = await commands.resend(conn, organisation=organisation, delivery_id=delivery_id)
     found = await webhooks.deliveries(conn, organisation, 1, delivery_id=delivery_id)
     if not found:
@@ -58,4 +60,6 @@ async def resend(
     if not again:
         detail = f"Switch it on first: `cordee webhook switch {found[0].webhook_id} on`."
         raise Problem(409, "webhook_off", detail)
-    return found[0]
+    it = found[0]
+    await commands.note_action(conn, who, "resend", it.message_id, it.receiver, now_ms)
+    return it

@@ -6,7 +6,8 @@ the clock for those of which no message came for a minute. They depend on when t
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from dataclasses import dataclass, field
+from datetime import date, timedelta
 from typing import Any, Final
 
 import msgspec
@@ -16,6 +17,7 @@ from geofence import alerts, duty_store, trips
 from geofence.alerts import AlertChange, LiveAlert, Subject
 from geofence.duty import WorkingCalendar
 from geofence.fences import distance_m
+from geofence.forecast.accuracy import AHEAD_MS, Ahead
 from geofence.forecast.outlook import (
     UNPLANNED_S,
     Foreseen,
@@ -98,10 +100,13 @@ JOIN fix USING (van_id, fix_time)
 
 # Times in ms since 1970 UTC: lists of whole numbers are sent in a fifth of the time.
 PUT_ETA = """
-INSERT INTO eta (stop_id, made_time, early_at, expected_at, late_at, chance_late, likely_since)
+INSERT INTO eta (stop_id, made_time, early_at, expected_at, late_at, chance_late, likely_since,
+                 said_30m_at, said_2h_at)
 SELECT stop_id, %(now)s, to_timestamp(early_ms::float8 / 1000),
        to_timestamp(expected_ms::float8 / 1000), to_timestamp(late_ms::float8 / 1000), chance_late,
-       CASE WHEN chance_late >= %(likely)s::real THEN %(now)s END
+       CASE WHEN chance_late >= %(likely)s::real THEN %(now)s END,
+       CASE WHEN expected_ms >= %(in_30m)s THEN to_timestamp(expected_ms::float8 / 1000) END,
+       CASE WHEN expected_ms >= %(in_2h)s THEN to_timestamp(expected_ms::float8 / 1000) END
 FROM unnest(%(stop_id)s::int[], %(early_ms)s::bigint[], %(expected_ms)s::bigint[],
             %(late_ms)s::bigint[], %(chance_late)s::real[])
   AS made (stop_id, early_ms, expected_ms, late_ms, chance_late)
@@ -110,13 +115,30 @@ ON CONFLICT (stop_id) DO UPDATE SET
   expected_at = excluded.expected_at, late_at = excluded.late_at,
   chance_late = excluded.chance_late,
   likely_since = CASE WHEN excluded.likely_since IS NOT NULL
-                      THEN coalesce(eta.likely_since, excluded.likely_since) END
+                      THEN coalesce(eta.likely_since, excluded.likely_since) END,
+  said_30m_at = coalesce(excluded.said_30m_at, eta.said_30m_at),
+  said_2h_at = coalesce(excluded.said_2h_at, eta.said_2h_at)
 RETURNING stop_id, (extract(epoch FROM likely_since) * 1000)::bigint
 """
 
+# What is no longer foreseen goes; of the stops that were reached, how far what was said was from it.
 DROP_ETAS = """
-DELETE FROM eta USING stop JOIN tour USING (tour_id)
-WHERE eta.stop_id = stop.stop_id AND tour.van_id = ANY(%s) AND NOT eta.stop_id = ANY(%s)
+WITH gone AS (
+  DELETE FROM eta USING stop JOIN tour USING (tour_id)
+  WHERE eta.stop_id = stop.stop_id AND tour.van_id = ANY(%s) AND NOT eta.stop_id = ANY(%s)
+  RETURNING eta.stop_id, said_30m_at, said_2h_at
+)
+SELECT ahead, extract(epoch FROM arrived_at - said_at)::float8
+FROM gone JOIN visit USING (stop_id),
+     LATERAL (VALUES ('30m', said_30m_at), ('2h', said_2h_at)) AS said (ahead, said_at)
+WHERE verdict = 'visit' AND shadowed_by IS NULL AND said_at IS NOT NULL
+"""
+
+UNSAY = """
+UPDATE eta SET said_30m_at = NULL, said_2h_at = NULL
+FROM unnest(%s::int[], %s::date[]) AS day (van_id, service_date)
+JOIN tour USING (van_id, service_date) JOIN stop USING (tour_id)
+WHERE eta.stop_id = stop.stop_id
 """
 
 # Vans with stops ahead of which nothing was foreseen for a minute.
@@ -208,21 +230,42 @@ FROM pair LEFT JOIN LATERAL (
 """
 
 
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a forecast has changed.
+
+    Attributes:
+        risks: What becomes of the risks.
+        errors: Of the stops that were reached since the last: how far ahead an arrival time was said,
+            and how many seconds later than that the van came.
+    """
+
+    risks: list[AlertChange] = field(default_factory=list)
+    errors: list[tuple[Ahead, float]] = field(default_factory=list)
+
+
 async def foresee_vans(
     conn: Connection, vans: Sequence[int], router: Router | None, now: int
-) -> list[AlertChange]:
-    """Write when vans will come to their remaining stops, and return what becomes of the risks."""
+) -> News:
+    """Write when vans will come to their remaining stops, and return what that changes."""
     if not vans:
-        return []
+        return News()
     days = await _load_days(conn, vans, now)
     model, work = await load_model(conn)
     told = {} if router is None else {day.van_id: _router_seconds(day, router) for day in days}
     foreseen = foresee(days, model, work, now, told)
-    await conn.execute(DROP_ETAS, (list(vans), [found.stop.stop_id for found in foreseen]))
+    gone = await conn.execute(DROP_ETAS, (list(vans), [found.stop.stop_id for found in foreseen]))
+    errors = await gone.fetchall()
     put = await conn.execute(PUT_ETA, _eta_columns(foreseen, now))
     likely_since: dict[int, int | None] = dict(await put.fetchall())
     live = await load_alerts(conn, [found.stop.stop_id for found in foreseen])
-    return _risks(foreseen, likely_since, {alert.key: alert for alert in live}, now)
+    return News(_risks(foreseen, likely_since, {alert.key: alert for alert in live}, now), errors)
+
+
+async def unsay(conn: Connection, days: Mapping[int, Iterable[date]]) -> None:
+    """Forget what was said of the stops of these days, by van: their tours are others now."""
+    changed = [(van, day) for van, of_van in days.items() for day in of_van]
+    await conn.execute(UNSAY, ([van for van, _ in changed], [day for _, day in changed]))
 
 
 def _risks(
@@ -245,6 +288,7 @@ def _eta_columns(foreseen: Sequence[Foreseen], now: int) -> dict[str, object]:
     return {
         "now": as_datetime(now),
         "likely": alerts.CHANCE_LIKELY,
+        **{f"in_{ahead}": now + ahead_ms for ahead, ahead_ms in AHEAD_MS.items()},
         "stop_id": [found.stop.stop_id for found in foreseen],
         "early_ms": [found.eta.early_ms for found in foreseen],
         "expected_ms": [found.eta.expected_ms for found in foreseen],

@@ -122,7 +122,8 @@ async def _try(asker: Asker, probe: Probe, tried: Tried) -> None:
         if not refused:
             tried.wrongly_allowed.append(f"{what} -> {status} {code}")
         return
-    if refused or (probe.method == "GET" and status != 200):
+    answered = (200, 404) if probe.may_lack else (200,)
+    if refused or (probe.method == "GET" and status not in answered):
         tried.wrongly_denied.append(f"{what} -> {status} {code}")
     _look(asker, probe, what, text, tried)
     # A program with the role of a client has a company too; no program is a technician.

@@ -97,6 +97,9 @@ INSERT INTO resupply_line (order_id, item_id, requested, inputs)
 VALUES (1, 1, 6, '{}'), (2, 1, 6, '{}'), (9, 1, 6, '{}');
 INSERT INTO rejected VALUES
   ('\\x01', 'fleet/v1/V1/position', '{}', 'malformed', 'ours', 'V1', '2026-11-20 08:00Z'),
+  (decode(repeat('01', 16), 'hex'), 'fleet/v1/V1/position', '{1', 'malformed', 'ours', 'V1', '2026-11-20Z'),
+  (decode(repeat('02', 16), 'hex'), 'fleet/v1/V1/position', '{2', 'malformed', 'ours', 'V1', '2026-11-20Z'),
+  (decode(repeat('03', 16), 'hex'), 'fleet/v1/X9/position', '{3', 'malformed', 'theirs', 'X9', '2026-11-20Z'),
   ('\\x03', 'fleet/v1/X9/position', '{}', 'malformed', 'theirs', 'X9', '2026-11-20 08:06Z');
 INSERT INTO webhook (organisation_id, url, topics, secret)
 VALUES (1, 'https://ours.example/', '{warehouse/v1/orders}', 's'),
@@ -147,6 +150,7 @@ class Probe:
         not_mine: By role, paths of rows of the first organisation that this role must not find.
         ends: Whether the request changes who may ask afterwards, so that it comes last.
         people: Whether programs are refused whatever their role.
+        may_lack: Whether an installation may have nothing to show here: a 404 is an answer, too.
     """
 
     method: str
@@ -159,6 +163,7 @@ class Probe:
     not_mine: dict[Role, tuple[str, ...]] = field(default_factory=dict)
     ends: bool = False
     people: bool = False
+    may_lack: bool = False
 
     def allows(self, role: Role) -> bool:
         """Return whether this role may ask."""
@@ -198,6 +203,15 @@ def _of_order(method: str, rest: str, roles: str, body: object = None) -> Probe:
     )  # fmt: skip
 
 
+def _of_rejected(method: str, rest: str) -> Probe:
+    path = f"/v1/rejected/{{}}{rest}"
+    its_id = "02" * 16 if method == "GET" else "01" * 16  # what is sent again is gone
+    return Probe(
+        method, path.format("{rejected_id}"), path.format(its_id), "OA",
+        not_found=(path.format("03" * 16),),
+    )  # fmt: skip
+
+
 def _of_sites(path: str) -> Probe:
     return Probe(
         "GET", path, f"{path}?{DAY}", "PCA", '"BAKERY"',
@@ -222,6 +236,8 @@ PROBES: Final = (
     Probe("GET", "/v1/openapi.json", "/v1/openapi.json", EVERYBODY),
     Probe("GET", "/v1/session", "/v1/session", EVERYBODY),
     Probe("GET", "/v1/me/access-log", "/v1/me/access-log", "T"),
+    Probe("GET", "/v1/me/day", "/v1/me/day", "T", '"TOUR1"'),
+    Probe("GET", "/v1/catalogue", "/v1/catalogue", "PWTA", '"FIL-20"'),
     Probe("GET", "/v1/vans", "/v1/vans", "PTA", '"V1"'),
     _of_van("", "PTA", '"V1"'),
     _of_van("/track", "PTA", "coordinates"),
@@ -236,6 +252,15 @@ PROBES: Final = (
     ),
     _by_van("/v1/visits", "PTA", '"V1"'),
     _by_van("/v1/alerts", "PTA", '"V1"'),
+    Probe(
+        "GET", "/v1/alerts/{alert_id}", "/v1/alerts/1", "PTA", '"V1"',
+        not_found=("/v1/alerts/3",), not_mine={"technician": ("/v1/alerts/2",)},
+    ),
+    Probe(
+        "PATCH", "/v1/alerts/{alert_id}", "/v1/alerts/1", "PA", body={"acknowledged": True},
+        not_found=("/v1/alerts/3",),
+    ),
+    Probe("GET", "/v1/people", "/v1/people?can=plan", "PA", '"planner"'),
     Probe("GET", "/v1/tours", "/v1/tours", "PA", '"TOUR1"'),
     Probe("GET", "/v1/fixes/unusable", "/v1/fixes/unusable", "POA", '"V1"'),
     Probe("GET", "/v1/live", "/v1/live", "PWTOA"),
@@ -243,8 +268,22 @@ PROBES: Final = (
     Probe("PUT", "/v1/tours/{code}", "/v1/tours/NEW", "PA", body=TOUR),
     Probe("PUT", "/v1/sites/{code}", "/v1/sites/BAKERY", "PA", body=CIRCLE),
     Probe(
+        "GET", "/v1/sites/{code}", "/v1/sites/BAKERY", "PA", '"BAKERY"',
+        not_found=("/v1/sites/HARBOUR",),
+    ),
+    Probe("GET", "/v1/fences", "/v1/fences", "PA", '"BAKERY"'),
+    Probe(
         "GET", "/v1/stops/{stop_id}/proposals", "/v1/stops/11/proposals", "PA", '"BAKERY"',
         not_found=("/v1/stops/99/proposals",),
+    ),
+    Probe("GET", "/v1/replans", "/v1/replans", "PA"),
+    Probe(
+        "POST", "/v1/replans", "/v1/replans", "PA",
+        body={"stop_id": 11, "kind": "move", "van": "V2", "order": [11], "based_on": ""},
+    ),
+    Probe(
+        "POST", "/v1/replans/{replan_id}/undo", "/v1/replans/1/undo", "PA",
+        not_found=("/v1/replans/99/undo",),
     ),
     _of_sites("/v1/planning"),
     _of_sites("/v1/visit-reports"),
@@ -291,13 +330,24 @@ PROBES: Final = (
     _by_van("/v1/boxes/unclaimed", "PWTA"),
     Probe("GET", "/v1/retention", "/v1/retention", EVERYBODY),
     Probe("GET", "/v1/map", "/v1/map", EVERYBODY),
-    Probe("GET", "/v1/map/tiles.pmtiles", "/v1/map/tiles.pmtiles", EVERYBODY),
+    Probe("GET", "/v1/map/tiles.pmtiles", "/v1/map/tiles.pmtiles", EVERYBODY, may_lack=True),
     Probe("GET", "/v1/templates/proposals", "/v1/templates/proposals", "PWA"),
     Probe(
         "POST", "/v1/templates/{template}/acceptance", "/v1/templates/NONE/acceptance", "PWA",
         body={"items": ["NONE"]},
     ),
     Probe("GET", "/v1/rejected", "/v1/rejected", "OA", '"ours"'),
+    _of_rejected("GET", ""),
+    _of_rejected("POST", "/replay"),
+    _of_rejected("POST", "/discard"),
+    Probe(
+        "POST", "/v1/parts/unknown-codes/mapping", "/v1/parts/unknown-codes/mapping", "WOA",
+        body={"code_base64": "bm93", "item": "FIL-20"},
+    ),
+    Probe("GET", "/v1/audit", "/v1/audit", "OA"),
+    Probe("GET", "/v1/devices", "/v1/devices", "OA", '"V1"'),
+    Probe("GET", "/v1/outbox", "/v1/outbox", "OA"),
+    Probe("GET", "/v1/servers", "/v1/servers", "OA", "connections_max"),
     Probe("GET", "/v1/webhooks", "/v1/webhooks", "OA", "ours.example"),
     Probe("GET", "/v1/webhooks/deliveries", "/v1/webhooks/deliveries", "OA"),
     Probe(

@@ -2,8 +2,8 @@
 
 A van's devices publish that van's topics and nothing else. Services get what their work needs:
 ingest reads what vans and warehouses send, and may limit what the broker keeps for it; the relay
-publishes what the outbox holds, also what vans and warehouses said by HTTP, and reads nothing; a
-warehouse reads the orders and reports for itself; a planner's program reads alerts and
+publishes what the outbox holds, also what vans and warehouses said by HTTP and what is sent
+again, and reads nothing; a warehouse reads the orders and reports for itself; a planner's program reads alerts and
 visit reports.
 
 What is not named is refused. `nats.py` and `mosquitto.py` say it in their broker's language.
@@ -65,6 +65,7 @@ def rights(role: Role, code: str = "") -> Rights:
                     "fleet/v1/+/scan",
                     "fleet/v1/+/report",
                     "fleet/v1/+/status",
+                    "owntracks/+/+",
                     "fleet/v1/+/receipt",
                     "fleet/v1/+/inbox",
                     "warehouse/v1/orders/+",

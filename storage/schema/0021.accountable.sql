@@ -39,3 +39,15 @@ CREATE TABLE posted_report (
 COMMENT ON TABLE posted_report IS
   'Reports that came by HTTP, as they went to the broker, and the account that posted each. The row of'
   ' order_report with the same bytes (raw) is what became of it.';
+
+-- How far arrival times were from arrivals is told by what was said of a stop while it was well ahead:
+-- geofence/forecast/accuracy.py.
+ALTER TABLE eta
+  ADD COLUMN said_30m_at timestamptz,
+  ADD COLUMN said_2h_at timestamptz;
+COMMENT ON COLUMN eta.said_30m_at IS
+  'When it was expected as long as that was half an hour ahead or more; NULL if it never was.';
+COMMENT ON COLUMN eta.said_2h_at IS 'The same of two hours.';
+COMMENT ON COLUMN ingest_activity.tallies IS
+  'Messages by kind of topic, rejections by reason, visits and passes by what became of them, errors of'
+  ' arrival times by their size.';

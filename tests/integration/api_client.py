@@ -146,6 +146,13 @@ def new_user(
     return login
 
 
+def new_admin(database_url: str) -> None:
+    """Make an admin who could sign in, without whom `cordee doctor` calls nothing healthy."""
+    new_user(database_url, "boss", "admin")
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE app_user SET password_hash = 'one' WHERE login = 'boss'")
+
+
 async def machine_token(
     api: httpx.AsyncClient, role: Role, *, organisation: int = 1, client_id: int | None = None
 ) -> str:

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import TypeAdapter
 
 from api import answers
-from api.routes import edits, tours, ways
+from api.routes import alerts, edits, people, replans, sites, tours, ways
 from tests.integration.api_client import (
     MINUTE_MS,
     NOW_MS,
@@ -472,6 +472,23 @@ async def test_metrics_show_the_whole_installation(
     assert found["fleet_sse_clients", ""] == 0
 
 
+async def test_errors_of_arrival_times_are_told_by_how_far_ahead_they_were_said(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    name = "fleet_eta_error_seconds_bucket"
+    assert (await metric_values(api))[name, "2h,+Inf"] == 0  # there before the first arrival is
+    conn.execute(
+        "INSERT INTO ingest_activity (second, batches, messages, fixes, scans, rejected, lag_counts,"
+        " tallies) VALUES (clock_timestamp() - INTERVAL '30 s', 1, 5, 3, 1, 1, '{1}',"
+        ' \'{"eta_30m:0": 1, "eta_30m:7": 2, "eta_2h:13": 4, "event:visit": 9}\')'
+    )
+    found = await metric_values(api)
+    bounds = ("-3600.0", "0.0", "120.0", "3600.0", "+Inf")
+    assert [found[name, f"30m,{bound}"] for bound in bounds] == [1, 1, 3, 3, 3]
+    assert [found[name, f"2h,{bound}"] for bound in bounds] == [0, 0, 0, 0, 4]
+    assert ("fleet_eta_error_seconds_sum", "30m") not in found  # of what may be below zero
+
+
 async def test_message_counters_add_settled_seconds_once_and_never_fall(
     api: httpx.AsyncClient, conn: psycopg.Connection[Any]
 ) -> None:
@@ -673,8 +690,14 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/session", "/v1/session/ways", "/v1/token",
         "/v1/session/oidc", "/v1/session/oidc/callback",
         "/v1/me/password", "/v1/me/sessions", "/v1/me/access-log", "/v1/planning", "/v1/visit-reports",
-        "/v1/retention", "/v1/devices/{van}/events:batch",
+        "/v1/retention", "/v1/rejected/{rejected_id}", "/v1/rejected/{rejected_id}/replay",
+        "/v1/rejected/{rejected_id}/discard", "/v1/parts/unknown-codes/mapping",
+        "/v1/audit", "/v1/devices", "/v1/outbox", "/v1/servers",
         "/v1/map", "/v1/map/tiles.pmtiles",
+        "/v1/alerts/{alert_id}", "/v1/people",
+        "/v1/replans", "/v1/replans/{replan_id}/undo",
+        "/v1/devices/{van}/events:batch", "/v1/me/day", "/v1/catalogue",
+        "/v1/fences",
         "/v1/visit-reports/{report}.pdf",
     }  # fmt: skip
 
@@ -686,6 +709,12 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         ("/v1/vans/{van}/tour", "get", tours.TOUR_EXAMPLE, answers.Tour),
         ("/v1/vans/{van}/legs", "get", ways.LEGS_EXAMPLE, answers.Legs),
         ("/v1/fixes/unusable", "get", ways.UNUSABLE_EXAMPLE, answers.Unusable),
+        ("/v1/alerts", "get", alerts.ALERTS_EXAMPLE, answers.Alerts),
+        ("/v1/alerts/{alert_id}", "get", alerts.ALERT_EXAMPLE, answers.AlertWithHistory),
+        ("/v1/replans", "get", replans.REPLANS_EXAMPLE, answers.Replans),
+        ("/v1/sites/{code}", "get", sites.SITE_EXAMPLE, answers.Site),
+        ("/v1/fences", "get", sites.FENCES_EXAMPLE, answers.Fences),
+        ("/v1/people", "get", people.PEOPLE_EXAMPLE, answers.People),
         ("/v1/tours/{code}", "put", edits.TOUR_EXAMPLE, answers.TourEdited),
         ("/v1/sites/{code}", "put", edits.SITE_EXAMPLE, answers.SiteEdited),
     ],

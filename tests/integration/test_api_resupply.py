@@ -287,6 +287,23 @@ async def test_a_pick_list_holds_what_is_still_to_be_picked(
     assert "Ana" in texts(pages)[0]
 
 
+async def test_a_box_and_a_report_that_are_asked_for_again_are_the_same(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    def key(name: str) -> dict[str, str]:
+        return {"idempotency-key": name}
+
+    boxes = [await api.post("/v1/orders/O-1/boxes", headers=key(k)) for k in ("a", "a", "b")]
+    first, again, other = (box.json()["sscc"] for box in boxes)
+    assert first == again != other
+    body = {"kind": "accepted"}
+    reports = [
+        await api.post("/v1/orders/O-1/reports", json=body, headers=key(k)) for k in ("c", "c")
+    ]
+    assert len({report.json()["id"] for report in reports}) == 1
+    assert conn.execute("SELECT count(*) FROM outbox").fetchone() == (1,)
+
+
 async def test_each_box_gets_a_number_of_its_own_and_its_label_scans_to_it(
     api: httpx.AsyncClient, conn: Conn
 ) -> None:

@@ -16,10 +16,18 @@ from ops.cli import main
 from ops.services import environment
 from storage.pool import SCHEMA, connect
 from storage.settings import Settings
+from tests.integration.api_client import new_admin
 from tests.integration.conftest import Running
 
 ROOT = Path(__file__).parents[2]
 MIGRATIONS = sorted(file.stem for file in SCHEMA.glob("*.sql"))
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Settings of a company in which somebody can sign in."""
+    new_admin(settings.database_url)
+    return settings
 
 
 @pytest.fixture
@@ -80,6 +88,7 @@ def test_behind_by_one_migration_it_names_that_one(settings: Settings) -> None:
 
 
 def test_without_vans_it_says_why_all_would_be_rejected(database_url: str, nats_port: int) -> None:
+    new_admin(database_url)
     (line,) = bad(examine(Settings(database_url=database_url, broker_port=nats_port)))
     assert "no van is known: `cordee import vans FILE`" in line
 

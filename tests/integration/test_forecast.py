@@ -14,6 +14,7 @@ from psycopg.rows import TupleRow
 
 from geofence import tracks
 from geofence.forecast import store as forecast
+from geofence.forecast.accuracy import tally
 from geofence.forecast.travel import UNCALIBRATED
 from geofence.forecast.work import UNCALIBRATED_WORK
 from ingest import service
@@ -164,6 +165,98 @@ async def test_a_risk_is_over_when_the_van_arrives(day: Day) -> None:
         "SELECT state FROM alert JOIN stop USING (stop_id) WHERE kind = 'at_risk' AND position = 1"
     )
     assert {state for (state,) in states} <= {"cleared", "withdrawn"}
+
+
+# ---- how far what was said was from what came
+
+SAID = """
+SELECT position, extract(epoch FROM said_30m_at)::float8, said_2h_at FROM eta JOIN stop USING (stop_id)
+ORDER BY position
+"""
+ARRIVED = "SELECT extract(epoch FROM arrived_at)::float8 FROM visit WHERE stop_id = 2"
+COUNTED = """
+SELECT key, sum(value::int)::int FROM ingest_activity, jsonb_each_text(tallies)
+WHERE key LIKE 'eta%' GROUP BY key
+"""
+
+
+async def visit_first(day: Day, until: float) -> None:
+    """Reach the first stop, and stay there until so many minutes after eight."""
+    await day.drive([*steady(6, 10, 4_500, 7_000), *steady(11, until, 8_000, 8_000)])
+
+
+async def visit_second(day: Day, since: float) -> None:
+    """Go on to the second stop, ten minutes away, and be seen to be there."""
+    way = steady(since + 0.5, since + 10, 8_800, 15_500)
+    await day.drive([*way, *steady(since + 11, since + 14, 16_000, 16_000)])
+
+
+async def test_an_arrival_is_counted_by_how_much_later_it_is_than_was_said_half_an_hour_before(
+    day: Day,
+) -> None:
+    await day.drive(steady(0, 5, 0, 4_000))
+    ((_, first, _), (_, second, _)) = day.rows(SAID)
+    assert first is None  # a quarter of an hour away when it was first foreseen
+    assert second is not None
+    await visit_first(day, until=60)
+    ((_, said, _),) = day.rows(SAID)
+    await visit_second(day, since=60)
+    ((arrived,),) = day.rows(ARRIVED)
+    assert arrived - said > 120
+    assert day.rows(COUNTED) == [(tally("30m", arrived - said), 1)]
+    await day.drive(steady(75, 80, 16_000, 16_000))
+    assert day.rows(COUNTED) == [(tally("30m", arrived - said), 1)]
+    assert day.rows(SAID) == []
+
+
+async def test_what_is_said_less_than_half_an_hour_ahead_does_not_replace_what_was_said_before(
+    day: Day,
+) -> None:
+    await day.drive(steady(0, 5, 0, 4_000))
+    before = day.rows(SAID)[1][1]
+    await visit_first(day, until=29)
+    await day.drive(steady(30, 36, 9_000, 14_000))
+    ahead = "SELECT extract(epoch FROM expected_at - made_time) < 1800, said_30m_at = expected_at"
+    assert day.rows(f"{ahead} FROM eta") == [(True, False)]
+    ((_, said, _),) = day.rows(SAID)
+    assert before <= said
+
+
+async def test_what_was_said_two_hours_before_is_kept_beside(day: Day) -> None:
+    with psycopg.connect(day.url) as conn:
+        conn.execute(
+            "UPDATE stop SET planned_duration_s = 10_000 WHERE position = 1;"
+            "UPDATE reference_version SET version = version + 1"
+        )
+    await day.drive(steady(0, 5, 0, 4_000))
+    ((_, *first), (_, *second)) = day.rows(SAID)
+    assert first == [None, None]
+    assert None not in second
+    await visit_first(day, until=60)
+    await visit_second(day, since=60)
+    assert sorted(key.split(":")[0] for key, _ in day.rows(COUNTED)) == ["eta_2h", "eta_30m"]
+
+
+async def test_a_stop_that_was_never_half_an_hour_ahead_is_not_counted(day: Day) -> None:
+    await day.drive(steady(0, 5, 0, 4_000))
+    await visit_first(day, until=14)
+    assert day.rows("SELECT count(*) FROM visit WHERE stop_id = 1") == [(1,)]
+    assert day.rows(COUNTED) == []
+
+
+async def test_what_was_said_before_the_tour_was_changed_counts_no_more(day: Day) -> None:
+    await day.drive(steady(0, 5, 0, 4_000))
+    with psycopg.connect(day.url) as conn:
+        conn.execute(
+            "UPDATE stop SET planned_duration_s = 60 WHERE position = 1;"
+            "UPDATE reference_version SET version = version + 1"
+        )
+    await visit_first(day, until=14)
+    ((_, said, _),) = day.rows(SAID)
+    assert said is None
+    await visit_second(day, since=16)
+    assert day.rows("SELECT count(*) FROM visit WHERE stop_id = 2") == [(1,)]
+    assert day.rows(COUNTED) == []
 
 
 # ---- silence

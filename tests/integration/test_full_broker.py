@@ -15,7 +15,7 @@ from ops import doctor, embedded
 from ops.access import mqtt
 from storage import backlog
 from storage.settings import Settings, real_ms
-from tests.integration.api_client import client_of
+from tests.integration.api_client import client_of, new_admin
 from tests.integration.conftest import CLOCK_MS
 from tests.integration.without_broker import Base
 
@@ -35,6 +35,7 @@ def small_broker(tmp_path: Path) -> Iterator[tuple[int, str]]:
 @pytest.fixture
 def settings(company_url: str, small_broker: tuple[int, str]) -> Settings:
     port, monitor_url = small_broker
+    new_admin(company_url)
     return Settings(
         database_url=company_url,
         broker_port=port,

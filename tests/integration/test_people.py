@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import runpy
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.cookies import SimpleCookie
@@ -29,7 +30,6 @@ from tests.integration.api_client import machine_token, new_session, new_user, r
 
 Database = psycopg.Connection[Any]
 PASSWORD = "correct horse battery staple"
-#: Hashed once: it takes its time on purpose.
 PASSWORD_HASH = passwords.hashed(PASSWORD)
 
 
@@ -130,6 +130,14 @@ async def test_the_database_holds_no_token_and_no_password(
     dump = json.dumps(rows(conn, "SELECT u::text FROM app_user u"), default=str)
     assert "$argon2id$" in dump
     assert PASSWORD not in dump
+
+
+def test_what_production_keeps_of_a_password_costs_whoever_guesses_64_mib_and_three_passes() -> (
+    None
+):
+    """Other tests hash fast, with a hasher of their own; this is the module as it is."""
+    as_it_is = runpy.run_path(str(passwords.__file__))
+    assert as_it_is["hashed"](PASSWORD).startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
 async def test_who_signs_out_is_out_also_with_the_old_cookie(

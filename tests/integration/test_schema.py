@@ -42,6 +42,13 @@ INSERT INTO visit (van_id, site_id, arrived_at, last_inside_at, verdict, uncerta
 VALUES (1, 1, '2026-06-01 08:00Z', '2026-06-01 08:30Z', 'undecided', false, false, '2026-06-01');
 INSERT INTO alert (van_id, kind, due_at, state, reason, raised_time, changed_time)
 VALUES (1, 'silent', '2026-06-01 09:00Z', 'open', 'r', '2026-06-01Z', '2026-06-01Z');
+INSERT INTO alert_handling (version, changed_time) VALUES (1, '2026-06-01Z');
+INSERT INTO alert_action VALUES (1, 1, '2026-06-01Z', 'ana', '{}');
+UPDATE alert SET handling_id = 1;
+INSERT INTO replan (organisation_id, service_date, kind, site_id, giver_van_id, taker_van_id, position,
+                    before, after, applied_by, applied_time)
+VALUES (1, '2026-06-01', 'move', 1, 1, 2, 1, '[]', '[]', 'ana', '2026-06-01Z');
+INSERT INTO idempotency_key VALUES ('user:ana', 'k', 'h', NULL, '2026-06-01Z');
 INSERT INTO unusable_fix VALUES (1, '2026-06-01Z', 'jump');
 INSERT INTO leg VALUES (1, '2026-06-01Z', 'trip', '2026-06-01Z', false, 0, 0, 0, 48, 2);
 INSERT INTO van_checkpoint VALUES (1, '2026-06-01Z', '[]');
@@ -197,6 +204,16 @@ REFUSED = {
     f"""{ALERT} VALUES
        (1, NULL, 'silent', '2026-06-02Z', 'open', 'r', '2026-06-01Z', '2026-06-01Z')""": (
         "alert_one_silence"
+    ),
+    "UPDATE alert_handling SET cause = 'the moon'": "alert_handling_cause_known",
+    "UPDATE alert_handling SET acknowledged_by = 'ana'": "alert_handling_acknowledged_by_somebody",
+    "INSERT INTO alert_action VALUES (1, 1, '2026-06-02Z', 'bo', '{}')": "alert_action_pkey",
+    "UPDATE replan SET kind = 'keep'": "replan_kind_known",
+    "UPDATE replan SET kind = 'reorder'": "replan_moves_to_another",
+    "UPDATE replan SET taker_van_id = 1": "replan_moves_to_another",
+    "UPDATE replan SET undone_by = 'ana'": "replan_undone_by_somebody",
+    "INSERT INTO idempotency_key VALUES ('user:ana', 'k', 'i', NULL, '2026-06-01Z')": (
+        "idempotency_key_pkey"
     ),
     "UPDATE stop SET judged = 'night'": "stop_judged_check",
     "UPDATE warehouse SET delivery_days = -1": "warehouse_delivery_days_sane",
@@ -367,6 +384,10 @@ REFUSED = {
     "UPDATE webhook_delivery SET next_try_at = now()": "webhook_delivery_retry_timed",
     "UPDATE webhook_delivery SET state = 'delivered'": "webhook_delivery_end_timed",
     "UPDATE webhook_delivery SET delivered_time = now()": "webhook_delivery_end_timed",
+    "INSERT INTO operator_action (organisation_id, done_time, done_by, action, subject, detail)"
+    " VALUES (1, now(), 'ann', 'replay', 's', 'd')": "operator_action_done_by_an_account",
+    "INSERT INTO operator_action (organisation_id, done_time, done_by, action, subject, detail)"
+    " VALUES (1, now(), 'user:ann', 'steal', 's', 'd')": "operator_action_known",
     "INSERT INTO rejected_quota VALUES ('2026-06-01', 'van-001', 0, 0, -1)": (
         "rejected_quota_not_negative"
     ),

@@ -56,15 +56,16 @@ def assert_same(tables: Tables, whole: Tables) -> None:
     assert tables.progress.state == whole.progress.state
 
 
+lateness_ms = st.sampled_from([0] * 6 + [200_000, 900_000])
+
+
 @st.composite
 def arrivals(draw: st.DrawFn, fixes: Sequence[RefFix]) -> list[list[RefFix]]:
     """Return the fixes in any order, some of them more than once, cut into batches."""
     again = draw(st.lists(st.sampled_from(fixes), max_size=5))
     order = draw(st.permutations([*fixes, *again]))
     if draw(st.booleans()):  # mostly in order, some late: what a fleet does
-        order = sorted(
-            order, key=lambda f: f.t_ms + draw(st.sampled_from([0] * 6 + [200_000, 900_000]))
-        )
+        order = sorted(order, key=lambda f: f.t_ms + draw(lateness_ms))
     cuts = sorted(draw(st.sets(st.integers(1, len(order)), max_size=12)) | {len(order)})
     return [order[a:b] for a, b in zip([0, *cuts], cuts, strict=False)]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from math import asin, cos, dist, nan, radians, sin
 
 import msgspec
@@ -495,24 +495,33 @@ STEPS_M = [
 PAUSES_S = [1, 10, 10, 29.9, 60, 60, 60, 60.001, 119.999, 179.9, 180, 600, 900, 900.1, 5_000]
 
 
+# Made once, and few draws a fix: making strategies and drawing took longer than what is tested.
+beginnings_s = st.sampled_from([0, 3.3, 59.999])
+spells = st.integers(0, 40)
+lengths = st.integers(1, 6)
+#: Seconds and metres from one fix to the next, and whether it goes to and fro.
+paces = st.sampled_from(list(product(PAUSES_S, STEPS_M, [False, True])))
+#: Whether the odometer is told, metres to the north, and by what the odometer goes on: None is the step.
+odds = st.sampled_from(
+    list(product([True, True, False], [0.0, 0.0, 3.071_529_3], [0.0, None, None, 12.3, -5_000.0]))
+)
+
+
 @st.composite
 def tracks(draw: st.DrawFn) -> list[Seen]:
     """Return fixes of one van: it stands, drifts, creeps, drives, and falls silent."""
-    t_s, east_m, north_m, odo_m = 0.0, 0.0, 0.0, 1_000.0
-    t_s += draw(st.sampled_from([0, 3.3, 59.999]))
+    t_s, east_m, north_m, odo_m = draw(beginnings_s), 0.0, 0.0, 1_000.0
     made = []
-    for _ in range(draw(st.integers(0, 40))):
+    for _ in range(draw(spells)):
         # Spells, for a halt is rare where every step is drawn anew.
-        pause_s = draw(st.sampled_from(PAUSES_S))
-        step_m = draw(st.sampled_from(STEPS_M))
-        to_and_fro = draw(st.booleans())
-        for i in range(draw(st.integers(1, 6))):
-            tells = draw(st.sampled_from([True, True, False]))
+        pause_s, step_m, to_and_fro = draw(paces)
+        for i in range(draw(lengths)):
+            tells, aside_m, driven_m = draw(odds)
             made.append(seen(t_s, east_m, north_m, round(odo_m, 1) if tells else None))
             t_s += pause_s
             east_m += step_m * (-1) ** i if to_and_fro else step_m
-            north_m += draw(st.sampled_from([0.0, 0.0, 3.071_529_3]))
-            odo_m += draw(st.sampled_from([0.0, abs(step_m), abs(step_m), 12.3, -5_000.0]))
+            north_m += aside_m
+            odo_m += abs(step_m) if driven_m is None else driven_m
     return made
 
 

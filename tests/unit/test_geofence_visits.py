@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from itertools import pairwise
+from itertools import pairwise, product
 from math import cos, nan, radians, sin
 
 import msgspec
@@ -434,30 +434,42 @@ ZONES = [(0.0, 0.1), (0.6, 0.2), (0.97, 0), (1.03, 0), (1.0, 24.3), (1.25, -0.7)
 PAUSES_S = [1, 5, 15, 29.9, 30, 59.999, 60, 60.001, 100, 120, 180, 300.1, 400]
 
 
+# Made once, and few draws a fix: making strategies and drawing took longer than what is tested.
+lengths = st.integers(1, 40)
+KINDS = ["move"] * 6 + ["stay"] * 5 + ["jump", "poor", "zero"]
+steps = st.sampled_from(list(product(KINDS, PAUSES_S)))
+ways = st.sampled_from(list(product(ZONES, [0.1, 1.3, 2.2, 3.0, 4.1, 5.9])))
+#: Accuracy, ignition, whether the odometer is told.
+receptions = st.sampled_from(
+    list(product([None, 5.0, 100.0], [None] * 12 + [True, False], [True, True, False]))
+)
+metres_driven = st.sampled_from([0.0, 40.0, 101.0])
+
+
 @st.composite
 def tracks(draw: st.DrawFn, places: Sequence[Place]) -> list[RefFix]:
     """Return fixes of one van: it dwells in zones of the sites, jumps, and is badly received."""
     t_ms, made = NOON, []
     where = at(5_000.0)
     odometer_m = 1_000.0
-    for _ in range(draw(st.integers(1, 40))):
-        t_ms += round(draw(st.sampled_from(PAUSES_S)) * 1_000)
-        kind = draw(st.sampled_from(["move"] * 6 + ["stay"] * 5 + ["jump", "poor", "zero"]))
+    sites = st.sampled_from(places)
+    for _ in range(draw(lengths)):
+        kind, pause_s = draw(steps)
+        t_ms += round(pause_s * 1_000)
         if kind == "move":
-            site = draw(st.sampled_from(places))
-            radii, metres = draw(st.sampled_from(ZONES))
-            angle = draw(st.sampled_from([0.1, 1.3, 2.2, 3.0, 4.1, 5.9]))
+            site = draw(sites)
+            (radii, metres), angle = draw(ways)
             way = radii * site.circle_m + metres
             east = (site.longitude_deg - HERE[1]) * radians(reference_visits.EARTH_M)
             north = (site.latitude_deg - HERE[0]) * radians(reference_visits.EARTH_M)
             where = at(east * cos(radians(HERE[0])) + way * cos(angle), north + way * sin(angle))
         position = {"jump": at(21_003.3, 17.7), "zero": (0.0, 0.0)}.get(kind, where)
-        accuracy = 100.5 if kind == "poor" else draw(st.sampled_from([None, 5.0, 100.0]))
-        ignition = draw(st.sampled_from([None] * 12 + [True, False]))
+        accuracy_m, ignition, tells = draw(receptions)
+        if kind == "poor":
+            accuracy_m = 100.5
         # A van that stays while its odometer runs has a frozen receiver.
-        odometer_m += draw(st.sampled_from([0.0, 40.0, 101.0])) if kind in {"stay", "move"} else 0
-        told = draw(st.sampled_from([odometer_m, odometer_m, None]))
-        made.append(RefFix(t_ms, *position, accuracy, ignition, told))
+        odometer_m += draw(metres_driven) if kind in {"stay", "move"} else 0
+        made.append(RefFix(t_ms, *position, accuracy_m, ignition, odometer_m if tells else None))
     return made
 
 

@@ -13,6 +13,8 @@ const WORDS = {
   changed_meanwhile: () => t("Somebody has changed this meanwhile. Look at it again."),
   stop_visited: () => t("The stop has been visited meanwhile."),
   stop_over: () => t("The stop’s day is over."),
+  plan_moved: () => t("The plans have changed since this was proposed. Ask again."),
+  replan_gone_on: () => t("This cannot be taken back any more: the tours were edited since, or a van was there."),
   order_not_waiting: () => t("The order does not wait for this any more."),
 };
 

@@ -1,0 +1,167 @@
+"""For operators: what was rejected and what becomes of it, who is heard of, what waits, who did what.
+
+What is sent again takes the way of all messages: outbox, relay, broker, ingest.
+"""
+
+import base64
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Body, Path, Query
+from pydantic import Field
+
+from api import commands
+from api.answers import Actions, Devices, Outbox, RejectedMessage, Servers, WhatBroker
+from api.auth import Asker, Organisation, Who
+from api.commands import BusyError, RefusedError
+from api.problems import Problem
+from api.queries import operations
+from api.queries.operations import Rejected
+from api.resources import Conn, Held, Now
+from api.routes.parameters import STRICT, TimeMs, checked_span
+from storage import backlog
+from storage.pool import Connection
+from storage.settings import as_datetime
+
+BACK: Final = timedelta(days=31)
+CODE_MAX: Final = 200
+
+RejectedId = Annotated[
+    str, Path(pattern="^[0-9a-f]{32}$", description="As a rejected message says it.")
+]
+
+router = APIRouter(prefix="/v1", tags=["operations"])
+
+
+@router.get("/rejected/{rejected_id}")
+async def one_rejected(conn: Conn, who: Asker, rejected_id: RejectedId) -> RejectedMessage:
+    """Return a rejected message with all its bytes."""
+    return _shown(await _found(conn, who, rejected_id))
+
+
+@router.post("/rejected/{rejected_id}/replay", status_code=202)
+async def replay(conn: Conn, who: Asker, now_ms: Now, rejected_id: RejectedId) -> None:
+    """Send a rejected message again, as it came: for one that can be used now.
+
+    It leaves the rejected ones, and is back among them in a moment if it cannot be used after all.
+    """
+    it = await _found(conn, who, rejected_id)
+    if not await commands.replay(conn, who, it, now_ms):
+        raise _gone()
+
+
+@router.post("/rejected/{rejected_id}/discard", status_code=204)
+async def discard(conn: Conn, who: Asker, now_ms: Now, rejected_id: RejectedId) -> None:
+    """Throw a rejected message away for good. Who did it, and what it was about, is kept."""
+    it = await _found(conn, who, rejected_id)
+    if not await commands.discard(conn, who, it, now_ms):
+        raise _gone()
+
+
+@dataclass(frozen=True, slots=True)
+class MeaningBody:
+    """What a bar code means: an item, and how many base units one scan of it is.
+
+    `code_base64` is as GET /v1/parts/unknown-codes tells it: a symbol may hold control characters.
+    """
+
+    __pydantic_config__ = STRICT
+    code_base64: Annotated[
+        str, Field(min_length=1, max_length=4 * CODE_MAX, examples=["NDAwNjM4MTMzMzkzMQ=="])
+    ]
+    item: Annotated[str, Field(min_length=1, max_length=64, examples=["P-0042"])]
+    pack_qty: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+
+
+@router.post("/parts/unknown-codes/mapping", status_code=204)
+async def map_code(
+    conn: Conn, who: Asker, now_ms: Now, body: Annotated[MeaningBody, Body()]
+) -> None:
+    """Say what a code means. Scans that were waiting for it take effect, each at its own time."""
+    try:
+        code = base64.b64decode(body.code_base64, validate=True).decode()
+    except ValueError:
+        detail = "These are not the bytes of a text in base64: no bar code file could hold it."
+        raise Problem(422, "unusable_code", detail) from None
+    try:
+        await commands.map_code(conn, who, code, body.item, body.pack_qty, now_ms)
+    except RefusedError as error:
+        raise Problem(422, "unusable_code", str(error)) from None
+    except BusyError:
+        raise Problem(503, "edits_under_way", "Try again in a moment.") from None
+
+
+@router.get("/audit")
+async def audit(
+    conn: Conn,
+    organisation: Organisation,
+    now_ms: Now,
+    *,
+    from_ms: TimeMs = None,
+    to_ms: TimeMs = None,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
+) -> Actions:
+    """Return what operators did and to what, the newest first; of the last 31 days by default."""
+    now = as_datetime(now_ms) + timedelta(seconds=1)
+    since, until = checked_span(from_ms, to_ms, (now - BACK, now))
+    found = await operations.actions(conn, organisation, since, until, limit + 1)
+    return Actions(found[:limit], truncated=len(found) > limit)
+
+
+@router.get("/devices")
+async def devices(conn: Conn, organisation: Organisation, now_ms: Now) -> Devices:
+    """Return when each van was last heard of and how its clock goes; not where it was."""
+    return Devices(now_ms, await operations.devices(conn, organisation, now_ms))
+
+
+@router.get("/outbox")
+async def outbox(conn: Conn) -> Outbox:
+    """Return what waits for the relay to publish it."""
+    return Outbox(await operations.waiting(conn))
+
+
+@router.get("/servers")
+async def servers(conn: Conn, held: Held) -> Servers:
+    """Return how database and broker do; how ingest does is told by GET /v1/overview."""
+    return Servers(
+        await operations.database(conn),
+        await _broker(held.settings.broker_monitor_url),
+        held.hub.client_count(),
+    )
+
+
+async def _broker(monitor_url: str) -> WhatBroker | None:
+    if not monitor_url:
+        return None
+    try:
+        it = await backlog.look(monitor_url)
+    except backlog.BrokerError as error:
+        return WhatBroker(False, str(error), None, None, None)  # noqa: FBT003
+    said = "" if it.is_well else "it calls itself ill: is its disk full?"
+    return WhatBroker(it.is_well, said, it.messages, it.held_bytes, it.share)
+
+
+async def _found(conn: Connection, who: Who, rejected_id: str) -> Rejected:
+    found = await operations.rejected(conn, who.organisation, bytes.fromhex(rejected_id))
+    if found is None:
+        raise _gone()
+    return found
+
+
+def _gone() -> Problem:
+    return Problem(404, "rejected_over", "There is no such rejected message, or no longer.")
+
+
+def _shown(it: Rejected) -> RejectedMessage:
+    return RejectedMessage(
+        rejected_id=it.rejected_id.hex(),
+        topic=it.topic,
+        van=it.van,
+        reason=it.reason,
+        detail=it.detail,
+        received_ms=it.received_ms,
+        payload_bytes=len(it.payload),
+        payload_text=it.payload.decode(errors="replace"),
+        payload_base64=base64.b64encode(it.payload).decode(),
+    )

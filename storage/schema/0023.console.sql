@@ -1,0 +1,96 @@
+-- What people do beside what messages say: what became of an alert in their hands. Ingest goes on rewriting
+-- alerts from the set of messages; this is kept apart, and carried from an alert to the one that follows it.
+
+CREATE TABLE alert_handling (
+  handling_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  version integer NOT NULL,
+  acknowledged_by text,
+  acknowledged_at timestamptz,
+  snoozed_until timestamptz,
+  owner text,
+  cause text CONSTRAINT alert_handling_cause_known CHECK (cause IN
+    ('traffic', 'client_absent', 'client_delay', 'breakdown', 'accident', 'missing_part',
+     'job_longer', 'technician_ill', 'plan_wrong', 'other')),
+  note text,
+  changed_time timestamptz NOT NULL,
+  CONSTRAINT alert_handling_acknowledged_by_somebody
+    CHECK ((acknowledged_by IS NULL) = (acknowledged_at IS NULL))
+);
+COMMENT ON TABLE alert_handling IS
+  'What people did about an alert, as it stands now. Who did it is an account (user:LOGIN); the owner a login.';
+COMMENT ON COLUMN alert_handling.version IS 'Grows with every change: the ETag of the alert.';
+COMMENT ON COLUMN alert_handling.cause IS 'What somebody found out; alert.cause is what the messages tell.';
+
+CREATE TABLE alert_action (
+  handling_id bigint NOT NULL REFERENCES alert_handling ON DELETE CASCADE,
+  version integer NOT NULL,
+  acted_time timestamptz NOT NULL,
+  acted_by text NOT NULL,
+  changes jsonb NOT NULL,
+  PRIMARY KEY (handling_id, version)
+);
+COMMENT ON TABLE alert_action IS 'Who changed what about an alert, and when; only added to.';
+COMMENT ON COLUMN alert_action.changes IS 'What was changed, with its new value.';
+
+ALTER TABLE alert ADD COLUMN handling_id bigint REFERENCES alert_handling ON DELETE SET NULL;
+CREATE INDEX alert_handled ON alert (van_id, kind, alert_id) WHERE handling_id IS NOT NULL;
+CREATE INDEX alert_by_handling ON alert (handling_id) WHERE handling_id IS NOT NULL;
+CREATE INDEX alert_by_due ON alert (due_at);
+COMMENT ON COLUMN alert.handling_id IS
+  'What people did about it. An alert that follows a withdrawn one of the same stop and kind has its.';
+
+-- A stop is known by its place in the tour: another site there is another job.
+CREATE FUNCTION forget_handling_of_stop() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE alert SET handling_id = NULL WHERE stop_id = NEW.stop_id AND handling_id IS NOT NULL;
+  RETURN NULL;
+END
+$$;
+CREATE TRIGGER stop_replaced
+  AFTER UPDATE OF site_id ON stop
+  FOR EACH ROW WHEN (OLD.site_id <> NEW.site_id) EXECUTE FUNCTION forget_handling_of_stop();
+
+-- --- Replanning that a person has applied ----------------------------------------------------------
+
+CREATE TABLE replan (
+  replan_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  organisation_id integer NOT NULL REFERENCES organisation,
+  service_date date NOT NULL,
+  kind text NOT NULL CONSTRAINT replan_kind_known CHECK (kind IN ('reorder', 'move')),
+  site_id integer NOT NULL REFERENCES site,
+  giver_van_id integer NOT NULL REFERENCES van,
+  taker_van_id integer NOT NULL REFERENCES van,
+  position integer NOT NULL,
+  before jsonb NOT NULL,
+  after jsonb NOT NULL,
+  applied_by text NOT NULL,
+  applied_time timestamptz NOT NULL,
+  undone_by text,
+  undone_time timestamptz,
+  CONSTRAINT replan_moves_to_another CHECK ((kind = 'move') = (giver_van_id <> taker_van_id)),
+  CONSTRAINT replan_undone_by_somebody CHECK ((undone_by IS NULL) = (undone_time IS NULL))
+);
+CREATE INDEX replan_by_day ON replan (organisation_id, service_date);
+COMMENT ON TABLE replan IS 'A proposal that somebody has carried out, and perhaps taken back.';
+COMMENT ON COLUMN replan.position IS 'Of the stop in the taker''s tour since then.';
+COMMENT ON COLUMN replan.before IS 'The plans of the vans'' days as they were, as api/replans.py has them.';
+
+-- --- Requests that are answered once ---------------------------------------------------------------
+
+CREATE TABLE idempotency_key (
+  principal text NOT NULL,
+  key text NOT NULL,
+  request_hash bytea NOT NULL,
+  answer jsonb,
+  created_time timestamptz NOT NULL,
+  PRIMARY KEY (principal, key)
+);
+CREATE INDEX idempotency_key_by_time ON idempotency_key (created_time);
+COMMENT ON TABLE idempotency_key IS
+  'What was answered to a changing request with an Idempotency-Key, to answer its repeats; kept a day.';
+COMMENT ON COLUMN idempotency_key.principal IS 'Who asked: user:LOGIN or machine:CLIENT.';
+COMMENT ON COLUMN idempotency_key.answer IS 'Written with what the request did, or not at all.';
+
+-- --- Reading a day, and finding things -------------------------------------------------------------
+
+CREATE INDEX tour_by_day ON tour (service_date);
