@@ -472,6 +472,38 @@ def sign(page: Page) -> None:
         page.mouse.up()
 
 
+def test_messages_are_read_answered_and_written_without_a_network(
+    api: Any, tablet: Page, base: Base
+) -> None:
+    ready(tablet, api.url)
+    tab = tablet.get_by_role("link", name="Messages")
+    expect(tab).to_contain_text("2 unread", timeout=WAIT_MS)
+    tab.click()
+    expect(tab).not_to_contain_text("unread", timeout=WAIT_MS)
+    poll(lambda: any(it.get("read") for it in base.of("message")), tablet)
+    assert {x for it in base.of("message") for x in it.get("read", [])} == {"m-1", "m-3"}
+    assert {x for it in base.of("message") for x in it.get("delivered", [])} == {"m-1", "m-3"}
+    api.stop()
+    base.up = False
+    bakery = tablet.locator(".message", has_text="ring at the back door")
+    bakery.get_by_role("button", name="Reply").click()
+    tablet.get_by_label("To the base").fill("The gate is locked.")
+    tablet.get_by_role("button", name="Send").click()
+    mine = tablet.locator(".message", has_text="The gate is locked.")
+    expect(mine).to_contain_text("not sent yet")
+    tablet.reload()
+    expect(mine).to_contain_text("not sent yet", timeout=WAIT_MS)
+    api.start()
+    base.up = True
+    tablet.evaluate("dispatchEvent(new Event('online'))")
+    expect(mine).to_contain_text("sent", timeout=WAIT_MS)
+    expect(mine).not_to_contain_text("not sent yet", timeout=WAIT_MS)
+    written = [it for it in base.of("message") if "text" in it]
+    assert [(it["text"], it["in_reply_to"]) for it in written] == [("The gate is locked.", "m-1")]
+    tablet.locator(".message", has_text="Please count these.").get_by_role("button").click()
+    expect(tablet.get_by_role("region", name="Being counted")).to_contain_text("Pump")
+
+
 def test_duty_is_one_switch_and_positions_are_sent_on_duty_and_only_if_that_is_wished(
     api: Any, tablet: Page, base: Base
 ) -> None:

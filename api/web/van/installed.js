@@ -4,7 +4,7 @@
 
 const CHECK_MS = 30 * 60_000;
 
-/** What the page should tell of itself as an app. Sends `changed`. */
+/** What the page should tell of itself as an app. Sends `changed`; `ready` when the first worker has come. */
 export class Installed extends EventTarget {
   /** Whether the page can work offline and use the camera at all. */
   possible = "serviceWorker" in navigator && isSecureContext;
@@ -24,11 +24,12 @@ export class Installed extends EventTarget {
     addEventListener("appinstalled", () => this.#set({ offer: null }));
     navigator.storage?.persist?.();
     if (!this.possible) return;
-    let reloading = !navigator.serviceWorker.controller; // the first worker takes over without a word
+    let isFirst = !navigator.serviceWorker.controller; // it takes over without a word
     navigator.serviceWorker.addEventListener("controllerchange", () => {
-      if (reloading) this.#set({ ready: true });
-      else location.reload();
-      reloading = false;
+      if (!isFirst) return location.reload();
+      isFirst = false;
+      this.#set({ ready: true });
+      return this.dispatchEvent(new Event("ready"));
     });
     this.#set({ ready: Boolean(navigator.serviceWorker.controller) });
     this.#registration = await navigator.serviceWorker.register("sw.js", { updateViaCache: "none" });

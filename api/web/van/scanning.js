@@ -152,6 +152,14 @@ export class Scanning {
     this.set({ intent: COUNTS.has(this.state.intent) ? this.state.intent : "count", draft: { code, found, qty } });
   }
 
+  /** Begins to count a part that somebody asks for, from whatever tab. */
+  async countItem(item) {
+    const { catalogue } = this.tablet;
+    const code = catalogue.codeOf.get(item) ?? item;
+    await this.begin({ code }, catalogue.lookUp(code), 0);
+    location.hash = "scan";
+  }
+
   /** Keeps the count that waits, if there is one. */
   async save() {
     const { draft, counting } = this.state;

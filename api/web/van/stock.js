@@ -80,15 +80,8 @@ class Stock extends VanPart {
       <div class="head"><h2 id="to-count">${t("Please count")}</h2></div>
       <ul>${recounts.map(({ item, name, reason }) => html`<li>
         <div class="grow"><p class="what">${name}</p><p class="quiet">${item} · ${WHY_COUNT[reason]()}</p></div>
-        <button class="button" aria-label=${t("Count {name}", { name })} @click=${() => this.count(item)}>${t("Count")}</button></li>`)}</ul>
+        <button class="button" aria-label=${t("Count {name}", { name })} @click=${() => this.tablet.scanning.countItem(item)}>${t("Count")}</button></li>`)}</ul>
     </section>`;
-  }
-
-  async count(item) {
-    const { catalogue, scanning } = this.tablet;
-    const code = catalogue.codeOf.get(item) ?? item;
-    await scanning.begin({ code }, catalogue.lookUp(code), 0);
-    location.hash = "scan";
   }
 
   // ---- on the way ----

@@ -18,7 +18,7 @@ import { after, effectsOf, effectsOfEnd, effectsOfReversal } from "./levels.js";
 import { now } from "./clock.js";
 
 /** Kinds of events that have a key: epoch and seq. */
-export const KEYED = new Set(["scan", "report"]);
+export const KEYED = new Set(["scan", "report", "message"]);
 const KEPT_SCANS = 400;
 const BATCH_BYTES = 1_000_000;
 

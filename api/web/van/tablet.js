@@ -3,16 +3,20 @@
 
 import { Catalogue } from "./catalogue.js";
 import { learn, now } from "./clock.js";
+import { conversation, unsaid } from "./conversation.js";
 import { draft, dropOldDrafts, keepDraft } from "./drafts.js";
+import { exclusively } from "./exclusive.js";
 import { Outbox } from "./outbox.js";
 import { Scanning } from "./scanning.js";
 import { asPath, asPicture } from "./signature.js";
 import { openStore, vansHere } from "./store.js";
-import { KINDS, tell } from "./told.js";
+import { ALL, Due, tell } from "./told.js";
 
-/** What the server told is asked anew so often, if nothing happens. */
-const REFRESH_MS = 60_000;
+const LOOK_MS = 60_000;
 const SOON_MS = 400;
+const GONE_MAX = 100;
+/** Which kinds of told.js may have changed when a topic of the live view has. */
+const LIVE = { visits: ["day"], orders: ["orders", "boxes", "transfers", "stock"], messages: ["messages", "recounts"] };
 
 /** Opens the tablet of a van: what it shows is what is kept, until the server has answered. */
 export async function openTablet(who, van, installed) {
@@ -22,14 +26,19 @@ export async function openTablet(who, van, installed) {
 }
 
 class Tablet extends EventTarget {
-  /** What the server told, by kind: { value, keptMs } of told.js. */
+  /** What the server told, by kind: { value, keptMs }. */
   told = {};
   catalogue = new Catalogue();
   live = null;
   /** What waits on this device for vans that somebody else drives: [{ van, n }]. */
   elsewhere = [];
-  #refreshing = Promise.resolve();
+  /** Messages that were sent a moment ago, and that the server has perhaps not told back yet. */
+  #gone = [];
+  #due = new Due();
+  #asking = Promise.resolve();
   #next = null;
+  #soon = null;
+  #heard = {};
 
   constructor(who, van, store, installed) {
     super();
@@ -42,31 +51,24 @@ class Tablet extends EventTarget {
   start() {
     const changed = () => this.dispatchEvent(new Event("changed"));
     this.outbox.addEventListener("changed", changed);
-    this.installed.addEventListener("changed", () => {
-      changed();
-      if (this.installed.ready) this.soon(); // what is asked from now on is kept for offline
-    });
+    this.outbox.addEventListener("settled", ({ detail }) => this.#settled(detail.gone));
+    this.installed.addEventListener("changed", changed);
+    this.installed.addEventListener("ready", () => this.soon(ALL)); // what is asked from now on is kept
     this.news.addEventListener("message", () => this.look());
-    this.outbox.addEventListener("settled", () => this.changed().then(() => this.soon()));
     addEventListener("online", () => this.soon());
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.soon());
-    setInterval(() => this.soon(), REFRESH_MS);
+    document.addEventListener("visibilitychange", () => this.soon());
+    setInterval(() => this.soon(), LOOK_MS);
     dropOldDrafts();
     this.outbox.start();
     this.#lookElsewhere();
-    return this.refresh();
+    this.ask();
   }
 
-  /** Sends what waits for other vans of this technician, and says what waits for those of others. */
-  async #lookElsewhere() {
-    for (const van of (await vansHere()).filter((each) => each !== this.van)) {
-      const store = await openStore(van);
-      const n = await store.countWaiting();
-      if (n && this.who.vans.includes(van)) new Outbox(store, van).start();
-      else if (n) this.elsewhere.push({ van, n });
-    }
-    this.dispatchEvent(new Event("changed"));
+  now() {
+    return now();
   }
+
+  // ---- what happens here ----
 
   /** Reads anew what is kept on the device. */
   async look() {
@@ -93,54 +95,94 @@ class Tablet extends EventTarget {
     return payload;
   }
 
-  /** Hears the live view: the server's clock, and that something has changed. */
+  /** Some events are committed: what only the server can work out of them is asked for. */
+  async #settled(gone) {
+    const kinds = new Set(gone.map(({ kind }) => kind));
+    const boxes = gone.some(({ kind, payload }) => kind === "scan" && ["receive", "load"].includes(payload.intent));
+    this.#gone = [...this.#gone, ...gone.filter(({ kind }) => kind === "message")].slice(-GONE_MAX);
+    await this.changed();
+    this.soon([...(kinds.has("message") ? ["messages"] : []), ...(kinds.has("scan") ? ["recounts"] : []), ...(boxes ? ["stock", "boxes", "orders"] : [])]);
+  }
+
+  /** Sends what waits for other vans of this technician, and says what waits for those of others. */
+  async #lookElsewhere() {
+    for (const van of (await vansHere()).filter((each) => each !== this.van)) {
+      const store = await openStore(van);
+      const n = await store.countWaiting();
+      if (n && this.who.vans.includes(van)) new Outbox(store, van).start();
+      else if (n) this.elsewhere.push({ van, n });
+    }
+    this.dispatchEvent(new Event("changed"));
+  }
+
+  async again(n) {
+    await this.store.again(n);
+    await this.happened();
+  }
+
+  async dismiss(n) {
+    await this.store.dismiss(n);
+    await this.changed();
+  }
+
+  // ---- what the server tells ----
+
+  /** Hears the live view: the server's clock, and what has changed. */
   hear(live) {
     this.live = live;
     if (live.clock) learn(live.now(), live.clock.factor);
-    const seen = JSON.stringify([live.view?.visits, live.view?.orders, live.view?.messages]);
-    if (this.seenLive !== undefined && seen !== this.seenLive) this.soon();
-    this.seenLive = seen;
+    if (live.heardAt === this.#heard.at) return;
+    const said = Object.fromEntries(Object.keys(LIVE).map((topic) => [topic, JSON.stringify(live.view?.[topic])]));
+    const news = Object.keys(LIVE).filter((topic) => this.#heard.said && said[topic] !== this.#heard.said[topic]);
+    this.#heard = { at: live.heardAt, said };
+    if (news.length) this.soon(news.flatMap((topic) => LIVE[topic]));
   }
 
-  /** Asks the server anew in a moment; several reasons at once are one. */
-  soon() {
-    this.soonTimer ??= setTimeout(() => {
-      this.soonTimer = undefined;
-      if (document.visibilityState === "visible") this.refresh();
+  /** Asks in a moment for some kinds, and for what is old; several reasons at once are one. */
+  soon(kinds = []) {
+    this.#due.want(kinds);
+    this.#soon ??= setTimeout(() => {
+      this.#soon = null;
+      if (document.visibilityState === "visible") this.ask();
     }, SOON_MS);
   }
 
-  /** Asks for everything anew; asked again meanwhile, once more after that. */
-  refresh() {
-    this.#next ??= this.#refreshing.then(() => {
+  /** Asks for what is due; called again meanwhile, once more after that. */
+  ask() {
+    this.#next ??= this.#asking.then(() => {
       this.#next = null;
-      this.#refreshing = this.#refresh();
-      return this.#refreshing;
+      this.#asking = this.#ask(this.#due.take());
+      return this.#asking;
     });
     return this.#next;
   }
 
-  async #refresh() {
-    await Promise.all(Object.keys(KINDS).map((kind) => this.#ask(kind)));
-    await this.outbox.quietly(() => this.#askStock());
-    await this.look();
+  async #ask(kinds) {
+    await Promise.all(kinds.filter((kind) => kind !== "stock").map((kind) => this.#askFor(kind)));
+    if (kinds.includes("stock")) await this.outbox.quietly(() => this.#askForStock());
+    if (kinds.includes("messages")) await this.acknowledge({ read: false });
   }
 
-  async #ask(kind) {
+  async #askFor(kind) {
     const answer = await tell(kind, this.van);
-    if (!answer) return;
+    if (!answer) return null;
+    if (!answer.keptMs) this.#due.answered(kind);
     if (kind === "catalogue" && answer.etag !== this.told.catalogue?.etag) this.catalogue = new Catalogue(answer.value);
     this.told[kind] = answer;
     this.dispatchEvent(new Event("changed"));
+    return answer;
   }
 
-  /** Takes the server's levels, unless it may know of scans that it has not been heard of since. */
-  async #askStock() {
-    if (await this.store.inDoubt()) return;
-    const answer = await tell("stock", this.van);
-    if (!answer || answer.keptMs) return; // what was told before is in the store already, with what came after
+  /**
+   * Takes the server's levels, unless it may know of scans that it has not been heard of since. What it told
+   * before is in the store already, with what came after.
+   */
+  async #askForStock() {
+    if (await this.store.inDoubt()) return this.#due.want(["stock"]);
+    const answer = await this.#askFor("stock");
+    if (!answer || answer.keptMs) return undefined;
     await this.store.rebase(answer.value.levels);
-    this.told.stock = answer;
+    return this.look();
   }
 
   /** Whether the technician is on duty: "on", "off", or null where nobody has said. */
@@ -149,10 +191,6 @@ class Tablet extends EventTarget {
     const state = this.live?.connected ? this.live.view?.vans?.[this.van]?.state : null;
     if (waits || !state || state === "never_seen") return this.duty?.duty ?? null;
     return state === "off_duty" ? "off" : "on";
-  }
-
-  now() {
-    return now();
   }
 
   // ---- the day ----
@@ -164,18 +202,6 @@ class Tablet extends EventTarget {
 
   get today() {
     return this.days.find(({ isToday }) => isToday)?.stops ?? [];
-  }
-
-  // ---- refused ----
-
-  async again(n) {
-    await this.store.again(n);
-    await this.happened();
-  }
-
-  async dismiss(n) {
-    await this.store.dismiss(n);
-    await this.changed();
   }
 
   // ---- reports ----
@@ -200,7 +226,28 @@ class Tablet extends EventTarget {
     return written && { written, state: among(this.waiting) ? "waiting" : among(this.refused) ? "refused" : "saved" };
   }
 
-  get conversation() { return []; }
-  get unread() { return 0; }
-  readAll() {}
+  // ---- messages ----
+
+  get conversation() {
+    return conversation(this.told.messages?.value.messages ?? [], this.waiting, this.#gone);
+  }
+
+  get unread() {
+    return unsaid("read", this.conversation, [...this.waiting, ...this.#gone]).length;
+  }
+
+  write(text, replyTo) {
+    const reply = replyTo ? { in_reply_to: replyTo } : {};
+    return this.event("message", (t) => ({ t, text, ...reply, user: this.who.login }));
+  }
+
+  /** Tells the base which of its messages have come, and if they are looked at, that they are `read`. */
+  acknowledge({ read }) {
+    return exclusively(`cordee-messages ${this.van}`, async () => {
+      await this.look(); // another tab may have said so
+      const rows = [...this.waiting, ...this.#gone];
+      const said = { delivered: unsaid("delivered", this.conversation, rows), read: read ? unsaid("read", this.conversation, rows) : [] };
+      if (said.delivered.length || said.read.length) await this.event("message", (t) => ({ t, ...said, user: this.who.login }));
+    });
+  }
 }

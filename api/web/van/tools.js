@@ -54,8 +54,7 @@ const KINDS = {
   position: () => t("Position"),
   status: ({ duty }) => (duty === "on" ? t("On duty") : t("Off duty")),
   report: () => t("Visit report"),
-  message: ({ text }) => t("Message: {text}", { text: text ?? "" }),
-  read: () => t("Message was read"),
+  message: ({ text }) => (text ? t("Message: {text}", { text }) : t("Messages have come, or were read")),
 };
 const REASONS = {
   bad_payload: () => t("The server cannot read it."),

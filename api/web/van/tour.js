@@ -2,7 +2,7 @@
 
 import { define, html, nothing } from "../base/lit.js";
 import { count, duration, fullDay, range, time } from "../base/format.js";
-import { t } from "../base/i18n.js";
+import { t, tn } from "../base/i18n.js";
 import { status } from "../base/status.js";
 import { VanPart, icon } from "./part.js";
 import { wayTo } from "./maps.js";
@@ -22,7 +22,7 @@ class Tour extends VanPart {
         ${today.length ? html`<ol>${today.map((one) => this.stop(one, today))}</ol>`
           : html`<p class="empty">${known ? t("No tour is planned for this van today.") : t("The tour is not known yet: it comes with the first connection.")}</p>`}
       </section>
-      ${days.filter((one) => !one.isToday).map(({ date, stops }) => html`<details class="panel later"><summary>${fullDay(Date.parse(`${date}T12:00Z`))} · ${t("{n} stops", { n: stops.length })}</summary>
+      ${days.filter((one) => !one.isToday).map(({ date, stops }) => html`<details class="panel later"><summary>${fullDay(Date.parse(`${date}T12:00Z`))} · ${tn("{n} stop", "{n} stops", stops.length)}</summary>
         <ol>${stops.map((one) => this.stop(one, stops))}</ol></details>`)}
     </div>`;
   }
