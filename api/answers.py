@@ -28,6 +28,7 @@ OrderState = Literal[
 Verdict = Literal["visit", "pass", "undecided"]
 Punctuality = Literal["early", "on_time", "late", "unplanned", "repeated"]
 Outcome = Literal["planned", "on_site", "done", "skipped"]
+StopState = Literal["scheduled", "en_route", "arrived", "completed", "skipped", "missed"]
 ReportKind = Literal["accepted", "picked", "short", "shipped", "delivered", "cancelled"]
 TransferState = Literal["proposed", "accepted", "done", "refused"]
 DeliveryState = Literal["pending", "retrying", "delivered", "dead"]
@@ -180,8 +181,32 @@ class Tour:
 
 
 @dataclass(frozen=True, slots=True)
+class TimelineStop:
+    """A stop as a bar: when it was planned, when it is foreseen (`eta`, only while it is ahead), when it was.
+
+    `state` says how it stands (`api/states.py`), `alert` the worst that is open of it.
+    """
+
+    stop_id: int
+    stop: int
+    site: str
+    site_name: str
+    work_order: str | None
+    window_start_ms: int
+    window_end_ms: int
+    planned_arrival_ms: int | None
+    planned_duration_s: int
+    state: StopState
+    eta: Eta | None
+    arrived_at_ms: int | None
+    left_at_ms: int | None
+    punctuality: Punctuality | None
+    alert: AlertKind | None
+
+
+@dataclass(frozen=True, slots=True)
 class TourSummary:
-    """A tour on one line: its stops by what became of them, and where the van goes next."""
+    """A tour on one line: its stops by what became of them, where the van goes next, and each stop in order."""
 
     tour: str
     van: str
@@ -193,6 +218,7 @@ class TourSummary:
     skipped: int
     late: int
     next_stop: NextStop | None
+    timeline: list[TimelineStop]
 
 
 @dataclass(frozen=True, slots=True)

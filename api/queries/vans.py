@@ -5,12 +5,13 @@ commits. What a van is doing says `api/states.py`, what it does next `api/querie
 holds and how it drove are not known here.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from psycopg.rows import class_row, scalar_row
 
-from api.answers import LastFix, NextStop, Place, Van
+from api.answers import LastFix, NextStop, Place, Van, VanState
 from api.auth import OrganisationId
 from api.queries.plans import next_stops
 from api.states import age_s, van_state
@@ -37,8 +38,8 @@ class _VanRow:
     site_name: str | None
 
 
-def _van(row: _VanRow, next_stop: NextStop | None, now_ms: int, *, is_off: bool) -> Van:
-    state = van_state(
+def _state(row: _VanRow, now_ms: int, *, is_off: bool) -> VanState:
+    return van_state(
         fix_time_ms=row.fix_time_ms,
         speed_mps=row.speed_mps,
         ignition=row.ignition,
@@ -46,6 +47,10 @@ def _van(row: _VanRow, next_stop: NextStop | None, now_ms: int, *, is_off: bool)
         at_site=row.site is not None,
         now_ms=now_ms,
     )
+
+
+def _van(row: _VanRow, next_stop: NextStop | None, now_ms: int, *, is_off: bool) -> Van:
+    state = _state(row, now_ms, is_off=is_off)
     last_fix = None
     if row.fix_time_ms is not None:
         last_fix = LastFix(
@@ -67,6 +72,23 @@ async def of_organisation(
     conn: Connection, organisation: OrganisationId, now_ms: int, code: str | None = None
 ) -> list[Van]:
     """Return the organisation's vans by code, or only the one with this code."""
+    rows, off = await _standing(conn, organisation, now_ms, code)
+    following = await next_stops(conn, organisation, service_date(now_ms, TIME_ZONE), code)
+    return [_van(row, following.get(row.code), now_ms, is_off=row.van_id in off) for row in rows]
+
+
+async def states(
+    conn: Connection, organisation: OrganisationId, now_ms: int
+) -> dict[str, VanState]:
+    """Return what each van of the organisation does now, by its code."""
+    rows, off = await _standing(conn, organisation, now_ms)
+    return {row.code: _state(row, now_ms, is_off=row.van_id in off) for row in rows}
+
+
+async def _standing(
+    conn: Connection, organisation: OrganisationId, now_ms: int, code: str | None = None
+) -> tuple[list[_VanRow], Collection[int]]:
+    """Return how vans stand, and the keys of those that are off duty."""
     # A visit stays open for as long as the van stands there; seven days bound the search for it.
     query = f"""
         SELECT van.van_id, van.code, van.name, technician.name AS technician, status.duty,
@@ -93,10 +115,9 @@ async def of_organisation(
     async with conn.cursor(row_factory=class_row(_VanRow)) as cursor:
         await cursor.execute(query, {"organisation": organisation, "code": code})
         rows = await cursor.fetchall()
-    following = await next_stops(conn, organisation, service_date(now_ms, TIME_ZONE), code)
     windows = {row.van_id: (now_ms, now_ms + 1) for row in rows}
     off = await duty_store.load_off_spans(conn, windows, await duty_store.load_calendars(conn))
-    return [_van(row, following.get(row.code), now_ms, is_off=row.van_id in off) for row in rows]
+    return rows, off.keys()
 
 
 async def van_id(conn: Connection, organisation: OrganisationId, code: str) -> int | None:

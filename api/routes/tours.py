@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from api.answers import Tour, Tours
 from api.auth import Organisation
 from api.problems import Problem
-from api.queries import plans
+from api.queries import plans, vans
 from api.resources import Conn, Now
 from api.routes.parameters import Day, today, van_key
 from api.routes.vans import VanCode
@@ -72,6 +72,25 @@ TOURS_EXAMPLE: Final = {
             "skipped": 0,
             "late": 1,
             "next_stop": NEXT_STOP,
+            "timeline": [
+                {
+                    "stop_id": 4_711,
+                    "stop": 3,
+                    "site": "BAKERY",
+                    "site_name": "Bakery Dupont",
+                    "work_order": "W-4711",
+                    "window_start_ms": 1_795_164_000_000,
+                    "window_end_ms": 1_795_167_600_000,
+                    "planned_arrival_ms": 1_795_165_800_000,
+                    "planned_duration_s": 3_600,
+                    "state": "en_route",
+                    "eta": ETA,
+                    "arrived_at_ms": None,
+                    "left_at_ms": None,
+                    "punctuality": None,
+                    "alert": "at_risk",
+                }
+            ],
         }
     ],
 }
@@ -83,10 +102,11 @@ router = APIRouter(prefix="/v1", tags=["tours"])
     "/tours", responses={200: {"content": {"application/json": {"example": TOURS_EXAMPLE}}}}
 )
 async def list_tours(conn: Conn, organisation: Organisation, now_ms: Now, day: Day = None) -> Tours:
-    """Return every tour of a day on one line each, by van; today's without `date`."""
+    """Return every tour of a day, by van, each with its stops in order; today's without `date`."""
     present = today(now_ms)
     wanted = day or present
-    return Tours(wanted.isoformat(), await plans.tours(conn, organisation, wanted, present))
+    states = await vans.states(conn, organisation, now_ms) if wanted == present else {}
+    return Tours(wanted.isoformat(), await plans.tours(conn, organisation, wanted, present, states))
 
 
 @router.get(

@@ -90,3 +90,7 @@ COMMENT ON TABLE idempotency_key IS
   'What was answered to a changing request with an Idempotency-Key, to answer its repeats; kept a day.';
 COMMENT ON COLUMN idempotency_key.principal IS 'Who asked: user:LOGIN or machine:CLIENT.';
 COMMENT ON COLUMN idempotency_key.answer IS 'Written with what the request did, or not at all.';
+
+-- --- Reading a day, and finding things -------------------------------------------------------------
+
+CREATE INDEX tour_by_day ON tour (service_date);

@@ -144,6 +144,7 @@ async def test_tours_of_a_day_count_their_stops_and_name_the_next(api: httpx.Asy
     assert listed["date"] == "2026-11-20"
     first, second = listed["tours"]
     following = first.pop("next_stop")
+    assert len(first.pop("timeline")) == 4
     assert first == {
         "tour": "TOUR1",
         "van": "V1",
@@ -158,6 +159,74 @@ async def test_tours_of_a_day_count_their_stops_and_name_the_next(api: httpx.Asy
     assert (following["stop"], following["site"], following["alert"]) == (2, "SCHOOL", "late")
     assert (second["van"], second["done"], second["late"]) == ("V2", 1, 1)
     assert second["next_stop"] is None
+
+
+async def test_a_timeline_has_all_that_a_bar_shows(api: httpx.AsyncClient) -> None:
+    timeline = (await answer(api, "/v1/tours"))["tours"][0]["timeline"]
+    assert timeline[2] == {
+        "stop_id": 3,
+        "stop": 3,
+        "site": "BAKERY",
+        "site_name": "Bakery",
+        "work_order": "W-3",
+        "window_start_ms": NOW_MS + 30 * MINUTE_MS,
+        "window_end_ms": NOW_MS + HOUR_MS,
+        "planned_arrival_ms": NOW_MS + 40 * MINUTE_MS,
+        "planned_duration_s": 1800,
+        "state": "scheduled",
+        "eta": {
+            "early_at_ms": NOW_MS + 30 * MINUTE_MS,
+            "expected_at_ms": NOW_MS + 40 * MINUTE_MS,
+            "late_at_ms": NOW_MS + 55 * MINUTE_MS,
+            "chance_late": 0.25,
+            "made_ms": NOW_MS - MINUTE_MS,
+        },
+        "arrived_at_ms": None,
+        "left_at_ms": None,
+        "punctuality": None,
+        "alert": "at_risk",
+    }
+    assert (timeline[0]["arrived_at_ms"], timeline[0]["eta"]) == (NOW_MS - 65 * MINUTE_MS, None)
+
+
+LEFT = "UPDATE visit SET left_at = last_inside_at, closed_by = last_inside_at WHERE stop_id IS NOT NULL"
+
+
+@pytest.mark.parametrize(
+    ("change", "states"),
+    [
+        ("", ["arrived", "scheduled", "scheduled", "scheduled"]),
+        (LEFT, ["completed", "en_route", "scheduled", "scheduled"]),
+        (f"{LEFT}; UPDATE van_position SET speed_mps = 9, ignition = true WHERE van_id = 1",
+         ["completed", "en_route", "scheduled", "scheduled"]),
+        (f"{LEFT}; UPDATE van_position SET fix_time = '2026-11-20 08:30Z' WHERE van_id = 1",
+         ["completed", "scheduled", "scheduled", "scheduled"]),
+        ("UPDATE visit SET stop_id = NULL, left_at = last_inside_at WHERE van_id = 1",
+         ["scheduled", "scheduled", "scheduled", "scheduled"]),
+        (f"{LEFT}; UPDATE visit SET stop_id = 2 WHERE stop_id = 1",
+         ["skipped", "completed", "en_route", "scheduled"]),
+        (f"{LEFT}; UPDATE visit SET stop_id = 4 WHERE stop_id = 1",
+         ["en_route", "skipped", "skipped", "completed"]),
+        ("UPDATE alert SET kind = 'missed' WHERE stop_id = 2",
+         ["arrived", "missed", "scheduled", "scheduled"]),
+    ],
+)  # fmt: skip
+async def test_a_stop_stands_as_the_table_in_states_says(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any], change: str, states: list[str]
+) -> None:
+    if change:
+        conn.execute(change)
+    timeline = (await answer(api, "/v1/tours"))["tours"][0]["timeline"]
+    assert [stop["state"] for stop in timeline] == states
+
+
+async def test_of_a_day_gone_by_what_nobody_kept_was_missed_and_of_tomorrow_nobody_is_under_way(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute("UPDATE van_position SET speed_mps = 9, ignition = true")
+    for day, state in (("2026-11-19", "missed"), ("2026-11-21", "scheduled")):
+        [line] = (await answer(api, "/v1/tours", date=day))["tours"]
+        assert [stop["state"] for stop in line["timeline"]] == [state]
 
 
 async def test_the_next_stop_is_ahead_of_those_passed_over_and_bears_its_worst_alert(
