@@ -31,6 +31,7 @@ from api.routes import (
     edits,
     figures,
     me,
+    messages,
     oidc,
     operations,
     orders,
@@ -149,7 +150,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
         edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites,
-        retention, devices,
+        retention, devices, messages,
     ):  # fmt: skip
         app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)
