@@ -1507,3 +1507,48 @@ class BatchTaken:
     acked_through: dict[str, int]
     rejected: list[RejectedEvent]
     pending: int
+
+
+# ---- what base and vans write to one another ----
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message from the base to a van, or the other way.
+
+    `author` is a person's name; null where Cordée itself speaks of orders and counts. One of the base is
+    delivered and read when the tablet says so, one of a van is delivered when it is stored. `number` is
+    null while it is still on its way.
+    """
+
+    id: str
+    number: int | None
+    van: str
+    from_base: bool
+    kind: Literal["message", "count_request", "order_news"]
+    author: str | None
+    text: str
+    order: str | None
+    items: list[str]
+    in_reply_to: str | None
+    sent_ms: int
+    delivered_ms: int | None
+    read_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Messages by number, the lowest first; `after` is what to ask with for those that come next."""
+
+    messages: list[Message]
+    after: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadMessages:
+    """How many messages of a van nobody of the base has read, and when the newest was written."""
+
+    van: str
+    unread: int
+    newest_ms: int

@@ -34,6 +34,7 @@ from api.routes import (
     figures,
     keeping,
     me,
+    messages,
     oidc,
     operations,
     orders,
@@ -100,8 +101,8 @@ ROUTES: Final = APIRouter()
 for _part in (
     operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
     edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites, retention,
-    keeping, basemap, people, replans, precache, devices, tablet,
-    sites,
+    keeping, basemap, people, replans, precache, devices, tablet, sites,
+    messages,
 ):  # fmt: skip
     ROUTES.include_router(_part.router, dependencies=[Depends(judged)])
 

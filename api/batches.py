@@ -33,9 +33,10 @@ KINDS: Final[Mapping[str, bool]] = {
     "position": True,
     "status": False,
     "report": False,
+    "message": True,
 }
 #: Kinds that have epoch and seq, and so are known to be committed by their key.
-KEYED: Final = frozenset({"scan", "report"})
+KEYED: Final = frozenset({"scan", "report", "message"})
 
 Key = tuple[str, int]
 """Epoch and seq."""

@@ -10,7 +10,7 @@ Functions take a connection and leave with their transaction done.
 import csv
 import io
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import msgspec
@@ -168,6 +168,20 @@ SELECT service_date, position, before::text, after::text, undone_time IS NOT NUL
 WHERE organisation_id = %s AND replan_id = %s FOR UPDATE
 """
 UNDO_REPLAN: Final = "UPDATE replan SET undone_by = %s, undone_time = %s WHERE replan_id = %s"
+#: Numbers are given in the order of commits: ingest takes them under the same lock.
+NUMBERS_IN_ORDER: Final = "SELECT pg_advisory_xact_lock(hashtext('cordee messages'))"
+WRITE_TO_VAN: Final = """
+INSERT INTO message (van_id, message_id, kind, author, author_name, text, in_reply_to, sent_at)
+VALUES (%s, %s, 'message', %s, %s, %s, %s, to_timestamp(%s / 1000.0))
+"""
+TO_INBOX: Final = """
+INSERT INTO outbox (topic, payload, created_time) VALUES (%s, %s, to_timestamp(%s / 1000.0))
+"""
+MARK_READ: Final = """
+UPDATE van_message SET read_at = to_timestamp(%s / 1000.0), reader = %s FROM van
+WHERE van.van_id = van_message.van_id AND organisation_id = %s AND van.code = %s
+  AND text IS NOT NULL AND number <= %s AND read_at IS NULL
+"""
 #: An edit says all of a stop: what stood at its position before may have been another one.
 _ALL: Final = frozenset(tours.MAY_LACK)
 
@@ -556,6 +570,54 @@ async def publish(conn: Connection, messages: Sequence[Message], now: int) -> No
             PUBLISH, [(it.topic, it.payload, now) for it in messages if it.id in fresh]
         )
         await cursor.execute(TELL_RELAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A message of a person of the base to a van; `author` as the access log names readers."""
+
+    van_id: int
+    van: str
+    message_id: str
+    author: str
+    author_name: str
+    text: str
+    in_reply_to: str | None
+    sent_ms: int
+
+    def inbox(self) -> bytes:
+        """Return it as the van's inbox has it: `InboxMessage` in docs/WIRE.md."""
+        said = {
+            "id": self.message_id,
+            "t": self.sent_ms,
+            "kind": "message",
+            "text": self.text,
+            "sender": self.author_name,
+        }
+        reply = {} if self.in_reply_to is None else {"in_reply_to": self.in_reply_to}
+        return msgspec.json.encode(said | reply)
+
+
+async def write_to_van(conn: Connection, it: Written) -> None:
+    """Keep a message to a van, and send it on its way to the van's inbox."""
+    async with conn.transaction():
+        await conn.execute(NUMBERS_IN_ORDER)
+        await conn.execute(
+            WRITE_TO_VAN,
+            (it.van_id, it.message_id, it.author, it.author_name, it.text, it.in_reply_to, it.sent_ms),
+        )  # fmt: skip
+        await conn.execute(TO_INBOX, (f"fleet/v1/{it.van}/inbox", it.inbox(), it.sent_ms))
+        await conn.execute(TELL_RELAY)
+        await conn.execute(TELL_PAGES)
+
+
+async def mark_read(
+    conn: Connection, organisation: OrganisationId, van: str, through: int, reader: str, now: int
+) -> None:
+    """Note that the base has read what a van wrote, up to a number."""
+    async with conn.transaction():
+        await conn.execute(MARK_READ, (now, reader, organisation, van, through))
+        await conn.execute(TELL_PAGES)
 
 
 async def _told(conn: Connection, done: ImportResult) -> ImportResult:

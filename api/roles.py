@@ -77,6 +77,9 @@ _TABLE: Final = (
     Rule("GET", "/v1/retention", SIGNED_IN),
     # The tablet.
     Rule("POST", "/v1/devices/{van}/events:batch", _DRIVER),
+    Rule("GET", "/v1/messages", _OWN_STOCK),
+    Rule("POST", "/v1/messages", _OWN_STOCK),
+    Rule("POST", "/v1/messages/{id}/read", _OWN_STOCK),
     # Where vans are and were.
     Rule("GET", "/v1/vans", _OWN_VAN),
     Rule("GET", "/v1/vans/{van}", _OWN_VAN),

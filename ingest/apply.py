@@ -59,11 +59,15 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message for the outbox; webhooks of its organisation may have it too."""
+    """A message for the outbox; webhooks of its organisation may have it too.
+
+    One for a van's inbox is also kept in words, for tablets that ask by HTTP.
+    """
 
     topic: str
     payload: bytes
     organisation_id: int | None
+    inbox: tuple[str, messages.InboxMessage] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +368,8 @@ def handover_messages(handovers: Iterable[Handover], now: int) -> list[Outgoing]
 
 
 def _to_inbox(van: str, message: messages.InboxMessage) -> Outgoing:
-    return Outgoing(f"fleet/v1/{van}/inbox", msgspec.json.encode(message), None)
+    payload = msgspec.json.encode(message)
+    return Outgoing(f"fleet/v1/{van}/inbox", payload, None, (van, message))
 
 
 WHY_COUNT: Final = {

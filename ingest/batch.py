@@ -33,6 +33,7 @@ from ingest.messages import (
     Scan,
     ScanKey,
     Status,
+    VanMessage,
     VisitReport,
 )
 from stock_tracker import barcodes, ledger
@@ -115,6 +116,16 @@ class VisitReportEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class VanMessageEvent:
+    """What a technician writes, or which messages a tablet has got."""
+
+    key: ledger.ScanKey
+    van_id: int
+    said: VanMessage
+    payload_hash: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
     """What could not be used: raw bytes, reason, and the tablet's key where it could be read."""
 
@@ -137,6 +148,7 @@ class Batch:
     rejections: list[Rejection] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
     visit_reports: list[VisitReportEvent] = field(default_factory=list)
+    van_messages: list[VanMessageEvent] = field(default_factory=list)
     tallies: Counter[str] = field(default_factory=Counter)
 
     def van_ids(self) -> list[int]:
@@ -145,11 +157,15 @@ class Batch:
         vans.update(scan.van_id for scan in self.scans)
         vans.update(status.van_id for status in self.statuses)
         vans.update(report.van_id for report in self.visit_reports)
+        vans.update(message.van_id for message in self.van_messages)
         return sorted(vans)
 
     def tablet_keys(self) -> list[ledger.ScanKey]:
         """Return the keys of all that tablets said."""
-        return [*(scan.key for scan in self.scans), *(said.key for said in self.visit_reports)]
+        keys = [scan.key for scan in self.scans]
+        keys += [report.key for report in self.visit_reports]
+        keys += [message.key for message in self.van_messages]
+        return keys
 
 
 _order_report = msgspec.json.Decoder(OrderReport)
@@ -187,6 +203,7 @@ class _Reader:
     rejections: list[Rejection] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
     visit_reports: list[VisitReportEvent] = field(default_factory=list)
+    van_messages: list[VanMessageEvent] = field(default_factory=list)
 
     def reject(self, delivery: Delivery, reason: Reason, detail: str, van_code: str | None) -> None:
         """Keep what cannot be used, as it came."""
@@ -218,6 +235,7 @@ def decode(
         reader.rejections,
         reader.reports,
         reader.visit_reports,
+        reader.van_messages,
         Counter(f"kind:{_kind_name(delivery.topic)}" for delivery in deliveries),
     )
 
@@ -276,19 +294,11 @@ def _object_to_report(said: OrderReport, present: Present) -> Objection | None:
     return _future(said.t, present)
 
 
-def kind_of(
-    topic: str,
-) -> "Kind[Position] | Kind[Scan] | Kind[VisitReport] | Kind[Status] | Kind[OwnTracks] | None":
+def kind_of(topic: str) -> "AnyKind | None":
     """Return how messages of a topic are read; None for a topic that is not in the contract."""
     match topic.split("/"):
-        case ["fleet", "v1", _, "position"]:
-            return POSITION
-        case ["fleet", "v1", _, "scan"]:
-            return SCAN
-        case ["fleet", "v1", _, "report"]:
-            return VISIT_REPORT
-        case ["fleet", "v1", _, "status"]:
-            return STATUS
+        case ["fleet", "v1", _, name]:
+            return OF_FLEET.get(name)
         case ["owntracks", _, _]:
             return OWN_TRACKS
     return None
@@ -496,7 +506,7 @@ def hash_of(raw: bytes) -> int:
 
 def _key_of(delivery: Delivery, van_code: str) -> ledger.ScanKey | None:
     """Return the key of what a tablet said and is otherwise unusable, if it can be read."""
-    if not delivery.topic.endswith(("/scan", "/report")):
+    if kind_of(delivery.topic) not in KEYED:
         return None
     try:
         key = _scan_key.decode(delivery.payload)
@@ -521,6 +531,21 @@ def _take_visit_report(reader: _Reader, van: Van, said: VisitReport) -> None:
     key = ledger.ScanKey(van.code, said.epoch, said.seq)
     reader.visit_reports.append(
         VisitReportEvent(key, van.van_id, said, hash_of(msgspec.json.encode(said)))
+    )
+
+
+def _object_to_van_message(said: VanMessage, present: Present) -> Objection | None:
+    if said.text is None and said.in_reply_to is not None:
+        return "bad_payload", "a reply needs `text`"
+    if said.text is None and not said.delivered and not said.read:
+        return "bad_payload", "give `text`, or what was `delivered` or `read`"
+    return _future(said.t, present)
+
+
+def _take_van_message(reader: _Reader, van: Van, said: VanMessage) -> None:
+    key = ledger.ScanKey(van.code, said.epoch, said.seq)
+    reader.van_messages.append(
+        VanMessageEvent(key, van.van_id, said, hash_of(msgspec.json.encode(said)))
     )
 
 
@@ -582,12 +607,32 @@ VISIT_REPORT: Final = Kind(
     "visit_report", msgspec.json.Decoder(VisitReport), None, 2,
     _object_to_visit_report, _take_visit_report,
 )  # fmt: skip
+VAN_MESSAGE: Final = Kind(
+    "message", msgspec.json.Decoder(VanMessage), msgspec.json.Decoder(list[VanMessage]), 2,
+    _object_to_van_message, _take_van_message,
+)  # fmt: skip
 STATUS: Final = Kind(
     "status", msgspec.json.Decoder(Status), None, 2, _object_to_status, _take_status
 )
 OWN_TRACKS: Final[Kind[OwnTracks]] = Kind(
     "owntracks", msgspec.json.Decoder(OwnTracks), None, 1, _object_to_own_tracks, _take_own_tracks
 )
+
+
+AnyKind = (
+    Kind[Position] | Kind[Scan] | Kind[VisitReport] | Kind[VanMessage] | Kind[Status]
+    | Kind[OwnTracks]
+)  # fmt: skip
+#: By the last level of their topics.
+OF_FLEET: Final[Mapping[str, AnyKind]] = {
+    "position": POSITION,
+    "scan": SCAN,
+    "report": VISIT_REPORT,
+    "message": VAN_MESSAGE,
+    "status": STATUS,
+}
+#: Kinds whose messages have epoch and seq.
+KEYED: Final = (SCAN, VISIT_REPORT, VAN_MESSAGE)
 
 
 def columns(rows: Iterable[Row]) -> FixColumns:

@@ -149,6 +149,27 @@ class VisitReport(msgspec.Struct, frozen=True, omit_defaults=True):
     absent: bool = False
 
 
+MessageId = Annotated[str, Meta(min_length=1, max_length=200, pattern=NO_NUL)]
+
+
+class VanMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a technician writes to the base, and which of its messages came or were read.
+
+    `fleet/v1/{van}/message`, from the tablet; an array of up to 1,000 is a backlog. It has `text`, which
+    may be `in_reply_to` a message of the inbox, or says by their ids which messages were `delivered` to
+    the tablet and which were `read`, or both. `epoch` and `seq` are those of scans.
+    """
+
+    epoch: Epoch
+    seq: Seq
+    t: TimeMs
+    text: Annotated[str, Meta(min_length=1, max_length=2_000, pattern=NO_NUL)] | None = None
+    in_reply_to: MessageId | None = None
+    delivered: Annotated[list[MessageId], Meta(max_length=500)] = []
+    read: Annotated[list[MessageId], Meta(max_length=500)] = []
+    user: ShortText | None = None
+
+
 class Receipt(msgspec.Struct, frozen=True):
     """`fleet/v1/{van}/receipt`, to the tablet: all that it said in `epoch` up to `through` is committed."""
 
@@ -157,7 +178,10 @@ class Receipt(msgspec.Struct, frozen=True):
 
 
 class InboxMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`fleet/v1/{van}/inbox`, to the tablet: a message, a request to count, news of an order."""
+    """`fleet/v1/{van}/inbox`, to the tablet: a message, a request to count, news of an order.
+
+    `sender` is the name of the person who wrote it; without, it was Cordée itself.
+    """
 
     id: str
     t: TimeMs
@@ -165,6 +189,8 @@ class InboxMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str
     order: str | None = None
     items: list[str] = []
+    sender: str | None = None
+    in_reply_to: str | None = None
 
 
 class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -362,6 +388,7 @@ CONTRACT: Final = (
     Topic("fleet/v1/{van}/position", "van", (Position,), backlog=True),
     Topic("fleet/v1/{van}/scan", "tablet", (Scan,), backlog=True),
     Topic("fleet/v1/{van}/report", "tablet", (VisitReport,)),
+    Topic("fleet/v1/{van}/message", "tablet", (VanMessage,), backlog=True),
     Topic("fleet/v1/{van}/status", "van", (Status,), retained=True),
     Topic("fleet/v1/{van}/receipt", "base", (Receipt,)),
     Topic("fleet/v1/{van}/inbox", "base", (InboxMessage,)),
@@ -411,10 +438,11 @@ EXAMPLES: Final[tuple[msgspec.Struct, ...]] = (
          shipment="004000000000000176", reverses=ScanKey("f3a9c1", 16)),
     VisitReport("f3a9c1", 18, _T, "S-01203", "Filter replaced.\nBearing worn.", 4_711, "W-88",
                 "a.roux", "Marie Dupont", "owner", "M40 150C80 20 120 20 140 140", _PNG, absent=True),
+    VanMessage("f3a9c1", 19, _T, "The gate is locked.", "m-1", ["m-1", "m-2"], ["m-1"], "a.roux"),
     Status("online", _T, "on"),
     Receipt("f3a9c1", 17),
     InboxMessage("m-1", _T, "count_request", "Please count these two.",
-                 "R-20260921-1400-van-017", ["P-0042", "P-0107"]),
+                 "R-20260921-1400-van-017", ["P-0042", "P-0107"], "Céline Petit", "m-0"),
     OrderEvent(_ORDER.order, "urn:cordee:ingest", "cordee.order.sent.v1",
                "2026-09-21T14:13:20.000+00:00", _ORDER.order, _ORDER),
     OrderReport("WH-NORD-5512", _T, "R-20260921-1400-van-017", "shipped",
@@ -435,6 +463,7 @@ SUBSCRIPTIONS: Final = (
     "fleet/v1/+/position",
     "fleet/v1/+/scan",
     "fleet/v1/+/report",
+    "fleet/v1/+/message",
     "fleet/v1/+/status",
     "owntracks/+/+",
     "warehouse/v1/reports/+",

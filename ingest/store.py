@@ -23,7 +23,7 @@ from geofence.forecast import store as forecast
 from geofence.forecast.router import Router
 from geofence.reread import Course
 from ingest import apply as rules
-from ingest import duty, visit_reports
+from ingest import duty, van_messages, visit_reports
 from ingest import quota as quotas
 from ingest.apply import Changes, Outgoing, Reference, State
 from ingest.batch import Batch, Delivery, Rejection, StatusEvent, Van, decode
@@ -279,6 +279,7 @@ async def write(
         outgoing += rules.shipped_messages(await reports.take(conn, changes.reports, now), now)
     said = await visit_reports.put(conn, batch.visit_reports, now)
     outgoing += rules.visit_report_messages(said, _vans(reference), now)
+    await van_messages.put(conn, batch.van_messages, now)
     rejections = [*batch.rejections, *changes.rejections]
     batch.tallies.update(f"reason:{rejection.reason}" for rejection in rejections)
     for changed in changes.vans.values():
@@ -380,6 +381,7 @@ async def put_outbox(conn: Connection, outgoing: Sequence[Outgoing], now: int) -
     """
     if not outgoing:
         return
+    await van_messages.put_inbox(conn, [it.inbox for it in outgoing if it.inbox is not None])
     async with conn.cursor() as cursor:
         await cursor.executemany(
             "INSERT INTO outbox (topic, payload, organisation_id, created_time)"

@@ -203,6 +203,9 @@ FROM (
     SELECT seq FROM visit_report AS said
     WHERE (said.device, said.epoch) = (begun.device, begun.epoch) AND seq > through
     UNION
+    SELECT seq FROM van_message AS wrote
+    WHERE (wrote.device, wrote.epoch) = (begun.device, begun.epoch) AND seq > through
+    UNION
     SELECT seq FROM scan_unusable AS u
     WHERE (u.device, u.epoch) = (begun.device, begun.epoch) AND seq > through
   ) AS beyond ON true

@@ -75,6 +75,11 @@ PURPOSES: Final = (
     ),
     Purpose("working_times", "keep_working_times_days", (Kept("duty_switch", "switched_at"),)),
     Purpose(
+        "messages",
+        "keep_messages_days",
+        (Kept("message", "sent_at"), Kept("van_message", "t")),
+    ),
+    Purpose(
         "rejected",
         "keep_rejected_days",
         (Kept("rejected", "received_time"), Kept("rejected_quota", "day")),

@@ -146,6 +146,13 @@ class Settings(BaseSettings):
         " labour law asks for five years. What is deleted no longer says which old positions were off"
         " duty, so not fewer than tracks.",
     )
+    keep_messages_days: int = Field(
+        default=90,
+        ge=1,
+        le=1_096,
+        description="Days that messages between the base and vans are kept, read or not: to know what"
+        " was agreed. They are no archive.",
+    )
     keep_rejected_days: int = Field(
         default=30,
         ge=1,

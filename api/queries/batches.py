@@ -25,6 +25,10 @@ STORED: Final = {
       SELECT epoch, seq, count(*) > 1 FROM visit_report JOIN {KEYS} USING (epoch, seq)
       WHERE device = %s GROUP BY epoch, seq
     """,
+    "message": f"""
+      SELECT epoch, seq, count(*) > 1 FROM van_message JOIN {KEYS} USING (epoch, seq)
+      WHERE device = %s GROUP BY epoch, seq
+    """,
 }
 THROUGH: Final = "SELECT epoch, through FROM scan_through WHERE device = %s AND epoch = ANY(%s)"
 

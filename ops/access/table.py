@@ -79,6 +79,8 @@ INSERT INTO visit_report
 SELECT van.code, 'e', 9, 0, van.van_id, '2026-11-20 06:25Z', site.code, NULL, 'work of ' || van.code,
        NULL, NULL, 'signer', NULL, 'M0 0', NULL, false, '2026-11-20 06:26Z'
 FROM van JOIN site ON site.site_id = van.van_id;
+INSERT INTO message (van_id, message_id, kind, text, sent_at)
+SELECT van_id, 'm-' || code, 'message', 'words for ' || code, '2026-11-20 08:00Z' FROM van;
 INSERT INTO movement
 SELECT code, 'e', 1, 0, '2026-11-20 06:05Z', 'issue', 1, '', 2, 100 + van_id,
        (SELECT location_id FROM location
@@ -110,11 +112,28 @@ ALTER TABLE site ALTER site_id RESTART WITH 1000;
 """
 
 #: What nobody of the first organisation may read in any answer.
-THEIRS: Final = ('"X9"', '"HARBOUR"', '"TOUR9"', '"O-9"', '"Xu"', '"theirs"', "theirs.example")
+THEIRS: Final = (
+    '"X9"',
+    "words for X9",
+    '"HARBOUR"',
+    '"TOUR9"',
+    '"O-9"',
+    '"Xu"',
+    '"theirs"',
+    "theirs.example",
+)
 #: And what a role may not read besides.
 HIDDEN: Final[dict[Role, tuple[str, ...]]] = {
-    "technician": ('"TOUR2"', '"O-2"', '"Bo"', '"code":"V2"', '"van":"V2"'),
-    "client": ('"SCHOOL"', "work of V2", '"MAIRIE"', '"V1"', '"V2"', "latitude_deg"),
+    "technician": ("words for V2", '"TOUR2"', '"O-2"', '"Bo"', '"code":"V2"', '"van":"V2"'),
+    "client": (
+        "words for V1",
+        '"SCHOOL"',
+        "work of V2",
+        '"MAIRIE"',
+        '"V1"',
+        '"V2"',
+        "latitude_deg",
+    ),
     "warehouse": ("latitude_deg", '"last_fix"'),
     "ops": ("latitude_deg", '"last_fix"'),
 }
@@ -249,6 +268,12 @@ PROBES: Final = (
         "POST", "/v1/devices/{van}/events:batch", "/v1/devices/V1/events:batch", "T", body=BATCH,
         not_found=("/v1/devices/X9/events:batch",),
         not_mine={"technician": ("/v1/devices/V2/events:batch",)},
+    ),
+    _by_van("/v1/messages", "PWTA", "words for V1"),
+    Probe("POST", "/v1/messages", "/v1/messages", "PWTA", body={"van": "V1", "text": "hello"}),
+    Probe(
+        "POST", "/v1/messages/{id}/read", "/v1/messages/m-V1/read", "PWTA",
+        not_found=("/v1/messages/m-X9/read",), not_mine={"technician": ("/v1/messages/m-V2/read",)},
     ),
     _by_van("/v1/visits", "PTA", '"V1"'),
     _by_van("/v1/alerts", "PTA", '"V1"'),

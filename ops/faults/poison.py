@@ -39,7 +39,10 @@ STALLS_AFTER_S: Final = 120.0
 READ_AT_A_TIME: Final = 5_000
 
 FIXES: Final = "SELECT van_id, (extract(epoch FROM fix_time) * 1000)::bigint FROM fix"
-VISIT_REPORTS: Final = "SELECT device, epoch, seq FROM visit_report"
+KEYED: Final = f"""
+{SCANS} UNION SELECT device, epoch, seq FROM visit_report
+UNION SELECT device, epoch, seq FROM van_message
+"""
 QUOTAS: Final = (
     "SELECT sender, sum(kept)::bigint, sum(not_kept)::bigint FROM rejected_quota GROUP BY 1"
 )
@@ -145,8 +148,7 @@ def _account(url: str, stream: Stream) -> dict[str, Any]:
     with psycopg.connect(url) as conn:
         vans = company.vans_of(conn)
         kept = {bytes(key) for (key,) in conn.execute("SELECT rejected_id FROM rejected")}
-        fixes, scans = set(conn.execute(FIXES).fetchall()), set(conn.execute(SCANS).fetchall())
-        reports = set(conn.execute(VISIT_REPORTS).fetchall())
+        fixes, keyed = set(conn.execute(FIXES).fetchall()), set(conn.execute(KEYED).fetchall())
         found = conn.execute("SELECT reason, count(*) FROM rejected GROUP BY 1").fetchall()
         reasons = {str(reason): int(count) for reason, count in found}
         quotas = {
@@ -160,14 +162,9 @@ def _account(url: str, stream: Stream) -> dict[str, Any]:
         keys = list(zip(said.fixes.van_id.tolist(), said.fixes.t_ms.tolist(), strict=True))
         lost += [f"fix {key}" for key in keys if key not in fixes]
         lost += [
-            f"scan {scan.key}"
-            for scan in said.scans
-            if (scan.key.device, scan.key.epoch, scan.key.seq) not in scans
-        ]
-        lost += [
-            f"visit report {it.key}"
-            for it in said.visit_reports
-            if (it.key.device, it.key.epoch, it.key.seq) not in reports
+            f"what was said under {key}"
+            for key in said.tablet_keys()
+            if (key.device, key.epoch, key.seq) not in keyed
         ]
         for event in said.reports:  # of orders that do not exist
             unusable[WAREHOUSES].add(message_id(event.delivery.topic, event.delivery.payload))

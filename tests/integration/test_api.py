@@ -699,6 +699,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/devices/{van}/events:batch", "/v1/me/day", "/v1/catalogue",
         "/v1/fences",
         "/v1/visit-reports/{report}.pdf",
+        "/v1/messages", "/v1/messages/{id}/read",
     }  # fmt: skip
 
 

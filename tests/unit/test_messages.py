@@ -27,6 +27,7 @@ from ingest.messages import (
     Scan,
     SignedVisit,
     Status,
+    VanMessage,
     VisitReport,
     VisitReportEvent,
     encode,
@@ -49,6 +50,9 @@ EXAMPLES: list[msgspec.Struct] = [
     Status("offline", T),
     Receipt("e", 7),
     InboxMessage("id", T, "order_news", "Tomorrow", "R-1", ["P-1"]),
+    InboxMessage("id", T, "message", "Ring at the back.", sender="Céline", in_reply_to="m"),
+    VanMessage("e", 5, T, "It rings.", "id", ["id", "id2"], ["id"], "jo"),
+    VanMessage("e", 6, T, read=["id2"]),
     OrderEvent(
         "R-1",
         "urn:x",
@@ -124,13 +128,20 @@ def test_every_subscription_is_for_a_topic_of_the_contract() -> None:
 POSITION = {"t": T, "lat": 48.1, "lon": 11.5}
 SCAN = {"epoch": "e", "seq": 1, "t": T, "intent": "issue", "code": "FUSE"}
 STATUS = {"state": "online", "t": T}
+MESSAGE = {"epoch": "e", "seq": 1, "t": T}
 REPORT = {"epoch": "e", "seq": 1, "t": T, "site": "S-1"}
 
 
 @pytest.mark.parametrize(
     ("payload", "of"),
-    [(POSITION, Position), (SCAN, Scan), (STATUS, Status), (REPORT, VisitReport)],
-    ids=["position", "scan", "status", "report"],
+    [
+        (POSITION, Position),
+        (SCAN, Scan),
+        (STATUS, Status),
+        (REPORT, VisitReport),
+        (MESSAGE, VanMessage),
+    ],
+    ids=["position", "scan", "status", "report", "message"],
 )
 def test_unknown_fields_are_ignored_and_missing_ones_are_not(
     payload: dict[str, object], of: type[msgspec.Struct]
@@ -165,6 +176,8 @@ def test_unknown_fields_are_ignored_and_missing_ones_are_not(
         (VisitReport, REPORT, "signer", ["x", None], ["", "x" * 201, "\0"]),
         (VisitReport, REPORT, "work", ["", "x" * 4_000], ["x" * 4_001, None, "a\0"]),
         (VisitReport, REPORT, "stop", [1, 2**31 - 1, None], [0, 2**31, "1"]),
+        (VanMessage, MESSAGE, "text", ["x", "x" * 2_000, None], ["", "x" * 2_001, "\0"]),
+        (VanMessage, MESSAGE, "read", [[], ["a"] * 500], [["a"] * 501, [""], ["\0"], None, "a"]),
         (Status, STATUS, "state", ["online", "offline"], ["away", None]),
         (Status, STATUS, "duty", ["on", "off", None], ["maybe"]),
     ],
