@@ -29,6 +29,9 @@ CODES: Final = """
 INSERT INTO barcode VALUES ('FIL-20', 1, 1), ('04006381333931', 1, 10), ('PUMP', 2, 1);
 INSERT INTO count_line SELECT 'import', 'x', 1, 101, item_id, '', 100, '2026-11-18Z' FROM item;
 UPDATE level SET qty = 100;
+INSERT INTO visit (van_id, site_id, arrived_at, last_inside_at, verdict, uncertain, ignition_off,
+                   service_date, stop_id, punctuality)
+VALUES (1, 1, '2026-11-20 08:05Z', '2026-11-20 08:59Z', 'visit', false, true, '2026-11-20', 1, 'on_time');
 """
 GS: Final = "\x1d"
 #: What the page asks for last when it opens.
@@ -66,6 +69,15 @@ class Base:
 
     def of(self, kind: str) -> list[dict[str, Any]]:
         return [event["payload"] for event in self.events if event["kind"] == kind]
+
+
+#: What the base has written to V1: a person, and Cordée itself.
+WRITTEN: Final = """
+INSERT INTO message (van_id, message_id, kind, author, author_name, text, items, sent_at)
+VALUES (1, 'm-1', 'message', 'user:celine', 'Céline Petit', 'Please ring at the back door.', '{}',
+        '2026-11-20 08:10Z'),
+       (1, 'm-3', 'count_request', NULL, NULL, 'Please count these.', '{PUMP}', '2026-11-20 08:55Z');
+"""
 
 
 @pytest.fixture
@@ -473,8 +485,9 @@ def sign(page: Page) -> None:
 
 
 def test_messages_are_read_answered_and_written_without_a_network(
-    api: Any, tablet: Page, base: Base
+    api: Any, tablet: Page, base: Base, conn: psycopg.Connection[Any]
 ) -> None:
+    conn.execute(WRITTEN)
     ready(tablet, api.url)
     tab = tablet.get_by_role("link", name="Messages")
     expect(tab).to_contain_text("2 unread", timeout=WAIT_MS)
@@ -485,7 +498,7 @@ def test_messages_are_read_answered_and_written_without_a_network(
     assert {x for it in base.of("message") for x in it.get("delivered", [])} == {"m-1", "m-3"}
     api.stop()
     base.up = False
-    bakery = tablet.locator(".message", has_text="ring at the back door")
+    bakery = tablet.locator(".message", has_text="Please ring at the back door.")
     bakery.get_by_role("button", name="Reply").click()
     tablet.get_by_label("To the base").fill("The gate is locked.")
     tablet.get_by_role("button", name="Send").click()
