@@ -35,6 +35,7 @@ check: .venv/.tools  ## formatting, lint, types, import layers, compose file, lo
 	$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
 	$(BIN)/python tools/lock.py --check
 	$(BIN)/python tools/vendor.py --check
+	$(BIN)/python tools/words.py --check
 	$(BIN)/cordee docs --check
 
 test: browser  ## every test, on real servers

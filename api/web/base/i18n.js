@@ -31,8 +31,8 @@ function chosen() {
 }
 
 export const language = chosen();
-/** What Intl is asked with: English is Europe's, with its 24 hours. */
-export const locale = language === "en" || language === PSEUDO ? "en-GB" : language;
+/** What Intl is asked with: English and Portuguese are Europe's. */
+export const locale = { en: "en-GB", [PSEUDO]: "en-GB", pt: "pt-PT" }[language] ?? language;
 
 const catalogue = language in LANGUAGES && language !== "en" ? await read(language) : null;
 const rules = new Intl.PluralRules(locale);
