@@ -1257,26 +1257,45 @@ class PartUsed:
 
 
 @dataclass(frozen=True, slots=True)
+class SignedReport:
+    """What the technician wrote of a visit, and who signed it at `t_ms`; the PDF has the signature.
+
+    `signer` is null where the client was `absent`.
+    """
+
+    report: str
+    t_ms: int
+    work: str
+    work_order: str | None
+    author: str | None
+    signer: str | None
+    signer_role: str | None
+    absent: bool
+
+
+@dataclass(frozen=True, slots=True)
 class VisitReport:
-    """What was done at a site: who was there from when to when, and with which parts.
+    """What was done at a site: who was there from when to when, with which parts, who signed.
 
     Times come from where the van was; `uncertain` if it was last seen more than five minutes before
-    it was seen elsewhere. `left_at_ms` is null while it is there.
+    it was seen elsewhere. `left_at_ms` is null while it is there. All of them are null of a report that
+    was written of a site where the van was not seen. `signed` is in the order of writing.
     """
 
     site: str
     site_name: str
     client: str | None
     technician: str | None
-    arrived_at_ms: int
-    last_inside_at_ms: int
+    arrived_at_ms: int | None
+    last_inside_at_ms: int | None
     left_at_ms: int | None
-    dwell_s: int
+    dwell_s: int | None
     uncertain: bool
     window_start_ms: int | None
     window_end_ms: int | None
     work_order: str | None
     parts: list[PartUsed]
+    signed: list[SignedReport]
 
 
 @dataclass(frozen=True, slots=True)
@@ -1307,3 +1326,77 @@ class AccessEntries:
 
     entries: list[AccessEntry]
     truncated: bool
+
+
+# ---- for tablets ----
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedEvent:
+    """An event of a batch that has no effect, and why; `index` is its place in the batch.
+
+    `conflict`: its key has another payload too, and both are set aside. `over_quota`: it is not kept.
+    `unknown_kind` and `too_large` were not taken at all. All others stand among the rejected messages.
+    """
+
+    index: int
+    seq: int | None
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTaken:
+    """What became of a batch: how many of its events are not committed yet, and what had no effect.
+
+    `acked_through` says, by epoch, up to which seq everything is committed, as a receipt does.
+    """
+
+    acked_through: dict[str, int]
+    rejected: list[RejectedEvent]
+    pending: int
+
+
+# ---- what base and vans write to one another ----
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message from the base to a van, or the other way.
+
+    `author` is a person's name; null where Cordée itself speaks of orders and counts. One of the base is
+    delivered and read when the tablet says so, one of a van is delivered when it is stored. `number` is
+    null while it is still on its way.
+    """
+
+    id: str
+    number: int | None
+    van: str
+    from_base: bool
+    kind: Literal["message", "count_request", "order_news"]
+    author: str | None
+    text: str
+    order: str | None
+    items: list[str]
+    in_reply_to: str | None
+    sent_ms: int
+    delivered_ms: int | None
+    read_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Messages:
+    """Messages by number, the lowest first; `after` is what to ask with for those that come next."""
+
+    messages: list[Message]
+    after: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadMessages:
+    """How many messages of a van nobody of the base has read, and when the newest was written."""
+
+    van: str
+    unread: int
+    newest_ms: int

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import problems
 from api.access_log import AccessLog
 from api.accounts import Lifetime
+from api.awaited import Commits
 from api.description import completed
 from api.doorkeeper import Doorkeeper, judged
 from api.live import LiveHub
@@ -28,9 +29,11 @@ from api.routes import (
     basemap,
     charges,
     client_sites,
+    devices,
     edits,
     figures,
     me,
+    messages,
     oidc,
     operations,
     orders,
@@ -138,12 +141,14 @@ def create_app(configured: settings.Settings) -> FastAPI:
                 log=log,
                 clock_factor=factor,
             )
+            commits = Commits(connections, configured.database_url)
             app.state.resources = Resources(
-                configured, connections, hub, clock, IngestTotals(), lifetime, log
+                configured, connections, hub, clock, IngestTotals(), lifetime, log, commits
             )
             running = [
                 asyncio.create_task(hub.run(), name="live hub"),
                 asyncio.create_task(log.run(), name="access log"),
+                asyncio.create_task(commits.run(), name="commits"),
             ]
             try:
                 yield
@@ -174,7 +179,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
         edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites,
-        retention, people, replans, sites, basemap,
+        retention, people, replans, sites, basemap, devices, messages,
     ):  # fmt: skip
         app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)

@@ -8,7 +8,7 @@ Functions take a connection and leave with their transaction done.
 """
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import msgspec
@@ -18,6 +18,7 @@ from psycopg.types.json import Jsonb
 
 from api.answers import AlertHandling
 from api.auth import OrganisationId
+from api.batches import Message
 from api.handling import UNTOUCHED
 from api.queries import plans
 from api.queries.alerts import HANDLING
@@ -81,8 +82,27 @@ WHERE resupply_order.warehouse_id = warehouse.warehouse_id
   AND resupply_order.organisation_id = %s AND resupply_order.code = %s
 RETURNING sscc_prefix, sscc_last
 """
-#: A report takes the way of all reports: relay, broker, ingest.
+#: What vans and warehouses say by HTTP takes the way of all they say: relay, broker, ingest. It does not
+#: stay in the outbox: it may be a position of a time off duty.
 PUBLISH: Final = """
+INSERT INTO outbox (topic, payload, is_passing, created_time)
+VALUES (%s, %s, true, to_timestamp(%s / 1000.0))
+"""
+#: A repeat is on its way already; if that takes a minute, the broker may have lost it.
+AWAIT: Final = """
+INSERT INTO awaited AS known (message_id, asked_time)
+SELECT DISTINCT asked.id, clock_timestamp() FROM unnest(%b::bytea[]) AS asked (id) ORDER BY asked.id
+ON CONFLICT (message_id) DO UPDATE SET asked_time = excluded.asked_time
+WHERE known.committed_time IS NULL AND known.asked_time < excluded.asked_time - INTERVAL '1 minute'
+RETURNING message_id
+"""
+#: Numbers are given in the order of commits: ingest takes them under the same lock.
+NUMBERS_IN_ORDER: Final = "SELECT pg_advisory_xact_lock(hashtext('cordee messages'))"
+WRITE_TO_VAN: Final = """
+INSERT INTO message (van_id, message_id, kind, author, author_name, text, in_reply_to, sent_at)
+VALUES (%s, %s, 'message', %s, %s, %s, %s, to_timestamp(%s / 1000.0))
+"""
+TO_INBOX: Final = """
 INSERT INTO outbox (topic, payload, created_time) VALUES (%s, %s, to_timestamp(%s / 1000.0))
 """
 FIND_ALERT: Final = f"""
@@ -139,6 +159,11 @@ SELECT service_date, position, before::text, after::text, undone_time IS NOT NUL
 WHERE organisation_id = %s AND replan_id = %s FOR UPDATE
 """
 UNDO_REPLAN: Final = "UPDATE replan SET undone_by = %s, undone_time = %s WHERE replan_id = %s"
+MARK_READ: Final = """
+UPDATE van_message SET read_at = to_timestamp(%s / 1000.0), reader = %s FROM van
+WHERE van.van_id = van_message.van_id AND organisation_id = %s AND van.code = %s
+  AND text IS NOT NULL AND number <= %s AND read_at IS NULL
+"""
 #: An edit says all of a stop: what stood at its position before may have been another one.
 _ALL: Final = frozenset(tours.MAY_LACK)
 
@@ -446,6 +471,68 @@ async def publish_report(
     async with conn.transaction():
         await conn.execute(PUBLISH, (topic, msgspec.json.encode(report), now))
         await conn.execute(TELL_RELAY)
+
+
+async def publish(conn: Connection, messages: Sequence[Message], now: int) -> None:
+    """Send messages of a van on their way, as if its devices had published them; see `Commits`.
+
+    What is on its way already, or was committed within a day, is not sent again.
+    """
+    async with conn.transaction(), conn.cursor() as cursor:
+        await cursor.execute(AWAIT, ([message.id for message in messages],))
+        fresh = {bytes(each) for (each,) in await cursor.fetchall()}
+        await cursor.executemany(
+            PUBLISH, [(it.topic, it.payload, now) for it in messages if it.id in fresh]
+        )
+        await cursor.execute(TELL_RELAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A message of a person of the base to a van; `author` as the access log names readers."""
+
+    van_id: int
+    van: str
+    message_id: str
+    author: str
+    author_name: str
+    text: str
+    in_reply_to: str | None
+    sent_ms: int
+
+    def inbox(self) -> bytes:
+        """Return it as the van's inbox has it: `InboxMessage` in docs/WIRE.md."""
+        said = {
+            "id": self.message_id,
+            "t": self.sent_ms,
+            "kind": "message",
+            "text": self.text,
+            "sender": self.author_name,
+        }
+        reply = {} if self.in_reply_to is None else {"in_reply_to": self.in_reply_to}
+        return msgspec.json.encode(said | reply)
+
+
+async def write_to_van(conn: Connection, it: Written) -> None:
+    """Keep a message to a van, and send it on its way to the van's inbox."""
+    async with conn.transaction():
+        await conn.execute(NUMBERS_IN_ORDER)
+        await conn.execute(
+            WRITE_TO_VAN,
+            (it.van_id, it.message_id, it.author, it.author_name, it.text, it.in_reply_to, it.sent_ms),
+        )  # fmt: skip
+        await conn.execute(TO_INBOX, (f"fleet/v1/{it.van}/inbox", it.inbox(), it.sent_ms))
+        await conn.execute(TELL_RELAY)
+        await conn.execute(TELL_PAGES)
+
+
+async def mark_read(
+    conn: Connection, organisation: OrganisationId, van: str, through: int, reader: str, now: int
+) -> None:
+    """Note that the base has read what a van wrote, up to a number."""
+    async with conn.transaction():
+        await conn.execute(MARK_READ, (now, reader, organisation, van, through))
+        await conn.execute(TELL_PAGES)
 
 
 async def _told(conn: Connection, done: ImportResult) -> ImportResult:

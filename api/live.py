@@ -42,8 +42,9 @@ from api.access_log import AccessLog
 from api.accounts import Lifetime, active_machines, still_signed_in
 from api.auth import OrganisationId, Who
 from api.deltas import Delta, History, Row, View, merged
-from api.queries import alerts, orders, rejected, vans, visits
+from api.queries import alerts, messages, orders, rejected, vans, visits
 from api.queries.alerts import AlertFilter
+from api.queries.messages import WhichMessages
 from api.queries.overview import todays_figures
 from api.roles import Role
 from storage.pool import Connection, Pool
@@ -59,6 +60,7 @@ ALERTS_SHOWN: Final = 500
 ALERTS_SINCE_MS: Final = 12 * 3_600_000
 VISITS_SHOWN: Final = 60
 ORDERS_SHOWN: Final = 60
+MESSAGES_SHOWN: Final = 100
 CONNECTION_WITHIN_S: Final = 3.0
 #: Notice within about half a minute that the other end of the LISTEN connection is gone.
 KEEPALIVES: Final = "keepalives_idle=10 keepalives_interval=5 keepalives_count=3"
@@ -79,11 +81,11 @@ class Audience:
 
 #: What each role sees. A warehouse needs the vans' names to look up their stock, and no more of them.
 TOPICS: Final[dict[Role, frozenset[str]]] = {
-    "admin": frozenset({"overview", "vans", "alerts", "visits", "orders", "rejected"}),
-    "planner": frozenset({"overview", "vans", "alerts", "visits", "orders"}),
-    "warehouse": frozenset({"overview", "van_names", "orders"}),
+    "admin": frozenset({"overview", "vans", "alerts", "visits", "orders", "messages", "rejected"}),
+    "planner": frozenset({"overview", "vans", "alerts", "visits", "orders", "messages"}),
+    "warehouse": frozenset({"overview", "van_names", "orders", "messages"}),
     "ops": frozenset({"overview", "rejected"}),
-    "technician": frozenset({"vans", "alerts", "visits", "orders"}),
+    "technician": frozenset({"vans", "alerts", "visits", "orders", "messages"}),
     "client": frozenset(),
 }
 #: No van has this code.
@@ -121,10 +123,23 @@ async def read_view(conn: Connection, audience: Audience, now_ms: int, real_now_
     if "orders" in topics:
         shown_orders = await orders.of_organisation(conn, organisation, ORDERS_SHOWN, van=van)
         view["orders"] = {order.code: asdict(order) for order in shown_orders}
+    if "messages" in topics:
+        view["messages"] = await _messages(conn, organisation, van)
     if "rejected" in topics:
         reasons = await rejected.reasons(conn, organisation, now_ms)
         view["rejected"] = {reason.reason: asdict(reason) for reason in reasons}
     return view
+
+
+async def _messages(
+    conn: Connection, organisation: OrganisationId, van: str | None
+) -> dict[str, Row]:
+    """Return to the base how many messages of each van are unread, to a technician the own ones."""
+    if van is None:
+        unread = await messages.unread_by_van(conn, organisation)
+        return {it.van: asdict(it) for it in unread}
+    shown = await messages.newest(conn, WhichMessages(organisation, van), MESSAGES_SHOWN)
+    return {it.id: asdict(it) for it in shown}
 
 
 def _without(row: dict[str, object], *path: str) -> dict[str, Row]:

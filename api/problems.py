@@ -9,6 +9,9 @@ import say of an edit names it, so that it can be found.
 | ---------------------- | ------ | ---------------------------------------------------------- |
 | van_not_found          | 404    | no such van, or another organisation's                     |
 | site_not_found         | 404    | no such site, or another organisation's                    |
+| visit_report_not_found | 404    | no such report, contradicted, or another's                 |
+| message_not_found      | 404    | no such message, or not of a van that one may ask about    |
+| not_the_receiver       | 409    | who wrote a message cannot say that it was read            |
 | order_not_found        | 404    | no such order, or another organisation's                   |
 | no_map_tiles           | 404    | no file of tiles is set, or it cannot be read              |
 | order_not_waiting      | 409    | the order does not wait for an approval                    |
@@ -75,6 +78,9 @@ logger = structlog.get_logger()
 TITLES: Final = {
     "van_not_found": "No such van",
     "site_not_found": "No such site",
+    "visit_report_not_found": "No such visit report",
+    "message_not_found": "No such message",
+    "not_the_receiver": "Somebody else was written to",
     "order_not_found": "No such order",
     "no_map_tiles": "No file of map tiles",
     "order_not_waiting": "The order does not wait",

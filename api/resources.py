@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 from api import accounts
 from api.access_log import AccessLog
 from api.accounts import Lifetime
+from api.awaited import Commits
 from api.fences import FenceBodies
 from api.live import LiveHub
 from api.passwords import Desk
@@ -30,6 +31,7 @@ class Resources:
     totals: IngestTotals
     lifetime: Lifetime
     access_log: AccessLog
+    commits: Commits
     fences: FenceBodies = field(default_factory=FenceBodies)
     desk: Desk = field(default_factory=Desk)
     _token_key: bytes = b""

@@ -72,6 +72,11 @@ _TABLE: Final = (
     Rule("DELETE", "/v1/me/sessions", SIGNED_IN),
     Rule("GET", "/v1/me/access-log", _DRIVER),
     Rule("GET", "/v1/retention", SIGNED_IN),
+    # The tablet.
+    Rule("POST", "/v1/devices/{van}/events:batch", _DRIVER),
+    Rule("GET", "/v1/messages", _OWN_STOCK),
+    Rule("POST", "/v1/messages", _OWN_STOCK),
+    Rule("POST", "/v1/messages/{id}/read", _OWN_STOCK),
     # Where vans are and were.
     Rule("GET", "/v1/vans", _OWN_VAN),
     Rule("GET", "/v1/vans/{van}", _OWN_VAN),
@@ -103,6 +108,7 @@ _TABLE: Final = (
     # Of sites, for those who are visited.
     Rule("GET", "/v1/planning", _SITES),
     Rule("GET", "/v1/visit-reports", _SITES),
+    Rule("GET", "/v1/visit-reports/{report}.pdf", _SITES),
     # Stock.
     Rule("GET", "/v1/vans/{van}/stock", _OWN_STOCK),
     Rule("GET", "/v1/stock/figures", _OWN_STOCK),

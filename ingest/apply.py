@@ -20,7 +20,7 @@ from geofence.fences import Fences
 from geofence.reread import Course
 from geofence.tours import Stop
 from ingest import messages
-from ingest.batch import Batch, Rejection, ReportEvent, StatusEvent, Van
+from ingest.batch import Batch, Rejection, ReportEvent, StatusEvent, Van, VisitReportEvent
 from stock_tracker import barcodes, ledger
 from stock_tracker.ledger import CountTask
 from stock_tracker.resupply.orders import KnownOrder, Order, Report, ReportLine, Shipped
@@ -59,11 +59,24 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A message for the outbox; webhooks of its organisation may have it too."""
+    """A message for the outbox; webhooks of its organisation may have it too.
+
+    One for a van's inbox is also kept in words, for tablets that ask by HTTP.
+    """
 
     topic: str
     payload: bytes
     organisation_id: int | None
+    inbox: tuple[str, messages.InboxMessage] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToldVisit:
+    """A visit report that is new, its stable name, and whether its key has another payload too."""
+
+    event: VisitReportEvent
+    report: str
+    is_contested: bool
 
 
 @dataclass(slots=True)
@@ -271,6 +284,39 @@ def order_messages(orders: Iterable[Order], now: int) -> list[Outgoing]:
     ]
 
 
+def visit_report_messages(
+    told: Iterable[ToldVisit], vans: Mapping[int, Van], now: int
+) -> list[Outgoing]:
+    """Return what others are told of new visit reports, as CloudEvents."""
+    made = []
+    for it in told:
+        van, said = vans[it.event.van_id], it.event.said
+        kind = "report_set_aside" if it.is_contested else "reported"
+        event = messages.VisitReportEvent(
+            id=f"{kind}-{it.report}-{it.event.payload_hash & (2**64 - 1):016x}",
+            source=SOURCE,
+            type=f"cordee.visit.{kind}.v1",  # type: ignore[arg-type]
+            time=_rfc3339(now),
+            subject=van.code,
+            data=messages.SignedVisit(
+                report=it.report,
+                van=van.code,
+                site=said.site,
+                t=said.t,
+                absent=said.absent,
+                work=said.work,
+                stop=said.stop,
+                work_order=said.work_order,
+                user=said.user,
+                signer=said.signer,
+                signer_role=said.signer_role,
+            ),
+        )
+        topic = f"planner/v1/visit-reports/{van.code}"
+        made.append(Outgoing(topic, msgspec.json.encode(event), van.organisation_id))
+    return made
+
+
 def receipt_messages(through: Iterable[tuple[str, str, int]]) -> list[Outgoing]:
     """Return the tablets' receipts for (device, epoch, through); nothing to say before seq 1."""
     return [
@@ -322,7 +368,8 @@ def handover_messages(handovers: Iterable[Handover], now: int) -> list[Outgoing]
 
 
 def _to_inbox(van: str, message: messages.InboxMessage) -> Outgoing:
-    return Outgoing(f"fleet/v1/{van}/inbox", msgspec.json.encode(message), None)
+    payload = msgspec.json.encode(message)
+    return Outgoing(f"fleet/v1/{van}/inbox", payload, None, (van, message))
 
 
 WHY_COUNT: Final = {

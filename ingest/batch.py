@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from geofence.fixes import FixColumns
+from ingest import signatures
 from ingest.messages import (
     BACKLOG_MAX,
     OrderReport,
@@ -32,6 +33,8 @@ from ingest.messages import (
     Scan,
     ScanKey,
     Status,
+    VanMessage,
+    VisitReport,
 )
 from stock_tracker import barcodes, ledger
 
@@ -103,8 +106,28 @@ class ReportEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class VisitReportEvent:
+    """What a tablet says of a visit."""
+
+    key: ledger.ScanKey
+    van_id: int
+    said: VisitReport
+    payload_hash: int
+
+
+@dataclass(frozen=True, slots=True)
+class VanMessageEvent:
+    """What a technician writes, or which messages a tablet has got."""
+
+    key: ledger.ScanKey
+    van_id: int
+    said: VanMessage
+    payload_hash: int
+
+
+@dataclass(frozen=True, slots=True)
 class Rejection:
-    """What could not be used: raw bytes, reason, and the scan's key where it could be read."""
+    """What could not be used: raw bytes, reason, and the tablet's key where it could be read."""
 
     topic: str
     payload: bytes
@@ -124,6 +147,8 @@ class Batch:
     statuses: list[StatusEvent] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
+    visit_reports: list[VisitReportEvent] = field(default_factory=list)
+    van_messages: list[VanMessageEvent] = field(default_factory=list)
     tallies: Counter[str] = field(default_factory=Counter)
 
     def van_ids(self) -> list[int]:
@@ -131,7 +156,16 @@ class Batch:
         vans = set(np.unique(self.fixes.van_id).tolist())
         vans.update(scan.van_id for scan in self.scans)
         vans.update(status.van_id for status in self.statuses)
+        vans.update(report.van_id for report in self.visit_reports)
+        vans.update(message.van_id for message in self.van_messages)
         return sorted(vans)
+
+    def tablet_keys(self) -> list[ledger.ScanKey]:
+        """Return the keys of all that tablets said."""
+        keys = [scan.key for scan in self.scans]
+        keys += [report.key for report in self.visit_reports]
+        keys += [message.key for message in self.van_messages]
+        return keys
 
 
 _order_report = msgspec.json.Decoder(OrderReport)
@@ -168,6 +202,8 @@ class _Reader:
     statuses: list[StatusEvent] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
+    visit_reports: list[VisitReportEvent] = field(default_factory=list)
+    van_messages: list[VanMessageEvent] = field(default_factory=list)
 
     def reject(self, delivery: Delivery, reason: Reason, detail: str, van_code: str | None) -> None:
         """Keep what cannot be used, as it came."""
@@ -198,6 +234,8 @@ def decode(
         reader.statuses,
         reader.rejections,
         reader.reports,
+        reader.visit_reports,
+        reader.van_messages,
         Counter(f"kind:{_kind_name(delivery.topic)}" for delivery in deliveries),
     )
 
@@ -256,15 +294,11 @@ def _object_to_report(said: OrderReport, present: Present) -> Objection | None:
     return _future(said.t, present)
 
 
-def kind_of(topic: str) -> "Kind[Position] | Kind[Scan] | Kind[Status] | Kind[OwnTracks] | None":
+def kind_of(topic: str) -> "AnyKind | None":
     """Return how messages of a topic are read; None for a topic that is not in the contract."""
     match topic.split("/"):
-        case ["fleet", "v1", _, "position"]:
-            return POSITION
-        case ["fleet", "v1", _, "scan"]:
-            return SCAN
-        case ["fleet", "v1", _, "status"]:
-            return STATUS
+        case ["fleet", "v1", _, name]:
+            return OF_FLEET.get(name)
         case ["owntracks", _, _]:
             return OWN_TRACKS
     return None
@@ -471,14 +505,48 @@ def hash_of(raw: bytes) -> int:
 
 
 def _key_of(delivery: Delivery, van_code: str) -> ledger.ScanKey | None:
-    """Return the key of a scan that is otherwise unusable, if it can be read."""
-    if not delivery.topic.endswith("/scan"):
+    """Return the key of what a tablet said and is otherwise unusable, if it can be read."""
+    if kind_of(delivery.topic) not in KEYED:
         return None
     try:
         key = _scan_key.decode(delivery.payload)
     except UNDECODABLE:
         return None
     return ledger.ScanKey(van_code, key.epoch, key.seq)
+
+
+def _object_to_visit_report(said: VisitReport, present: Present) -> Objection | None:
+    signatures_given = (said.signature_svg is not None) + (said.signature_png is not None)
+    if said.absent and (signatures_given or said.signer is not None):
+        return "bad_payload", "nobody signs where the client is `absent`"
+    if not said.absent and (signatures_given != 1 or said.signer is None):
+        words = "give `signer` and either `signature_svg` or `signature_png`, or `absent`"
+        return "bad_payload", words
+    if said.signature_png is not None and (wrong := signatures.objection(said.signature_png)):
+        return "bad_payload", wrong
+    return _future(said.t, present)
+
+
+def _take_visit_report(reader: _Reader, van: Van, said: VisitReport) -> None:
+    key = ledger.ScanKey(van.code, said.epoch, said.seq)
+    reader.visit_reports.append(
+        VisitReportEvent(key, van.van_id, said, hash_of(msgspec.json.encode(said)))
+    )
+
+
+def _object_to_van_message(said: VanMessage, present: Present) -> Objection | None:
+    if said.text is None and said.in_reply_to is not None:
+        return "bad_payload", "a reply needs `text`"
+    if said.text is None and not said.delivered and not said.read:
+        return "bad_payload", "give `text`, or what was `delivered` or `read`"
+    return _future(said.t, present)
+
+
+def _take_van_message(reader: _Reader, van: Van, said: VanMessage) -> None:
+    key = ledger.ScanKey(van.code, said.epoch, said.seq)
+    reader.van_messages.append(
+        VanMessageEvent(key, van.van_id, said, hash_of(msgspec.json.encode(said)))
+    )
 
 
 def _object_to_status(status: Status, present: Present) -> Objection | None:
@@ -535,12 +603,36 @@ SCAN: Final = Kind(
     "scan", msgspec.json.Decoder(Scan), msgspec.json.Decoder(list[Scan]), 2,
     _object_to_scan, _take_scan,
 )  # fmt: skip
+VISIT_REPORT: Final = Kind(
+    "visit_report", msgspec.json.Decoder(VisitReport), None, 2,
+    _object_to_visit_report, _take_visit_report,
+)  # fmt: skip
+VAN_MESSAGE: Final = Kind(
+    "message", msgspec.json.Decoder(VanMessage), msgspec.json.Decoder(list[VanMessage]), 2,
+    _object_to_van_message, _take_van_message,
+)  # fmt: skip
 STATUS: Final = Kind(
     "status", msgspec.json.Decoder(Status), None, 2, _object_to_status, _take_status
 )
 OWN_TRACKS: Final[Kind[OwnTracks]] = Kind(
     "owntracks", msgspec.json.Decoder(OwnTracks), None, 1, _object_to_own_tracks, _take_own_tracks
 )
+
+
+AnyKind = (
+    Kind[Position] | Kind[Scan] | Kind[VisitReport] | Kind[VanMessage] | Kind[Status]
+    | Kind[OwnTracks]
+)  # fmt: skip
+#: By the last level of their topics.
+OF_FLEET: Final[Mapping[str, AnyKind]] = {
+    "position": POSITION,
+    "scan": SCAN,
+    "report": VISIT_REPORT,
+    "message": VAN_MESSAGE,
+    "status": STATUS,
+}
+#: Kinds whose messages have epoch and seq.
+KEYED: Final = (SCAN, VISIT_REPORT, VAN_MESSAGE)
 
 
 def columns(rows: Iterable[Row]) -> FixColumns:

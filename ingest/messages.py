@@ -30,7 +30,12 @@ NO_NUL: Final = "^[^\\u0000]*$"
 Epoch = Annotated[str, Meta(min_length=1, max_length=64, pattern=NO_NUL)]
 Seq = Annotated[int, Meta(ge=1, le=2**62)]
 ShortText = Annotated[str, Meta(max_length=200, pattern=NO_NUL)]
+LongText = Annotated[str, Meta(max_length=4_000, pattern=NO_NUL)]
 CodeText = Annotated[str, Meta(max_length=200)]
+#: Path data of SVG: letters of its commands and numbers, nothing that could be anything else.
+PathData = Annotated[
+    str, Meta(max_length=20_000, pattern="^[Mm][MLHVCSQTAZmlhvcsqtazEe0-9+., \\n-]*$")
+]
 
 Sscc = Annotated[str, Meta(pattern="^[0-9]{18}$")]
 
@@ -117,15 +122,66 @@ class Status(msgspec.Struct, frozen=True):
     duty: Literal["on", "off"] | None = None
 
 
+class VisitReport(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What was done at a site, and who signed for it. `fleet/v1/{van}/report`, from the tablet.
+
+    `t` is when it was signed, or written where the client was `absent`: one of the two a report is. The
+    signature is path data of SVG, in a box 600 units wide and 200 high, or a PNG: 8 bits a channel, no
+    palette, not interlaced, at most 2,000 pixels a side. `site` is the site's code; `stop` is the
+    stop's key, where the visit was planned. It belongs to the van's visit at that site that is nearest
+    in time; the parts that were used are those that were scanned. `user` is who did the work.
+
+    `epoch` and `seq` are those of scans: a tablet counts all that it says by one counter.
+    """
+
+    epoch: Epoch
+    seq: Seq
+    t: TimeMs
+    site: ShortText
+    work: LongText = ""
+    stop: Annotated[int, Meta(ge=1, le=2_147_483_647)] | None = None
+    work_order: ShortText | None = None
+    user: ShortText | None = None
+    signer: Annotated[str, Meta(min_length=1, max_length=200, pattern=NO_NUL)] | None = None
+    signer_role: ShortText | None = None
+    signature_svg: PathData | None = None
+    signature_png: Annotated[bytes, Meta(max_length=20_000)] | None = None
+    absent: bool = False
+
+
+MessageId = Annotated[str, Meta(min_length=1, max_length=200, pattern=NO_NUL)]
+
+
+class VanMessage(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a technician writes to the base, and which of its messages came or were read.
+
+    `fleet/v1/{van}/message`, from the tablet; an array of up to 1,000 is a backlog. It has `text`, which
+    may be `in_reply_to` a message of the inbox, or says by their ids which messages were `delivered` to
+    the tablet and which were `read`, or both. `epoch` and `seq` are those of scans.
+    """
+
+    epoch: Epoch
+    seq: Seq
+    t: TimeMs
+    text: Annotated[str, Meta(min_length=1, max_length=2_000, pattern=NO_NUL)] | None = None
+    in_reply_to: MessageId | None = None
+    delivered: Annotated[list[MessageId], Meta(max_length=500)] = []
+    read: Annotated[list[MessageId], Meta(max_length=500)] = []
+    user: ShortText | None = None
+
+
 class Receipt(msgspec.Struct, frozen=True):
-    """`fleet/v1/{van}/receipt`, to the tablet: every scan of `epoch` up to `through` is committed."""
+    """`fleet/v1/{van}/receipt`, to the tablet: all that it said in `epoch` up to `through` is committed."""
 
     epoch: Epoch
     through: int
 
 
 class InboxMessage(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`fleet/v1/{van}/inbox`, to the tablet: a message, a request to count, news of an order."""
+    """`fleet/v1/{van}/inbox`, to the tablet: a message, a request to count, news of an order.
+
+    `sender` is the name of the person who wrote it; without, it was Cordée itself.
+    """
 
     id: str
     t: TimeMs
@@ -133,6 +189,8 @@ class InboxMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     text: str
     order: str | None = None
     items: list[str] = []
+    sender: str | None = None
+    in_reply_to: str | None = None
 
 
 class OrderLine(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -246,6 +304,38 @@ class AlertEvent(msgspec.Struct, frozen=True):
     datacontenttype: Literal["application/json"] = "application/json"
 
 
+class SignedVisit(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What others are told of a visit report; the signature stays here, under `report`."""
+
+    report: str
+    van: str
+    site: str
+    t: TimeMs
+    absent: bool
+    work: str = ""
+    stop: int | None = None
+    work_order: str | None = None
+    user: str | None = None
+    signer: str | None = None
+    signer_role: str | None = None
+
+
+class VisitReportEvent(msgspec.Struct, frozen=True):
+    """`planner/v1/visit-reports/{van}`, from the base: a CloudEvents 1.0 envelope, structured JSON.
+
+    `set_aside`: the tablet said two things under one key, and neither counts until a person decides.
+    """
+
+    id: str
+    source: str
+    type: Literal["cordee.visit.reported.v1", "cordee.visit.report_set_aside.v1"]
+    time: str
+    subject: str
+    data: SignedVisit
+    specversion: Literal["1.0"] = "1.0"
+    datacontenttype: Literal["application/json"] = "application/json"
+
+
 class OwnTracksLocation(msgspec.Struct, frozen=True, tag_field="_type", tag="location"):
     """`owntracks/{van}/{device}`, from the OwnTracks app: a fix."""
 
@@ -295,12 +385,15 @@ class Topic(msgspec.Struct, frozen=True):
 CONTRACT: Final = (
     Topic("fleet/v1/{van}/position", "van", (Position,), backlog=True),
     Topic("fleet/v1/{van}/scan", "tablet", (Scan,), backlog=True),
+    Topic("fleet/v1/{van}/report", "tablet", (VisitReport,)),
+    Topic("fleet/v1/{van}/message", "tablet", (VanMessage,), backlog=True),
     Topic("fleet/v1/{van}/status", "van", (Status,), retained=True),
     Topic("fleet/v1/{van}/receipt", "base", (Receipt,)),
     Topic("fleet/v1/{van}/inbox", "base", (InboxMessage,)),
     Topic("warehouse/v1/orders/{order}", "base", (OrderEvent,)),
     Topic("warehouse/v1/reports/{warehouse}", "warehouse", (OrderReport,)),
     Topic("planner/v1/alerts/{van}", "base", (AlertEvent,)),
+    Topic("planner/v1/visit-reports/{van}", "base", (VisitReportEvent,)),
     Topic(
         "owntracks/{van}/{device}", "app", (OwnTracksLocation, OwnTracksTransition, OwnTracksLwt)
     ),
@@ -323,6 +416,17 @@ _ALERT: Final = Alert(
     reason="arrived 4 min after the window ended", arrived_t=_T + 240_000,
 )  # fmt: skip
 
+_SIGNED: Final = SignedVisit(
+    report="8b1a9953c4611296a827abf8c47804d7", van="van-017", site="S-01203", t=_T, absent=True,
+    work="Filter replaced.", stop=4_711, work_order="W-88", user="a.roux", signer="Marie Dupont",
+    signer_role="owner",
+)  # fmt: skip
+#: 2 by 1 pixels, black and white.
+_PNG: Final = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000002000000010800000000d14920560000000b49444154789c6360f8"
+    "0f000102010042bebc680000000049454e44ae426082"
+)
+
 #: One payload of each kind with every field used: for readers of docs/WIRE.md, and for tests.
 EXAMPLES: Final[tuple[msgspec.Struct, ...]] = (
     Position(_T, 48.8584, 2.2945, 6.0, 13.9, 271.5, ignition=True, odometer_m=120_345_500.0,
@@ -330,10 +434,13 @@ EXAMPLES: Final[tuple[msgspec.Struct, ...]] = (
     Scan("f3a9c1", 17, _T, "transfer", code="4006381333931", aim_id="]E0", qty=2,
          work_order="W-88", counterpart="van-021", lot="L7", user="a.roux", since=_T - 600_000,
          shipment="004000000000000176", reverses=ScanKey("f3a9c1", 16)),
+    VisitReport("f3a9c1", 18, _T, "S-01203", "Filter replaced.\nBearing worn.", 4_711, "W-88",
+                "a.roux", "Marie Dupont", "owner", "M40 150C80 20 120 20 140 140", _PNG, absent=True),
+    VanMessage("f3a9c1", 19, _T, "The gate is locked.", "m-1", ["m-1", "m-2"], ["m-1"], "a.roux"),
     Status("online", _T, "on"),
     Receipt("f3a9c1", 17),
     InboxMessage("m-1", _T, "count_request", "Please count these two.",
-                 "R-20260921-1400-van-017", ["P-0042", "P-0107"]),
+                 "R-20260921-1400-van-017", ["P-0042", "P-0107"], "Céline Petit", "m-0"),
     OrderEvent(_ORDER.order, "urn:cordee:ingest", "cordee.order.sent.v1",
                "2026-09-21T14:13:20.000+00:00", _ORDER.order, _ORDER),
     OrderReport("WH-NORD-5512", _T, "R-20260921-1400-van-017", "shipped",
@@ -341,6 +448,8 @@ EXAMPLES: Final[tuple[msgspec.Struct, ...]] = (
                 "004000000000000176", "c.petit"),
     AlertEvent("late-903-cleared-1790000000000", "urn:cordee:ingest", "cordee.alert.cleared.v1",
                "2026-09-21T14:13:20.000+00:00", "van-017", _ALERT),
+    VisitReportEvent("8b1a9953c4611296a827abf8c47804d7", "urn:cordee:ingest",
+                     "cordee.visit.reported.v1", "2026-09-21T14:13:20.000+00:00", "van-017", _SIGNED),
     OwnTracksLocation(48.8584, 2.2945, 1_790_000_000, 6.0, 50.0, 271.0, 87.0, ign=True,
                       odometer=120_345.5),
     OwnTracksTransition(1_790_000_000, "enter", 6.0, 48.8584, 2.2945),
@@ -351,6 +460,8 @@ EXAMPLES: Final[tuple[msgspec.Struct, ...]] = (
 SUBSCRIPTIONS: Final = (
     "fleet/v1/+/position",
     "fleet/v1/+/scan",
+    "fleet/v1/+/report",
+    "fleet/v1/+/message",
     "fleet/v1/+/status",
     "owntracks/+/+",
     "warehouse/v1/reports/+",

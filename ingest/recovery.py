@@ -86,6 +86,7 @@ async def persist(
             reference = await insist(commit, pool, [message], reference, now)
         except REFUSED as error:
             await insist(_reject, pool, message, str(error), now, quota)
+    await insist(_tell_awaited, pool, deliveries)
     if reference is None:
         return await insist(_load_reference, pool, now)
     return reference
@@ -104,6 +105,12 @@ def _without_values(error: psycopg.Error) -> dict[str, str | None]:
 async def _reject(pool: Pool, message: Delivery, detail: str, now: Clock, quota: Quota) -> None:
     async with pool.connection() as conn, conn.transaction():
         await store.settle(conn, [], [refusal(message, detail)], now(), quota)
+
+
+async def _tell_awaited(pool: Pool, deliveries: list[Delivery]) -> None:
+    """Tell of whole messages, whose elements have been committed one by one."""
+    async with pool.connection() as conn, conn.transaction():
+        await store.tell_awaited(conn, deliveries)
 
 
 async def _load_reference(pool: Pool, now: Clock) -> Reference:

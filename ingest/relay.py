@@ -3,7 +3,8 @@
 To the broker: at least once, in order, QoS 1. A message was written to the outbox in the transaction
 that caused it. The relay publishes what is unsent, oldest first, waits for the broker's
 acknowledgements, and marks it sent; a crash between the two sends it again, under the same id. Rows
-are taken with SKIP LOCKED, so a second relay helps and does not repeat.
+are taken with SKIP LOCKED, so a second relay helps and does not repeat. What vans and warehouses said
+by HTTP only passes through: once the broker has it, it is deleted.
 """
 
 import asyncio
@@ -28,6 +29,8 @@ TAKE = """
 SELECT outbox_id, topic, payload, retain FROM outbox
 WHERE sent_time IS NULL ORDER BY outbox_id LIMIT %s FOR UPDATE SKIP LOCKED
 """
+FORGET_PASSING = "DELETE FROM outbox WHERE is_passing AND outbox_id = ANY(%s)"
+MARK = "UPDATE outbox SET sent_time = %s WHERE outbox_id = ANY(%s)"
 
 #: What passes by itself, or by somebody starting a server again.
 PASSING = (aiomqtt.MqttError, *outbox.DATABASE_PASSING)
@@ -81,10 +84,9 @@ async def send_waiting(
         )
         if rows:
             die()
-        await conn.execute(
-            "UPDATE outbox SET sent_time = %s WHERE outbox_id = ANY(%s)",
-            (as_datetime(now()), [row[0] for row in rows]),
-        )
+        sent = [row[0] for row in rows]
+        await conn.execute(FORGET_PASSING, (sent,))
+        await conn.execute(MARK, (as_datetime(now()), sent))
     if rows:
         log.info("sent", messages=len(rows))
     return len(rows)

@@ -70,6 +70,7 @@ async def commit(
         state = await store.load_state(conn, batch, reference, now(), gone)
         changes = apply(batch, state, reference, now())
         await store.write(conn, batch, state, changes, reference, now(), router, quota)
+        await store.tell_awaited(conn, deliveries)
     await _note(pool, batch, deliveries, time.perf_counter() - began, now())
     return reference
 

@@ -6,7 +6,6 @@ Functions take a connection and never commit.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import date
-from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -23,14 +22,15 @@ from geofence.forecast import store as forecast
 from geofence.forecast.router import Router
 from geofence.reread import Course
 from ingest import apply as rules
-from ingest import duty
+from ingest import duty, van_messages, visit_reports
 from ingest import quota as quotas
 from ingest.apply import Changes, Outgoing, Reference, State
-from ingest.batch import Batch, Rejection, StatusEvent, Van, decode
+from ingest.batch import Batch, Delivery, Rejection, StatusEvent, Van, decode
 from ingest.quota import Quota, Used
 from stock_tracker import levels
 from stock_tracker.ledger import ScanKey
 from stock_tracker.resupply import cutoffs, reports
+from storage.message_id import message_id
 from storage.pool import Connection
 from storage.settings import as_datetime
 
@@ -107,6 +107,13 @@ UPDATE rejected_quota SET kept = %s, kept_bytes = %s, not_kept = %s, not_kept_by
 WHERE day = %s AND sender = %s
 """
 
+ANYBODY_WAITS = "SELECT FROM awaited WHERE committed_time IS NULL LIMIT 1"
+COMMITTED = """
+UPDATE awaited SET committed_time = clock_timestamp()
+WHERE committed_time IS NULL AND message_id = ANY(%b::bytea[])
+"""
+FORGET_AWAITED = "DELETE FROM awaited WHERE asked_time < clock_timestamp() - INTERVAL '1 day'"
+
 #: A message outlives its deliveries, whose tables hold no copy of it.
 FORGET_SENT = """
 DELETE FROM outbox WHERE sent_time < %s - INTERVAL '7 days'
@@ -182,9 +189,9 @@ def _places(own: int, depot: int | None, shared: dict[str, int]) -> dict[str, in
 
 
 async def lock(conn: Connection, batch: Batch) -> None:
-    """Keep a second ingest off this batch's vans, and off the ledger if it holds scans."""
+    """Keep a second ingest off this batch's vans, and off the ledger if tablets said anything."""
     await _lock_vans(conn, batch.van_ids())
-    if batch.scans or batch.reports or any(rejection.key for rejection in batch.rejections):
+    if batch.tablet_keys() or batch.reports or any(rejection.key for rejection in batch.rejections):
         await levels.lock_ledger(conn)
 
 
@@ -267,12 +274,15 @@ async def write(
         outgoing += rules.count_messages(tasks, now)
     if changes.reports:
         outgoing += rules.shipped_messages(await reports.take(conn, changes.reports, now), now)
+    said = await visit_reports.put(conn, batch.visit_reports, now)
+    outgoing += rules.visit_report_messages(said, _vans(reference), now)
+    await van_messages.put(conn, batch.van_messages, now)
     rejections = [*batch.rejections, *changes.rejections]
     batch.tallies.update(f"reason:{rejection.reason}" for rejection in rejections)
     for changed in changes.vans.values():
         batch.tallies.update(f"event:{visit.verdict}" for visit in changed.visits)
         batch.tallies["event:gone"] += len(changed.gone)
-    await settle(conn, [scan.key for scan in batch.scans], rejections, now, quota)
+    await settle(conn, batch.tablet_keys(), rejections, now, quota)
     await _put_statuses(conn, changes.statuses)
     await put_outbox(conn, outgoing, now)
     await conn.execute("NOTIFY cordee")
@@ -288,20 +298,20 @@ def _spans(fixes: FixColumns) -> dict[int, tuple[int, int]]:
 
 async def settle(
     conn: Connection,
-    scans: Sequence[ScanKey],
+    said: Sequence[ScanKey],
     rejections: Sequence[Rejection],
     now: int,
     quota: Quota = quotas.USUAL,
 ) -> None:
-    """Store what could not be used, and tell tablets how far their scans are committed.
+    """Store what could not be used, and tell tablets how far what they said is committed.
 
-    A rejected scan whose key can be read counts as committed: it is kept here, and sending it again
-    would change nothing. One beyond its van's quota is not kept, so it does not count.
+    What is rejected and whose key can be read counts as committed: it is kept here, and sending it again
+    would change nothing. What is beyond its van's quota is not kept, so it does not count.
     """
     kept = await _put_rejections(conn, rejections, now, quota)
     unusable = [rejection.key for rejection in kept if rejection.key is not None]
     await stock_tracker.store.put_unusable(conn, unusable)
-    epochs = {(key.device, key.epoch) for key in (*scans, *unusable)}
+    epochs = {(key.device, key.epoch) for key in (*said, *unusable)}
     if epochs:
         through = await stock_tracker.store.advance_through(conn, epochs)
         await put_outbox(conn, rules.receipt_messages(through), now)
@@ -316,7 +326,7 @@ async def _put_rejections(
     """
     if not rejections:
         return []
-    by_id = {id_of(rejection.topic, rejection.payload): rejection for rejection in rejections}
+    by_id = {message_id(rejection.topic, rejection.payload): rejection for rejection in rejections}
     known = await (await conn.execute(KEPT_ALREADY, (list(by_id),))).fetchall()
     before = {bytes(rejected_id) for (rejected_id,) in known}
     fresh = [rejection for key, rejection in by_id.items() if key not in before]
@@ -329,7 +339,7 @@ async def _put_rejections(
         PUT_REJECTED,
         (
             as_datetime(now),
-            [id_of(r.topic, r.payload) for r in kept],
+            [message_id(r.topic, r.payload) for r in kept],
             [_text(r.topic) for r in kept],
             [r.payload for r in kept],
             [r.reason for r in kept],
@@ -345,13 +355,8 @@ async def _put_rejections(
                 for sender, its in sorted(made.used.items())
             ],
         )
-    stored = before | {id_of(rejection.topic, rejection.payload) for rejection in made.kept}
+    stored = before | {message_id(rejection.topic, rejection.payload) for rejection in made.kept}
     return [rejection for key, rejection in by_id.items() if key in stored]
-
-
-def id_of(topic: str, payload: bytes) -> bytes:
-    """Return the key of a rejected message: the same bytes on the same topic are one row."""
-    return blake2b(topic.encode() + b"\0" + payload, digest_size=16).digest()
 
 
 def _text(text: str) -> str:
@@ -373,6 +378,7 @@ async def put_outbox(conn: Connection, outgoing: Sequence[Outgoing], now: int) -
     """
     if not outgoing:
         return
+    await van_messages.put_inbox(conn, [it.inbox for it in outgoing if it.inbox is not None])
     async with conn.cursor() as cursor:
         await cursor.executemany(
             "INSERT INTO outbox (topic, payload, organisation_id, created_time)"
@@ -383,6 +389,18 @@ async def put_outbox(conn: Connection, outgoing: Sequence[Outgoing], now: int) -
             ],
         )
     await conn.execute("NOTIFY cordee_outbox")
+
+
+async def tell_awaited(conn: Connection, deliveries: Sequence[Delivery]) -> None:
+    """Tell the API, which waits for some messages that came by HTTP, that these are committed.
+
+    Hardly ever does anybody wait, and then nothing has to be hashed.
+    """
+    if await (await conn.execute(ANYBODY_WAITS)).fetchone() is None:
+        return
+    ids = [message_id(delivery.topic, delivery.payload) for delivery in deliveries]
+    if (await conn.execute(COMMITTED, (ids,))).rowcount:
+        await conn.execute("NOTIFY cordee_awaited")
 
 
 async def put_activity(conn: Connection, batch: Batch, lag_ms: Sequence[int], now: int) -> None:
@@ -447,6 +465,7 @@ async def tick(
     )
     await conn.execute("DELETE FROM ingest_activity WHERE second < now() - INTERVAL '1 hour'")
     await conn.execute(FORGET_SENT, (as_datetime(now),))
+    await conn.execute(FORGET_AWAITED)
     if raised or news.orders:
         await conn.execute("NOTIFY cordee")
     return len(raised) + len(news.orders)

@@ -52,7 +52,7 @@ http: "127.0.0.1:{monitor_port}"
 max_payload: 4MB
 pid_file: "{folder}/nats.pid"
 jetstream {{ store_dir: "{folder}/jetstream", sync_interval: 1s, max_file_store: {max_file_store} }}
-mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "30s", max_ack_pending: 10000 }}
+mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "30s", max_ack_pending: 9000 }}
 """
 
 #: Only those in, whom `cordee provision broker` writes into the same folder.

@@ -184,6 +184,7 @@ INSERT INTO stock_dirty SELECT * FROM unnest(%s::int[], %s::int[]) ON CONFLICT D
 """
 
 # The longest unbroken row of numbers after `through`: the n-th number beyond it must be through + n.
+# A tablet counts all that it says by one counter, not only scans.
 ADVANCE = """
 INSERT INTO scan_through
 SELECT device, epoch, coalesce(max(seq) FILTER (WHERE seq = through + nth), through)
@@ -198,6 +199,12 @@ FROM (
   LEFT JOIN LATERAL (
     SELECT seq FROM scan
     WHERE (scan.device, scan.epoch) = (begun.device, begun.epoch) AND seq > through
+    UNION
+    SELECT seq FROM visit_report AS said
+    WHERE (said.device, said.epoch) = (begun.device, begun.epoch) AND seq > through
+    UNION
+    SELECT seq FROM van_message AS wrote
+    WHERE (wrote.device, wrote.epoch) = (begun.device, begun.epoch) AND seq > through
     UNION
     SELECT seq FROM scan_unusable AS u
     WHERE (u.device, u.epoch) = (begun.device, begun.epoch) AND seq > through
@@ -415,7 +422,7 @@ async def put_unusable(conn: Connection, keys: Sequence[ScanKey]) -> None:
 async def advance_through(
     conn: Connection, epochs: Iterable[tuple[str, str]]
 ) -> list[tuple[str, str, int]]:
-    """Move each (device, epoch) on as far as its scans are unbroken; return where each stands."""
+    """Move each (device, epoch) on as far as what it said is unbroken; return where each stands."""
     ordered = sorted(epochs)
     rows = await conn.execute(ADVANCE, ([e[0] for e in ordered], [e[1] for e in ordered]))
     return await rows.fetchall()

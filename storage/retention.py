@@ -67,12 +67,18 @@ PURPOSES: Final = (
         (
             Kept("alert", "raised_time"),
             Kept("alert_handling", "changed_time"),
+            Kept("visit_report", "t"),
             Kept("visit", "arrived_at", "last_inside_at < %(limit)s"),
             Kept("tour", "service_date"),
             Kept("replan", "service_date"),
         ),
     ),
     Purpose("working_times", "keep_working_times_days", (Kept("duty_switch", "switched_at"),)),
+    Purpose(
+        "messages",
+        "keep_messages_days",
+        (Kept("message", "sent_at"), Kept("van_message", "t")),
+    ),
     Purpose(
         "rejected",
         "keep_rejected_days",

@@ -135,8 +135,8 @@ class Settings(BaseSettings):
         default=365,
         ge=7,
         le=3_660,
-        description="Days that visits, alerts and tours are kept: the proof that a service was"
-        " rendered, when, and whether in time. Not fewer than tracks.",
+        description="Days that visits, their reports with signatures, alerts and tours are kept: the"
+        " proof that a service was rendered, when, and whether in time. Not fewer than tracks.",
     )
     keep_working_times_days: int = Field(
         default=1_826,
@@ -145,6 +145,13 @@ class Settings(BaseSettings):
         description="Days that duty switches, on and off, are kept: the record of working times, as"
         " labour law asks for five years. What is deleted no longer says which old positions were off"
         " duty, so not fewer than tracks.",
+    )
+    keep_messages_days: int = Field(
+        default=90,
+        ge=1,
+        le=1_096,
+        description="Days that messages between the base and vans are kept, read or not: to know what"
+        " was agreed. They are no archive.",
     )
     keep_rejected_days: int = Field(
         default=30,

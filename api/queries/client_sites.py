@@ -1,15 +1,15 @@
-"""The questions of those who are visited: what is planned at their sites, and what was done there.
+"""The question of those who are visited: what is planned at their sites.
 
 Scoped by organisation, and by client company where one asks; reads, never commits. No position, no van
 and no other site is told: of a technician the name, as a visitor's badge would.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime
 
 from psycopg.rows import class_row
 
-from api.answers import PartUsed, PlannedVisit, VisitReport
+from api.answers import PlannedVisit
 from api.auth import OrganisationId
 from api.times import ms
 from storage.pool import Connection
@@ -32,7 +32,8 @@ WHICH = """
 """
 
 
-def _values(organisation: OrganisationId, which: WhichSites, limit: int) -> dict[str, object]:
+def values(organisation: OrganisationId, which: WhichSites, limit: int) -> dict[str, object]:
+    """Return what `WHICH` and a range ask for."""
     return {
         "organisation": organisation,
         "client": which.client_id,
@@ -79,48 +80,5 @@ async def planned(
         LIMIT %(limit)s
     """
     async with conn.cursor(row_factory=class_row(PlannedVisit)) as cursor:
-        await cursor.execute(query, {**_values(organisation, which, limit), "today": today})
+        await cursor.execute(query, {**values(organisation, which, limit), "today": today})
         return await cursor.fetchall()
-
-
-async def reports(
-    conn: Connection, organisation: OrganisationId, which: WhichSites, limit: int
-) -> list[VisitReport]:
-    """Return up to `limit` visits, newest first, each with the parts that were used."""
-    query = f"""
-        SELECT site.code AS site, site.name AS site_name, client.code AS client, technician.name AS technician,
-               {ms("visit.arrived_at")} AS arrived_at_ms,
-               {ms("visit.last_inside_at")} AS last_inside_at_ms,
-               {ms("visit.left_at")} AS left_at_ms,
-               extract(epoch FROM visit.last_inside_at - visit.arrived_at)::integer AS dwell_s,
-               visit.uncertain, {ms("stop.window_start")} AS window_start_ms,
-               {ms("stop.window_end")} AS window_end_ms, stop.work_order,
-               coalesce((
-                 SELECT jsonb_agg(jsonb_build_object(
-                   'item', item.ref, 'name', item.name, 'base_unit', item.base_unit,
-                   'kind', used.kind, 'qty', used.qty) ORDER BY used.t, item.ref)
-                 FROM charge AS used JOIN item USING (item_id)
-                 WHERE (used.van_id, used.site_id, used.arrived_at)
-                     = (visit.van_id, visit.site_id, visit.arrived_at)
-                   AND used.kind IN ('issue', 'return')
-                   AND used.t BETWEEN visit.arrived_at
-                     AND coalesce(visit.left_at + INTERVAL '10 minutes', 'infinity')
-               ), '[]') AS parts
-        FROM visit
-        JOIN site ON site.site_id = visit.site_id
-        JOIN van ON van.van_id = visit.van_id AND van.organisation_id = site.organisation_id
-        LEFT JOIN client ON client.client_id = site.client_id
-        LEFT JOIN technician ON technician.technician_id = van.technician_id
-        LEFT JOIN stop ON stop.stop_id = visit.stop_id
-        WHERE {WHICH} AND visit.arrived_at >= %(since)s AND visit.arrived_at < %(until)s
-          AND visit.verdict = 'visit' AND visit.shadowed_by IS NULL
-        ORDER BY visit.arrived_at DESC, site.code, van.code
-        LIMIT %(limit)s
-    """
-    async with conn.cursor(row_factory=class_row(VisitReport)) as cursor:
-        await cursor.execute(query, _values(organisation, which, limit))
-        found = await cursor.fetchall()
-    return [
-        replace(report, parts=[PartUsed(**part) for part in report.parts])  # type: ignore[arg-type]
-        for report in found  # whose parts are JSON still
-    ]

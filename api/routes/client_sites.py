@@ -1,17 +1,22 @@
 """What is planned at sites, and what was done there: for the clients whose sites they are."""
 
+import asyncio
 from datetime import timedelta
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import Response
 
 from api.answers import Planning, VisitReports
 from api.auth import Asker, Who
 from api.problems import Problem
 from api.queries import client_sites
+from api.queries import visit_reports as done
 from api.queries.client_sites import WhichSites
 from api.resources import Conn, Now
+from api.routes.papers import AS_PDF, PDF
 from api.routes.parameters import Code, TimeMs, checked_span, today, working_day
+from stock_tracker.papers import visit_report
 from storage.pool import Connection
 from storage.settings import as_datetime
 
@@ -61,14 +66,29 @@ async def visit_reports(
 ) -> VisitReports:
     """Return the visits with `from_ms` ≤ arrival < `to_ms`; of the last 31 days by default.
 
-    A client sees those of the own sites; a site of another is a 404.
+    Each with what was written of it and signed. A report of a site where the van was not seen stands
+    among them at its own time. A client sees those of the own sites; a site of another is a 404.
     """
     now = as_datetime(now_ms)
     since, until = checked_span(from_ms, to_ms, (now - BACK, now))
     await _reached(conn, who, site)
     which = WhichSites(since, until, who.client_id, site)
-    found = await client_sites.reports(conn, who.organisation, which, limit + 1)
+    found = await done.reports(conn, who.organisation, which, limit + 1)
     return VisitReports(found[:limit], truncated=len(found) > limit)
+
+
+@router.get("/visit-reports/{report}.pdf", response_class=Response, responses=AS_PDF)
+async def visit_report_pdf(
+    conn: Conn, who: Asker, report: Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
+) -> Response:
+    """Return a report that was written of a visit, with its times, parts and signature, to print.
+
+    One that its tablet contradicts (two payloads under one key) is a 404 until a person decides.
+    """
+    it = await done.paper(conn, who.organisation, who.client_id, report)
+    if it is None:
+        raise Problem(404, "visit_report_not_found", f"There is no visit report {report!r}.")
+    return Response(await asyncio.to_thread(visit_report.visit_report_pdf, it), media_type=PDF)
 
 
 async def _reached(conn: Connection, who: Who, site: str | None) -> None:

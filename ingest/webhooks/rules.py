@@ -1,6 +1,7 @@
 """What becomes of a message that a webhook shall get. Pure: the present and chance are arguments.
 
-A *webhook* is an address of an organisation that is told of its orders, its alerts or both by HTTP.
+A *webhook* is an address of an organisation that is told by HTTP of its orders, its alerts, the reports of
+its visits (who signed, not the signature), or several of them.
 The transaction that leaves such a message in the outbox makes a *delivery* of it for every webhook
 that wants it, so that there is never one without the other. A delivery is a POST of the bytes that
 the broker gets, a CloudEvent, signed (`signing.py`), until the receiver accepts it.
@@ -59,7 +60,11 @@ NEXT: Final[Mapping[tuple[State, Event], State]] = {
 }
 
 #: What may be posted, by topic: the CloudEvents of the wire contract.
-TOPICS: Final = {"orders": "warehouse/v1/orders", "alerts": "planner/v1/alerts"}
+TOPICS: Final = {
+    "orders": "warehouse/v1/orders",
+    "alerts": "planner/v1/alerts",
+    "visits": "planner/v1/visit-reports",
+}
 
 #: Pauses after the first, the second, ... attempt that failed.
 DELAYS_S: Final = (10, 60, 300, 1_800, 7_200, 21_600, 43_200, 86_400, 86_400)

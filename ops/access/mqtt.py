@@ -56,7 +56,7 @@ VALUES (1, 'WH-1', 'One', 48, 2), (1, 'WH-2', 'Two', 48, 2);
 #: Every kind of topic there is, and some that should not be.
 TOPICS: Final = (
     *(f"fleet/v1/{van}/{kind}" for van in (A, B)
-      for kind in ("position", "scan", "status", "receipt", "inbox", "position/more")),
+      for kind in ("position", "scan", "report", "message", "status", "receipt", "inbox", "position/more")),
     *(f"owntracks/{van}/{rest}" for van in (A, B) for rest in ("phone", "phone/event")),
     "fleet/v1/van-unknown/position",
     f"fleet/v1/{A}",
@@ -66,6 +66,7 @@ TOPICS: Final = (
     "warehouse/v1/reports/WH-2",
     f"planner/v1/alerts/{A}",
     f"planner/v1/alerts/{B}",
+    f"planner/v1/visit-reports/{A}",
     "warehouse/v1/orders/O-1/more",
     "warehouse/v1/reports/WH-1/more",
     "warehouse/v1/elsewhere",
@@ -87,6 +88,7 @@ WIDER: Final = (
     ("warehouse/v1/+/+", "warehouse/v1/reports/WH-2"),
     ("warehouse/v1/orders/#", "warehouse/v1/orders/O-1"),
     ("planner/v1/alerts/#", f"planner/v1/alerts/{B}"),
+    ("planner/v1/visit-reports/#", f"planner/v1/visit-reports/{A}"),
     ("planner/#", f"planner/v1/alerts/{B}"),
     ("$share/all/fleet/v1/+/position", f"fleet/v1/{B}/position"),
     ("$MQTT/#", f"fleet/v1/{B}/receipt"),
@@ -95,6 +97,8 @@ WIDER: Final = (
 A_PUBLISHES: Final = {
     "fleet/v1/van-001/position",
     "fleet/v1/van-001/scan",
+    "fleet/v1/van-001/report",
+    "fleet/v1/van-001/message",
     "fleet/v1/van-001/status",
     "owntracks/van-001/phone",
 }
@@ -108,12 +112,25 @@ MAY_PUBLISH: Final[dict[str, set[str]]] = {
     "van B": {
         "fleet/v1/van-001.b/position",
         "fleet/v1/van-001.b/scan",
+        "fleet/v1/van-001.b/report",
+        "fleet/v1/van-001.b/message",
         "fleet/v1/van-001.b/status",
         "owntracks/van-001.b/phone",
     },
     "revoked van": set(),
     "ingest": set(),
     "relay": {
+        "fleet/v1/van-001/position",
+        "fleet/v1/van-001/scan",
+        "fleet/v1/van-001/report",
+        "fleet/v1/van-001/message",
+        "fleet/v1/van-001/status",
+        "fleet/v1/van-001.b/position",
+        "fleet/v1/van-001.b/scan",
+        "fleet/v1/van-001.b/report",
+        "fleet/v1/van-001.b/message",
+        "fleet/v1/van-001.b/status",
+        "fleet/v1/van-unknown/position",
         "fleet/v1/van-001/receipt",
         "fleet/v1/van-001/inbox",
         "fleet/v1/van-001.b/receipt",
@@ -123,6 +140,7 @@ MAY_PUBLISH: Final[dict[str, set[str]]] = {
         "warehouse/v1/reports/WH-2",
         "planner/v1/alerts/van-001",
         "planner/v1/alerts/van-001.b",
+        "planner/v1/visit-reports/van-001",
     },
     "warehouse WH-1": {"warehouse/v1/reports/WH-1"},
     "planner": set(),
@@ -141,10 +159,14 @@ MAY_READ: Final[dict[str, set[str]]] = {
     "ingest": {
         "fleet/v1/van-001/position",
         "fleet/v1/van-001/scan",
+        "fleet/v1/van-001/report",
+        "fleet/v1/van-001/message",
         "fleet/v1/van-001/status",
         "owntracks/van-001/phone",
         "fleet/v1/van-001.b/position",
         "fleet/v1/van-001.b/scan",
+        "fleet/v1/van-001.b/report",
+        "fleet/v1/van-001.b/message",
         "fleet/v1/van-001.b/status",
         "owntracks/van-001.b/phone",
         "fleet/v1/van-unknown/position",
@@ -156,6 +178,7 @@ MAY_READ: Final[dict[str, set[str]]] = {
         "planner/v1/alerts/van-001",
         "planner/v1/alerts/van-001/more",
         "planner/v1/alerts/van-001.b",
+        "planner/v1/visit-reports/van-001",
     },
 }
 
@@ -163,7 +186,7 @@ MAY_READ: Final[dict[str, set[str]]] = {
 MAY_READ_WIDER: Final[dict[str, set[str]]] = {
     "ingest": {"fleet/v1/+/position", "owntracks/+/+"},
     "warehouse WH-1": {"warehouse/v1/orders/#"},
-    "planner": {"planner/v1/alerts/#"},
+    "planner": {"planner/v1/alerts/#", "planner/v1/visit-reports/#"},
 }
 
 #: Ways to publish, beside QoS 1.

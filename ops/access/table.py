@@ -9,6 +9,7 @@ W warehouse, T technician of V1, C client of BAKERY, O ops, A admin.
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from hashlib import md5
 from typing import Final
 
 from api.roles import Role
@@ -74,6 +75,12 @@ INSERT INTO scan
 SELECT code, 'e', seq, 0, van_id, '2026-11-20 06:05Z', 'issue', convert_to(code, 'UTF8'), status, '{}',
        '2026-11-20 08:00Z'
 FROM van, (VALUES (1, 'applied'), (2, 'unknown_code'), (3, 'review')) AS kinds (seq, status);
+INSERT INTO visit_report
+SELECT van.code, 'e', 9, 0, van.van_id, '2026-11-20 06:25Z', site.code, NULL, 'work of ' || van.code,
+       NULL, NULL, 'signer', NULL, 'M0 0', NULL, false, '2026-11-20 06:26Z'
+FROM van JOIN site ON site.site_id = van.van_id;
+INSERT INTO message (van_id, message_id, kind, text, sent_at)
+SELECT van_id, 'm-' || code, 'message', 'words for ' || code, '2026-11-20 08:00Z' FROM van;
 INSERT INTO movement
 SELECT code, 'e', 1, 0, '2026-11-20 06:05Z', 'issue', 1, '', 2, 100 + van_id,
        (SELECT location_id FROM location
@@ -102,11 +109,28 @@ ALTER TABLE site ALTER site_id RESTART WITH 1000;
 """
 
 #: What nobody of the first organisation may read in any answer.
-THEIRS: Final = ('"X9"', '"HARBOUR"', '"TOUR9"', '"O-9"', '"Xu"', '"theirs"', "theirs.example")
+THEIRS: Final = (
+    '"X9"',
+    "words for X9",
+    '"HARBOUR"',
+    '"TOUR9"',
+    '"O-9"',
+    '"Xu"',
+    '"theirs"',
+    "theirs.example",
+)
 #: And what a role may not read besides.
 HIDDEN: Final[dict[Role, tuple[str, ...]]] = {
-    "technician": ('"TOUR2"', '"O-2"', '"Bo"', '"code":"V2"', '"van":"V2"'),
-    "client": ('"SCHOOL"', '"MAIRIE"', '"V1"', '"V2"', "latitude_deg"),
+    "technician": ("words for V2", '"TOUR2"', '"O-2"', '"Bo"', '"code":"V2"', '"van":"V2"'),
+    "client": (
+        "words for V1",
+        '"SCHOOL"',
+        "work of V2",
+        '"MAIRIE"',
+        '"V1"',
+        '"V2"',
+        "latitude_deg",
+    ),
     "warehouse": ("latitude_deg", '"last_fix"'),
     "ops": ("latitude_deg", '"last_fix"'),
 }
@@ -124,6 +148,8 @@ TOUR: Final = {
     ],
 }
 SSCC: Final = "004000000000000176"
+#: Nobody takes it further: no ingest runs.
+BATCH: Final = {"events": [{"kind": "none", "payload": {}}]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +183,11 @@ class Probe:
     def allows(self, role: Role) -> bool:
         """Return whether this role may ask."""
         return any(LETTERS[letter] == role for letter in self.roles)
+
+
+def report_of(van: str) -> str:
+    """Return the name of a van's visit report in the company."""
+    return md5(f"{van}/e/9".encode(), usedforsecurity=False).hexdigest()
 
 
 def _of_van(rest: str, roles: str, shows: str = "", query: str = "") -> Probe:
@@ -217,6 +248,17 @@ PROBES: Final = (
     _of_van("/visits", "PTA", '"BAKERY"'),
     _of_van("/tour", "PTA", '"TOUR1"'),
     _of_van("/stock", "PWTA", '"FIL-20"'),
+    Probe(
+        "POST", "/v1/devices/{van}/events:batch", "/v1/devices/V1/events:batch", "T", body=BATCH,
+        not_found=("/v1/devices/X9/events:batch",),
+        not_mine={"technician": ("/v1/devices/V2/events:batch",)},
+    ),
+    _by_van("/v1/messages", "PWTA", "words for V1"),
+    Probe("POST", "/v1/messages", "/v1/messages", "PWTA", body={"van": "V1", "text": "hello"}),
+    Probe(
+        "POST", "/v1/messages/{id}/read", "/v1/messages/m-V1/read", "PWTA",
+        not_found=("/v1/messages/m-X9/read",), not_mine={"technician": ("/v1/messages/m-V2/read",)},
+    ),
     _by_van("/v1/visits", "PTA", '"V1"'),
     _by_van("/v1/alerts", "PTA", '"V1"'),
     Probe(
@@ -254,6 +296,11 @@ PROBES: Final = (
     ),
     _of_sites("/v1/planning"),
     _of_sites("/v1/visit-reports"),
+    Probe(
+        "GET", "/v1/visit-reports/{report}.pdf", f"/v1/visit-reports/{report_of('V1')}.pdf", "PCA",
+        "%PDF", not_found=(f"/v1/visit-reports/{report_of('X9')}.pdf",),
+        not_mine={"client": (f"/v1/visit-reports/{report_of('V2')}.pdf",)},
+    ),
     _by_van("/v1/stock/figures", "PWTA"),
     _by_van("/v1/stock/missing", "PWTA"),
     _by_van("/v1/stock/dead", "PWTA"),

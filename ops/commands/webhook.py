@@ -20,7 +20,7 @@ def _do(work: Callable[[Connection], Awaitable[Result]]) -> Result:
 
 @click.group("webhook")
 def webhook() -> None:
-    """Tell others of orders and alerts by signed HTTP requests."""
+    """Tell others of orders, alerts and visit reports by signed HTTP requests."""
 
 
 @webhook.command()

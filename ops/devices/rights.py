@@ -1,9 +1,10 @@
 """What each user of the broker may publish and subscribe to, as MQTT topics and filters.
 
 A van's devices publish that van's topics and nothing else. Services get what their work needs:
-ingest reads what vans and warehouses send, and may limit what the broker keeps for it; the relay publishes what the outbox
-holds (also a warehouse's report that came by HTTP) and reads nothing; a warehouse reads the orders
-and reports for itself; a planner's program reads alerts.
+ingest reads what vans and warehouses send, and may limit what the broker keeps for it; the relay
+publishes what the outbox holds, also what vans and warehouses said by HTTP, and reads nothing; a
+warehouse reads the orders and reports for itself; a planner's program reads alerts and
+visit reports.
 
 What is not named is refused. `nats.py` and `mosquitto.py` say it in their broker's language.
 
@@ -49,6 +50,8 @@ def rights(role: Role, code: str = "") -> Rights:
                 publish=(
                     f"fleet/v1/{code}/position",
                     f"fleet/v1/{code}/scan",
+                    f"fleet/v1/{code}/report",
+                    f"fleet/v1/{code}/message",
                     f"fleet/v1/{code}/status",
                     f"owntracks/{code}/+",
                 ),
@@ -59,11 +62,17 @@ def rights(role: Role, code: str = "") -> Rights:
         case "relay":
             return Rights(
                 publish=(
+                    "fleet/v1/+/position",
+                    "fleet/v1/+/scan",
+                    "fleet/v1/+/report",
+                    "fleet/v1/+/message",
+                    "fleet/v1/+/status",
                     "fleet/v1/+/receipt",
                     "fleet/v1/+/inbox",
                     "warehouse/v1/orders/+",
                     "warehouse/v1/reports/+",
                     "planner/v1/alerts/+",
+                    "planner/v1/visit-reports/+",
                 )
             )
         case "warehouse":
@@ -71,7 +80,7 @@ def rights(role: Role, code: str = "") -> Rights:
                 publish=(f"warehouse/v1/reports/{code}",), subscribe=("warehouse/v1/orders/#",)
             )
         case "planner":
-            return Rights(subscribe=("planner/v1/alerts/#",))
+            return Rights(subscribe=("planner/v1/alerts/#", "planner/v1/visit-reports/#"))
 
 
 def refusal(code: str) -> str | None:

@@ -20,7 +20,6 @@ import psycopg
 
 from ingest.batch import Delivery, decode
 from ingest.quota import sender_of
-from ingest.store import id_of
 from ops.faults import company
 from ops.faults import stack as stacks
 from ops.faults.company import Watch
@@ -30,6 +29,7 @@ from ops.report import SCANS
 from simulators.faults import Outgoing
 from simulators.publisher import publish
 from storage import backlog
+from storage.message_id import message_id
 from storage.settings import real_ms
 
 MAD: Final = "van-001"
@@ -38,6 +38,10 @@ STALLS_AFTER_S: Final = 120.0
 READ_AT_A_TIME: Final = 5_000
 
 FIXES: Final = "SELECT van_id, (extract(epoch FROM fix_time) * 1000)::bigint FROM fix"
+KEYED: Final = f"""
+{SCANS} UNION SELECT device, epoch, seq FROM visit_report
+UNION SELECT device, epoch, seq FROM van_message
+"""
 QUOTAS: Final = (
     "SELECT sender, sum(kept)::bigint, sum(not_kept)::bigint FROM rejected_quota GROUP BY 1"
 )
@@ -143,7 +147,7 @@ def _account(url: str, stream: Stream) -> dict[str, Any]:
     with psycopg.connect(url) as conn:
         vans = company.vans_of(conn)
         kept = {bytes(key) for (key,) in conn.execute("SELECT rejected_id FROM rejected")}
-        fixes, scans = set(conn.execute(FIXES).fetchall()), set(conn.execute(SCANS).fetchall())
+        fixes, keyed = set(conn.execute(FIXES).fetchall()), set(conn.execute(KEYED).fetchall())
         found = conn.execute("SELECT reason, count(*) FROM rejected GROUP BY 1").fetchall()
         reasons = {str(reason): int(count) for reason, count in found}
         quotas = {
@@ -157,17 +161,17 @@ def _account(url: str, stream: Stream) -> dict[str, Any]:
         keys = list(zip(said.fixes.van_id.tolist(), said.fixes.t_ms.tolist(), strict=True))
         lost += [f"fix {key}" for key in keys if key not in fixes]
         lost += [
-            f"scan {scan.key}"
-            for scan in said.scans
-            if (scan.key.device, scan.key.epoch, scan.key.seq) not in scans
+            f"what was said under {key}"
+            for key in said.tablet_keys()
+            if (key.device, key.epoch, key.seq) not in keyed
         ]
         for event in said.reports:  # of orders that do not exist
-            if id_of(event.delivery.topic, event.delivery.payload) not in kept:
+            if message_id(event.delivery.topic, event.delivery.payload) not in kept:
                 lost.append(f"report {event.said.id}")
-        accepted += len(keys) + len(said.scans) + len(said.statuses)
+        accepted += len(keys) + len(said.tablet_keys()) + len(said.statuses)
         for rejection in said.rejections:
             rejected += 1
-            key = id_of(rejection.topic, rejection.payload)
+            key = message_id(rejection.topic, rejection.payload)
             if sender_of(rejection) == MAD:
                 mad.add(key)
             elif key not in kept:

@@ -24,6 +24,10 @@ DEEP: Final = 20_000
 DEEP_SHARE: Final = 0.0005
 UNKNOWN_SHARE: Final = 0.05
 
+KINDS: Final = (
+    "position", "position", "scan", "scan", "status", "owntracks", "report", "message", "orders",
+)  # fmt: skip
+
 Spoil = Callable[[random.Random, bytes, int], bytes]
 
 
@@ -132,13 +136,20 @@ def rubbish(seed: int, count: int, vans: list[str], mad: str, now_ms: int) -> It
 def _good(rng: random.Random, van: str, number: int, now_ms: int) -> tuple[str, bytes]:
     """Return a good message on one of the topics, and the topic."""
     t = now_ms - 3_600_000 + number % 3_500_000
-    kind = rng.choice(["position", "position", "scan", "scan", "status", "owntracks", "report"])
+    kind = rng.choice(KINDS)
     if kind == "position":
         said: dict[str, object] = {"t": t, "lat": 48.1, "lon": 11.5, "acc_m": 5.0}
     elif kind == "scan":
         said = {
             "epoch": "poison", "seq": number + 1, "t": t, "intent": "issue", "code": f"C{number}",
         }  # fmt: skip
+    elif kind == "report":
+        said = {
+            "epoch": "poison-r", "seq": number + 1, "t": t, "site": f"S{number}", "work": "w",
+            "signer": "s", "signature_svg": "M0 0L9 9",
+        }  # fmt: skip
+    elif kind == "message":
+        said = {"epoch": "poison-m", "seq": number + 1, "t": t, "text": f"words {number}"}
     elif kind == "status":
         said = {"state": "online", "t": t, "duty": "on"}
     elif kind == "owntracks":

@@ -13,9 +13,12 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import typst
+
+Standard = Literal["ua-1"]
+"""What a PDF may promise to be. `ua-1`: readable aloud (ISO 14289-1)."""
 
 TEMPLATES: Final = Path(__file__).parent
 #: typst keeps what went into its last ten documents, 45 MB for a list of 400 lines. After a large paper
@@ -24,18 +27,20 @@ LARGE_BYTES: Final = 200_000
 REMEMBERED: Final = 11
 
 
-def pdf(template: str, data: Mapping[str, object]) -> bytes:
+def pdf(template: str, data: Mapping[str, object], standard: Standard | None = None) -> bytes:
     """Return what a template makes of its data.
 
     Args:
         template: The file's name.
         data: What `json` can write.
+        standard: What the PDF promises to be; typst checks it.
     """
     paper = typst.compile(
         TEMPLATES / template,
         root=TEMPLATES,
         font_paths=_fonts(),
         sys_inputs={"data": json.dumps(data)},
+        pdf_standards=[standard] if standard else [],
     )
     if len(paper) > LARGE_BYTES:
         for _ in range(REMEMBERED):

@@ -677,6 +677,8 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/replans", "/v1/replans/{replan_id}/undo",
         "/v1/map", "/v1/map/tiles.pmtiles",
         "/v1/fences",
+        "/v1/devices/{van}/events:batch", "/v1/visit-reports/{report}.pdf",
+        "/v1/messages", "/v1/messages/{id}/read",
     }  # fmt: skip
 
 

@@ -103,6 +103,13 @@ INSERT INTO working_hours VALUES (1, 1, 480, 720);
 INSERT INTO off_duty VALUES (1, '2026-06-01', 1, 0);
 INSERT INTO deletion VALUES
   ('2026-06-01', 'tracks', 'fix', '2026-04-01Z', 5, NULL, true, '2026-06-01Z');
+INSERT INTO awaited VALUES ('0123456789abcdef', '2026-06-01Z', NULL);
+INSERT INTO visit_report VALUES ('d', 'e', 9, 0, 1, '2026-06-01Z', 'S-1', 1, 'w', NULL, NULL, 'X', NULL, 'M0 0',
+                                 NULL, false, '2026-06-01Z');
+INSERT INTO message (van_id, message_id, kind, text, sent_at)
+VALUES (1, 'm', 'message', 'words', '2026-06-01Z');
+INSERT INTO van_message (device, epoch, seq, payload_hash, van_id, t, text, delivered, read, received_time)
+VALUES ('d', 'e', 10, 0, 1, '2026-06-01Z', 'words', '{}', '{}', '2026-06-01Z');
 """
 USER = "INSERT INTO app_user (organisation_id, login, name, role)"
 MACHINE = "INSERT INTO machine (organisation_id, client_key, name, secret_hash, role)"
@@ -146,6 +153,27 @@ REFUSED = {
     "UPDATE broker_credential SET revoked_time = '2026-05-31Z'": (
         "broker_credential_ends_after_its_start"
     ),
+    "INSERT INTO awaited VALUES ('0123456789abcdef', '2026-06-02Z')": "awaited_pkey",
+    """INSERT INTO visit_report
+       SELECT device, epoch, seq, payload_hash, 2, t, site, NULL, '', NULL, NULL, NULL, NULL, NULL, NULL, true, t
+       FROM visit_report""": "visit_report_pkey",
+    "UPDATE visit_report SET signer = NULL": "visit_report_signed_or_absent",
+    "UPDATE visit_report SET signature_png = 'x'": "visit_report_signed_or_absent",
+    "UPDATE visit_report SET is_absent = true": "visit_report_signed_or_absent",
+    "UPDATE visit_report SET signature_png = repeat('x', 20001)::bytea, signature_svg = NULL": (
+        "visit_report_png_small"
+    ),
+    """INSERT INTO message (van_id, message_id, kind, text, sent_at)
+       VALUES (1, 'm', 'message', 'other words', '2026-06-01Z')""": "message_pkey",
+    "UPDATE message SET kind = 'poem'": "message_kind_check",
+    "UPDATE message SET author = 'user:ana'": "message_author_named",
+    """INSERT INTO van_message (device, epoch, seq, payload_hash, van_id, t, text, delivered, read, received_time)
+       SELECT device, epoch, seq, payload_hash, 2, t, text, '{}', '{}', t FROM van_message""": (
+        "van_message_pkey"
+    ),
+    "UPDATE van_message SET text = NULL": "van_message_says_something",
+    "UPDATE van_message SET read_at = now()": "van_message_reader_named",
+    "UPDATE awaited SET message_id = 'short'": "awaited_id_whole",
     "INSERT INTO template_line VALUES (1, 1, 5, 5, 9, 1)": "template_line_ordered",
     "INSERT INTO template_line VALUES (1, 1, 2, 10, 9, 1)": "template_line_ordered",
     "INSERT INTO template_line VALUES (1, 1, -1, 5, 9, 1)": "template_line_ordered",

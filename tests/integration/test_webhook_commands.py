@@ -51,10 +51,10 @@ def test_a_webhook_is_added_and_its_secret_shown_once(run: Run, database_url: st
     assert added.output.startswith("webhook 1\n")
     secret = secret_in(added)
     assert rows(database_url, "SELECT secret, old_secret, topics FROM webhook") == [
-        (secret, None, ["warehouse/v1/orders", "planner/v1/alerts"])
+        (secret, None, ["warehouse/v1/orders", "planner/v1/alerts", "planner/v1/visit-reports"])
     ]
     listed = run("list").output
-    assert listed == f"1  {URL}  orders,alerts of default  on, 0 waiting, 0 dead\n"
+    assert listed == f"1  {URL}  orders,alerts,visits of default  on, 0 waiting, 0 dead\n"
 
 
 def test_a_webhook_may_want_orders_alone(run: Run, database_url: str) -> None:

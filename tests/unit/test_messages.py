@@ -25,7 +25,11 @@ from ingest.messages import (
     ReportLine,
     ResupplyOrder,
     Scan,
+    SignedVisit,
     Status,
+    VanMessage,
+    VisitReport,
+    VisitReportEvent,
     encode,
 )
 
@@ -39,10 +43,16 @@ EXAMPLES: list[msgspec.Struct] = [
     Position(T, -90, 180),
     Scan("e", 1, T, "count", "FUSE", None, "]C0", 0, "WO-1", "van-002", "L1", "jo"),
     Scan("e", 2**62, T, "issue", code_b64=b"\x1d\xff\x00"),
+    VisitReport("e", 2, T, "S-1", "done", 7, "WO-1", "jo", "Ms X", "owner", "M0 0L9 9"),
+    VisitReport("e", 3, T, "S-1", signer="Ms X", signature_png=b"\x89PNG"),
+    VisitReport("e", 4, T, "S-1", absent=True),
     Status("online", T, "on"),
     Status("offline", T),
     Receipt("e", 7),
     InboxMessage("id", T, "order_news", "Tomorrow", "R-1", ["P-1"]),
+    InboxMessage("id", T, "message", "Ring at the back.", sender="Céline", in_reply_to="m"),
+    VanMessage("e", 5, T, "It rings.", "id", ["id", "id2"], ["id"], "jo"),
+    VanMessage("e", 6, T, read=["id2"]),
     OrderEvent(
         "R-1",
         "urn:x",
@@ -70,6 +80,14 @@ EXAMPLES: list[msgspec.Struct] = [
         TIME,
         "van-001",
         Alert("van-001", "silent", "back", T, "back after 20 min"),
+    ),
+    VisitReportEvent(
+        "reported-1",
+        "urn:x",
+        "cordee.visit.reported.v1",
+        TIME,
+        "van-001",
+        SignedVisit("1", "van-001", "S-1", T, absent=False, signer="Ms X"),
     ),
     OwnTracksLocation(48.1, 11.5, T / 1_000, 5, 36, 90, 50, 1, 12.5),
     OwnTracksTransition(T / 1_000, "enter", 5, 48.1, 11.5),
@@ -110,12 +128,20 @@ def test_every_subscription_is_for_a_topic_of_the_contract() -> None:
 POSITION = {"t": T, "lat": 48.1, "lon": 11.5}
 SCAN = {"epoch": "e", "seq": 1, "t": T, "intent": "issue", "code": "FUSE"}
 STATUS = {"state": "online", "t": T}
+MESSAGE = {"epoch": "e", "seq": 1, "t": T}
+REPORT = {"epoch": "e", "seq": 1, "t": T, "site": "S-1"}
 
 
 @pytest.mark.parametrize(
     ("payload", "of"),
-    [(POSITION, Position), (SCAN, Scan), (STATUS, Status)],
-    ids=["position", "scan", "status"],
+    [
+        (POSITION, Position),
+        (SCAN, Scan),
+        (STATUS, Status),
+        (REPORT, VisitReport),
+        (MESSAGE, VanMessage),
+    ],
+    ids=["position", "scan", "status", "report", "message"],
 )
 def test_unknown_fields_are_ignored_and_missing_ones_are_not(
     payload: dict[str, object], of: type[msgspec.Struct]
@@ -145,6 +171,13 @@ def test_unknown_fields_are_ignored_and_missing_ones_are_not(
         (Scan, SCAN, "qty", [0, 1_000_000, None], [-1, 1_000_001, 0.5, "3"]),
         (Scan, SCAN, "code", ["", "x" * 200, None], ["x" * 201, 5]),
         (Scan, SCAN, "code_b64", ["", "HUFC", None], ["***", "QQ", 5, "QUFB" * 100]),
+        (VisitReport, REPORT, "signature_svg", ["M0 0", "m1.5e3,2 -4L1 2\nZ", None], ["", "L0 0", "M0 0<", 'M0 0"/>', "M0 0;", "M" + "0" * 20_000]),
+        (VisitReport, REPORT, "signature_png", ["", None], ["***", "QUFB" * 10_000]),
+        (VisitReport, REPORT, "signer", ["x", None], ["", "x" * 201, "\0"]),
+        (VisitReport, REPORT, "work", ["", "x" * 4_000], ["x" * 4_001, None, "a\0"]),
+        (VisitReport, REPORT, "stop", [1, 2**31 - 1, None], [0, 2**31, "1"]),
+        (VanMessage, MESSAGE, "text", ["x", "x" * 2_000, None], ["", "x" * 2_001, "\0"]),
+        (VanMessage, MESSAGE, "read", [[], ["a"] * 500], [["a"] * 501, [""], ["\0"], None, "a"]),
         (Status, STATUS, "state", ["online", "offline"], ["away", None]),
         (Status, STATUS, "duty", ["on", "off", None], ["maybe"]),
     ],

@@ -29,6 +29,8 @@ values = st.recursive(
 )
 NAMES = (
     "t", "lat", "lon", "acc_m", "epoch", "seq", "intent", "code", "code_b64", "qty", "lot", "since",
+    "text", "in_reply_to", "read", "delivered",
+    "site", "work", "signer", "signature_svg", "signature_png", "absent", "stop",
     "reverses", "shipment", "state", "duty", "_type", "tst", "event", "id", "order", "kind", "lines",
 )  # fmt: skip
 objects = st.dictionaries(st.sampled_from(NAMES), values, max_size=8)
@@ -42,7 +44,7 @@ def said(value: object) -> bytes:
 def parts(batch: Batch) -> int:
     return (
         len(batch.fixes) + len(batch.scans) + len(batch.statuses) + len(batch.reports)
-        + len(batch.rejections)
+        + len(batch.visit_reports) + len(batch.van_messages) + len(batch.rejections)
     )  # fmt: skip
 
 
@@ -52,6 +54,7 @@ def parts(batch: Batch) -> int:
 @example(TOPICS[1], b"[" + b"{}," * 999 + b"{}]")
 @example(TOPICS[0], b"\x00")
 @example(TOPICS[3], b"")
+@example("fleet/v1/van-001/report", b"")
 def test_any_bytes_on_any_topic_are_read_or_rejected(topic: str, payload: bytes) -> None:
     delivery = Delivery(topic, payload)
     batch = decode([delivery], VANS, NOW)
@@ -69,9 +72,9 @@ def test_any_json_on_any_topic_is_read_or_rejected_as_a_whole_or_by_element(
     batch = decode([Delivery(topic, said(value))], VANS, NOW)
     for rejection in batch.rejections:
         rejection.detail.encode()
-    for scan in batch.scans:
-        assert 0 < scan.key.seq <= 2**62
-        assert b"\0" not in scan.key.epoch.encode()
+    for key in batch.tablet_keys():
+        assert 0 < key.seq <= 2**62
+        assert b"\0" not in key.epoch.encode()
 
 
 @given(st.text(max_size=60), st.binary(max_size=60))
@@ -134,4 +137,6 @@ def test_rubbish_is_the_same_for_the_same_seed_and_each_message_is_another() -> 
     assert len(batch.rejections) > 4_000
     assert len(batch.fixes) > 30
     assert len(batch.scans) > 30
-    assert msgspec.json.encode(len(batch.reports))
+    assert len(batch.reports) > 10
+    assert len(batch.visit_reports) > 10
+    assert len(batch.van_messages) > 10
