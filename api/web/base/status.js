@@ -39,6 +39,8 @@ const STATES = {
   shipped: ["arrow", () => t("shipped")],
   received: ["check", () => t("received")],
   cancelled: ["cross", () => t("cancelled")],
+  // of messages
+  unread: ["square", () => t("unread")],
   // of connections
   live: ["disc", () => t("live")],
   connecting: ["ring", () => t("connecting")],
