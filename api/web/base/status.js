@@ -45,6 +45,8 @@ const STATES = {
   saved: ["check", () => t("saved")],
   refused: ["cross", () => t("refused")],
   on_board: ["check", () => t("on board")],
+  // of messages
+  unread: ["square", () => t("unread")],
   // of connections
   live: ["disc", () => t("live")],
   connecting: ["ring", () => t("connecting")],

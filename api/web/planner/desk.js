@@ -54,12 +54,17 @@ export class Desk extends EventTarget {
     return this.live.view?.overview ?? null;
   }
 
+  /** Of each van that has written what nobody has read: how much. */
+  get unread() {
+    return this.#once("unread", () => (this.rows("messages") ?? []).filter((one) => one.unread > 0));
+  }
+
   van = (code) => this.live.view?.vans?.[code] ?? null;
   alert = (id) => this.live.view?.alerts?.[id] ?? null;
 
   /** Vans by code and alerts, as the filter leaves them. */
   get shown() {
-    return this.#once("shown", () => shown(this.rows("vans") ?? [], this.rows("alerts") ?? [], this.show));
+    return this.#once("shown", () => shown({ vans: this.rows("vans") ?? [], alerts: this.rows("alerts") ?? [], messages: this.unread }, this.show));
   }
 
   /** Puts a row as the server has just answered it; the stream brings the same a moment later. */

@@ -7,7 +7,7 @@
 
 import { define, guard, html, nothing, repeat, svg } from "../base/lit.js";
 import { time } from "../base/format.js";
-import { t } from "../base/i18n.js";
+import { t, tn } from "../base/i18n.js";
 import { shape, shapeOf, word } from "../base/status.js";
 import { Pane } from "./desk.js";
 import { extent, nearest, spans, stepOf, troubleOf } from "./gantt_scale.js";
@@ -113,7 +113,7 @@ export class Gantt extends Pane {
     const chosen = this.desk.subject.van === van.code;
     return html`<div class="gantt-row ${chosen ? "chosen" : ""}" role="row" aria-rowindex=${nth + 1} data-van=${van.code} .style=${`top: ${HEAD + nth * ROW}px`}>
       <div role="rowheader" id="gantt-${van.code}" class="gantt-van ${van.state}" aria-label=${this.#vanSaid(van, tour)} @click=${() => this.desk.choose("van", van.code)}>
-        ${shape(shapeOf(van.state))}<span><b>${van.code}</b><span class="second">${van.technician ?? van.name}</span></span></div>
+        ${shape(shapeOf(van.state))}<span><b>${van.code}</b>${this.desk.live.view?.messages?.[van.code]?.unread ? html` <span class="letter" aria-hidden="true">✉</span>` : nothing}<span class="second">${van.technician ?? van.name}</span></span></div>
       ${guard([tour, this.minute, this.span, this.perHour, chosen && this.desk.subject.stop, this.desk.preview], () => this.#bars(van, tour))}
     </div>`;
   }
@@ -125,7 +125,7 @@ export class Gantt extends Pane {
   }
 
   #vanSaid = (van, tour) =>
-    [van.code, van.technician, word(van.state), tour ? t("{n} stops", { n: tour.stops.length }) : t("no tour")].filter(Boolean).join(", ");
+    [van.code, van.technician, word(van.state), tour ? tn("{n} stop", "{n} stops", tour.stops.length) : t("no tour"), this.desk.live.view?.messages?.[van.code]?.unread ? t("unread messages") : null].filter(Boolean).join(", ");
 
   #lines() {
     const step = stepOf(this.perHour);

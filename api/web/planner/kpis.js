@@ -23,25 +23,28 @@ const FIGURES = [
   },
   {
     of: "visits", state: "at_site", label: () => t("Visits today"), figure: (f) => f.visits_today,
-    note: (_, atSite) => t("{n} under way", { n: count(atSite) }),
+    note: (_, desk) => t("{n} under way", { n: count((desk.rows("vans") ?? []).filter((van) => van.state === "at_site").length) }),
+  },
+  {
+    of: "unread", state: "unread", label: () => t("Unread"), figure: (_, desk) => desk.unread.reduce((sum, one) => sum + one.unread, 0),
+    note: (_, desk) => (desk.unread.length ? tn("of {n} van", "of {n} vans", desk.unread.length) : t("messages")),
   },
 ];
 
 class Kpis extends Pane {
   render() {
     const overview = this.desk.overview;
-    const atSite = (this.desk.rows("vans") ?? []).filter((van) => van.state === "at_site").length;
     return html`<div class="kpis" role="group" aria-label=${t("Figures of now; each shows its vans alone")}>
-      ${FIGURES.map((figure) => this.figure(figure, overview, atSite))}
+      ${FIGURES.map((figure) => this.figure(figure, overview))}
     </div>`;
   }
 
-  figure({ of, state, label, figure, note }, overview, atSite) {
-    const value = overview ? figure(overview) : null;
+  figure({ of, state, label, figure, note }, overview) {
+    const value = overview ? figure(overview, this.desk) : null;
     return html`<button class="kpi ${value ? state : ""}" data-kpi=${of} aria-pressed=${String(this.desk.show === of)} @click=${() => this.desk.filter(of)}>
       <span class="label">${shape(shapeOf(state))}${label()}</span>
       <span class="value">${count(value)}</span>
-      <span class="second">${overview ? note(overview, atSite) : "\u00a0"}</span>
+      <span class="second">${overview ? note(overview, this.desk) : "\u00a0"}</span>
     </button>`;
   }
 }

@@ -9,6 +9,7 @@ import { Asked } from "./asked.js";
 import { Pane } from "./desk.js";
 import { isAhead, troubleOf } from "./gantt_scale.js";
 import { etaOf, stopOf, windowOf } from "./words.js";
+import "./messages.js";
 import "./playback.js";
 
 const STOCK_EVERY_MS = 30_000;
@@ -42,6 +43,7 @@ class VanCard extends Pane {
       <header class="subject"><h3>${van.code}</h3><p class="quiet">${[van.technician, van.name].filter(Boolean).join(" · ")}</p></header>
       ${this.#facts(van)}
       ${this.#stops(tour)}
+      <cordee-messages .desk=${this.desk} .van=${this.code}></cordee-messages>
       <cordee-playback .desk=${this.desk} .van=${this.code}></cordee-playback>
       ${this.#stock()}`;
   }
