@@ -41,6 +41,7 @@ from api.routes import (
     replans,
     resupply,
     retention,
+    search,
     session,
     sites,
     tours,
@@ -148,7 +149,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
         edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites,
-        retention, people, replans, sites,
+        retention, people, replans, sites, search,
     ):  # fmt: skip
         app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)

@@ -88,6 +88,7 @@ _TABLE: Final = (
     Rule("GET", "/v1/fixes/unusable", frozenset({"planner", "ops", "admin"})),
     # The page.
     Rule("GET", "/v1/live", _PAGE),
+    Rule("GET", "/v1/search", _PAGE),
     Rule("GET", "/v1/overview", frozenset({"planner", "warehouse", "ops", "admin"})),
     # Plans.
     Rule("PUT", "/v1/tours/{code}", PLAN),
