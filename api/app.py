@@ -48,6 +48,7 @@ from api.routes import (
     replans,
     resupply,
     retention,
+    search,
     session,
     sites,
     tablet,
@@ -102,7 +103,7 @@ for _part in (
     operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
     edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites, retention,
     keeping, basemap, people, replans, precache, devices, tablet, messages,
-    sites,
+    sites, search,
 ):  # fmt: skip
     ROUTES.include_router(_part.router, dependencies=[Depends(judged)])
 
