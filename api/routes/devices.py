@@ -10,6 +10,7 @@ from api import batches, commands
 from api.answers import BatchTaken
 from api.queries import batches as outcomes
 from api.resources import CONNECTION_WITHIN_S, Held
+from api.routes.parameters import STRICT
 
 #: How long an answer waits for ingest; a tablet asks again anyway.
 COMMITTED_WITHIN_S: Final = 5.0
@@ -21,6 +22,7 @@ router = APIRouter(prefix="/v1/devices", tags=["devices"])
 class EventBody:
     """A payload of the wire contract, and its kind: the last level of its topic in docs/WIRE.md."""
 
+    __pydantic_config__ = STRICT
     kind: Annotated[str, Field(max_length=32, examples=sorted(batches.KINDS))]
     payload: Annotated[Any, Field(description="As it would be published by MQTT.")]
 
@@ -29,6 +31,7 @@ class EventBody:
 class BatchBody:
     """What the tablet has not been told to be committed yet, oldest first."""
 
+    __pydantic_config__ = STRICT
     events: Annotated[list[EventBody], Field(min_length=1, max_length=batches.EVENTS_MAX)]
 
 

@@ -26,7 +26,7 @@ from api.queries import messages
 from api.queries.messages import WhichMessages
 from api.resources import CONNECTION_WITHIN_S, Conn, Held, Now, Resources
 from api.routes.devices import COMMITTED_WITHIN_S
-from api.routes.parameters import OwnVan, checked_codes, van_key
+from api.routes.parameters import STRICT, OwnVan, checked_codes, van_key
 
 #: The epoch of what technicians say here; its numbers are drawn, so that it has no gaps to wait for.
 EPOCH: Final = "http"
@@ -40,6 +40,7 @@ router = APIRouter(prefix="/v1/messages", tags=["messages"])
 class MessageBody:
     """What to write; a technician need not say to which van."""
 
+    __pydantic_config__ = STRICT
     text: Annotated[str, Field(min_length=1, max_length=TEXT_MAX, pattern="^[^\\u0000]*$")]
     van: Annotated[str | None, Field(max_length=200)] = None
     in_reply_to: Annotated[

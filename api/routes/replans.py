@@ -16,7 +16,7 @@ from api.queries import replans
 from api.replans import Wanted
 from api.resources import Conn, Now
 from api.routes.edits import STOPS_MAX, busy, refusal
-from api.routes.parameters import Day, checked_codes, today
+from api.routes.parameters import STRICT, Day, checked_codes, today
 from api.routes.replan import STOP_ID_MAX, asked_stop
 from storage.pool import Connection
 
@@ -31,6 +31,7 @@ StopId = Annotated[int, Field(ge=1, le=STOP_ID_MAX)]
 class ReplanBody:
     """A proposal, as `GET /v1/stops/{stop_id}/proposals` told it; `order` are the ids of its stops."""
 
+    __pydantic_config__ = STRICT
     stop_id: StopId
     kind: Literal["reorder", "move"]
     van: Annotated[str, Field(max_length=200, description="Whose order it is from then on.")]

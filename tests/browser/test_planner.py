@@ -106,7 +106,7 @@ def test_a_van_goes_late_and_the_planner_acknowledges_it_and_takes_that_back(
     expect(planner).to_have_title(re.compile("^Planning"))
     expect(drawer(planner)).to_contain_text("acknowledged it")
     by = "SELECT acknowledged_by FROM alert_handling"
-    assert conn.execute(by).fetchone() == ("ana",)
+    assert conn.execute(by).fetchone() == ("user:ana",)
     planner.get_by_role("button", name="Undo").click()
     expect(group(planner, "new").locator("li")).to_contain_text("School", timeout=WAIT_MS)
     assert conn.execute(by).fetchone() == (None,)

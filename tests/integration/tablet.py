@@ -30,10 +30,14 @@ class Tablet:
     api: httpx.AsyncClient
     url: str
 
-    async def send(self, *events: tuple[str, dict[str, Any]], status: int = 200) -> dict[str, Any]:
-        """Send a batch; return what was answered."""
+    async def send(
+        self, *events: tuple[str, dict[str, Any]], status: int | None = 200
+    ) -> dict[str, Any]:
+        """Send a batch; return what was answered. Without a status it is the one that fits what is pending."""
         body = {"events": [{"kind": kind, "payload": payload} for kind, payload in events]}
         said = await self.api.post(f"/v1/devices/{VAN}/events:batch", json=body)
+        if status is None:
+            status = 202 if said.json()["pending"] else 200
         assert said.status_code == status, said.text
         answered: dict[str, Any] = said.json()
         return answered

@@ -68,6 +68,8 @@ async def test_a_tour_shows_its_stops_in_order_with_what_became_of_them(
         "stop": 3,
         "site": "BAKERY",
         "site_name": "Bakery",
+        "latitude_deg": 45.75,
+        "longitude_deg": 4.85,
         "window_start_ms": NOW_MS + 30 * MINUTE_MS,
         "window_end_ms": NOW_MS + HOUR_MS,
         "planned_duration_s": 1800,

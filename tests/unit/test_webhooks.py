@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from ingest.messages import CONTRACT, AlertEvent, OrderEvent
+from ingest.messages import CONTRACT, AlertEvent, OrderEvent, VisitReportEvent
 from ingest.webhooks import addresses, rules, signing
 from ingest.webhooks.rules import ATTEMPTS_MAX, DELAYS_S, NEXT, Answer, Event, State, judge
 from storage.settings import real_ms
@@ -81,7 +81,7 @@ def test_what_may_be_posted_are_the_cloudevents_of_the_wire_contract() -> None:
     events = {
         topic.template.rpartition("/")[0]
         for topic in CONTRACT
-        if set(topic.payloads) & {OrderEvent, AlertEvent}
+        if set(topic.payloads) & {OrderEvent, AlertEvent, VisitReportEvent}
     }
     assert set(rules.TOPICS.values()) == events
 

@@ -87,3 +87,6 @@ export const signedMinutes = (n) =>
 
 export const place = (fix) => `${fix.latitude_deg.toFixed(3)},\u00a0${fix.longitude_deg.toFixed(3)}`;
 export const kmh = (mps) => (isNone(mps) ? NONE : integer.format(mps * 3.6));
+
+/** Who an account is: `user:ana` is ana; null for nobody. */
+export const nameOf = (account) => account?.replace(/^(user|machine|said):/, "") ?? null;

@@ -1,7 +1,7 @@
 // What operators did by hand in the last month, and to what.
 
 import { Part, define, html } from "../base/lit.js";
-import { longDay, time } from "../base/format.js";
+import { longDay, nameOf, time } from "../base/format.js";
 import { t } from "../base/i18n.js";
 import { read } from "../base/session.js";
 import "../base/table.js";
@@ -32,7 +32,7 @@ define("cordee-audit", Audit);
 
 const COLUMNS = [
   { name: "when", label: t("When"), show: (one) => `${longDay(one.done_ms)}, ${time(one.done_ms, one.done_ms)}`, sort: (one) => one.done_ms },
-  { name: "who", label: t("Who"), show: (one) => one.done_by.replace(/^\w+:/, ""), sort: (one) => one.done_by },
+  { name: "who", label: t("Who"), show: (one) => nameOf(one.done_by), sort: (one) => one.done_by },
   { name: "what", label: t("What"), show: (one) => ACTIONS[one.action]() },
   { name: "to", label: t("To what"), show: (one) => html`<code>${one.subject}</code> ${one.detail}`, className: "wide" },
 ];

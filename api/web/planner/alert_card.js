@@ -1,7 +1,7 @@
 // An alert: what it says and why, what somebody did about it, and what can be done.
 
 import { define, html, nothing } from "../base/lit.js";
-import { time } from "../base/format.js";
+import { nameOf, time } from "../base/format.js";
 import { t } from "../base/i18n.js";
 import { status } from "../base/status.js";
 import { Asked } from "./asked.js";
@@ -38,7 +38,7 @@ class AlertCard extends Pane {
       <dt>${t("State")}</dt><dd>${status(alert.state)} ${alert.ended_at_ms === null ? nothing : time(alert.ended_at_ms, now)}
         ${alert.state === "withdrawn" ? html`<span class="second">${t("It was raised on what was known then; later messages say otherwise.")}</span>` : nothing}</dd>
       <dt>${t("Raised")}</dt><dd>${time(alert.raised_ms, now)}${alert.told ? nothing : html` <span class="quiet">${t("(shown here, not sent to anybody)")}</span>`}</dd>
-      ${handling?.acknowledged_by ? html`<dt>${t("Acknowledged")}</dt><dd>${handling.acknowledged_by}, ${time(handling.acknowledged_at_ms, now)}</dd>` : nothing}
+      ${handling?.acknowledged_by ? html`<dt>${t("Acknowledged")}</dt><dd>${nameOf(handling.acknowledged_by)}, ${time(handling.acknowledged_at_ms, now)}</dd>` : nothing}
       ${handling?.owner ? html`<dt>${t("Seen to by")}</dt><dd>${handling.owner}</dd>` : nothing}
       ${handling?.snoozed_until_ms > now ? html`<dt>${t("Put off until")}</dt><dd>${time(handling.snoozed_until_ms, now)}</dd>` : nothing}
       ${handling?.cause ? html`<dt>${t("Cause")}</dt><dd>${found(handling.cause)}</dd>` : nothing}
@@ -60,7 +60,7 @@ class AlertCard extends Pane {
     if (!history.length) return nothing;
     const now = this.desk.now();
     return html`<section><h4>${t("What was done")}</h4><ol class="history">${history.map(
-      (one) => html`<li><span class="quiet">${time(one.at_ms, now)} ${one.by}</span> ${Object.entries(one.changes).map(([name, value]) => html`<div>${DONE[name]?.(value, now) ?? name}</div>`)}</li>`,
+      (one) => html`<li><span class="quiet">${time(one.at_ms, now)} ${nameOf(one.by)}</span> ${Object.entries(one.changes).map(([name, value]) => html`<div>${DONE[name]?.(value, now) ?? name}</div>`)}</li>`,
     )}</ol></section>`;
   }
 }

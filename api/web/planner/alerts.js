@@ -1,7 +1,7 @@
 // The alert queue: what to look at, in the order of looking (urgency.js), by groups of whose it is.
 
 import { classMap, define, guard, html, nothing, repeat } from "../base/lit.js";
-import { time } from "../base/format.js";
+import { nameOf, time } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
 import { status, word } from "../base/status.js";
 import { Pane } from "./desk.js";
@@ -112,7 +112,7 @@ export class Queue extends Pane {
     if (alert.state === "cleared") return status("cleared", { over: true, more: alert.ended_at_ms === null ? nothing : html` ${time(alert.ended_at_ms, now)}` });
     const { snoozed_until_ms: until, owner, acknowledged_by: by } = alert.handling ?? {};
     if (until && until > now) return html`<span class="quiet">${t("until {time}", { time: time(until, now) })}</span>`;
-    const whose = owner ?? by;
+    const whose = owner ?? nameOf(by);
     return whose && whose !== this.desk.who.login ? html`<span class="quiet">${whose}</span>` : nothing;
   }
 

@@ -1,7 +1,7 @@
 // What was replanned today, newest first, and the way back.
 
 import { define, html } from "../base/lit.js";
-import { time } from "../base/format.js";
+import { nameOf, time } from "../base/format.js";
 import { t } from "../base/i18n.js";
 import { twoLines } from "../base/table.js";
 import { Asked } from "./asked.js";
@@ -23,8 +23,8 @@ class Replans extends Pane {
     const now = this.desk.now();
     return [
       { name: "what", label: t("What"), className: "wide", show: said },
-      { name: "by", label: t("Applied"), show: (one) => twoLines(time(one.applied_at_ms, now), one.applied_by) },
-      { name: "undone", label: t("Taken back"), show: (one) => (one.undone_by ? twoLines(time(one.undone_at_ms, now), one.undone_by) : this.#way(one)) },
+      { name: "by", label: t("Applied"), show: (one) => twoLines(time(one.applied_at_ms, now), nameOf(one.applied_by)) },
+      { name: "undone", label: t("Taken back"), show: (one) => (one.undone_by ? twoLines(time(one.undone_at_ms, now), nameOf(one.undone_by)) : this.#way(one)) },
     ];
   }
 

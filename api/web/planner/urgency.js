@@ -13,6 +13,8 @@
 // | possible | a stop that may be late, but not likely enough to tell | urgency    |
 // | new      | everything else                                       | urgency     |
 
+import { nameOf } from "../base/format.js";
+
 export const GROUPS = ["new", "mine", "possible", "snoozed", "handled"];
 
 const WEIGHT = { late: 3, missed: 3, at_risk: 2, overstayed: 1, silent: 1 };
@@ -40,7 +42,7 @@ export function groupOf(alert, login, now) {
   const { snoozed_until_ms: until, owner, acknowledged_by: by } = alert.handling ?? {};
   if (alert.state !== "open") return "handled";
   if (until && until > now) return "snoozed";
-  const whose = owner ?? by ?? null;
+  const whose = owner ?? nameOf(by);
   if (whose) return whose === login ? "mine" : "handled";
   return alert.kind === "at_risk" && !alert.told ? "possible" : "new";
 }

@@ -2,7 +2,7 @@
 // number and label; then away. What is picked and not yet reported is kept in this browser.
 
 import { Part, define, html, nothing, repeat } from "../base/lit.js";
-import { count, time } from "../base/format.js";
+import { count, nameOf, time } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
 import { change, read } from "../base/session.js";
 import { say } from "../base/shell.js";
@@ -176,7 +176,7 @@ export class Order extends Part {
     if (this.found.reports.length === 0) return nothing;
     return html`<h3>${t("What was reported")}</h3>
       <ul class="history">${this.found.reports.map((report) => html`<li>
-        ${time(report.t_ms, this.now)} ${REPORTS[report.kind]()} ${report.posted_by?.replace(/^\w+:/, "") ?? report.author ?? ""}
+        ${time(report.t_ms, this.now)} ${REPORTS[report.kind]()} ${nameOf(report.posted_by) ?? report.author ?? ""}
         ${report.sscc ? html` · <a href="/v1/orders/${encodeURIComponent(this.order.code)}/boxes/${report.sscc}.pdf" target="_blank">${t("label of box {sscc}", { sscc: report.sscc })}</a>` : nothing}
         ${report.counts ? nothing : html` <b>${t("does not count: its number came twice with different contents")}</b>`}
       </li>`)}</ul>`;
