@@ -317,6 +317,7 @@ class Site:
     geometry: dict[str, object] | None
     time_zone: str
     client: str | None
+    town: str | None
     windows: list[SiteWindow]
 
 
@@ -1170,6 +1171,66 @@ class Overview:
     messages_per_s: float
     lag_p50_ms: int | None
     lag_p99_ms: int | None
+
+
+# ---- what somebody looks for ----
+
+
+@dataclass(frozen=True, slots=True)
+class FoundVan:
+    """A van that was found, and who drives it."""
+
+    code: str
+    name: str
+    technician: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTechnician:
+    """A technician who was found, and a van that they drive."""
+
+    code: str
+    name: str
+    van: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSite:
+    """A site that was found."""
+
+    code: str
+    name: str
+    town: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundItem:
+    """An item that was found; `barcode` is the one by which."""
+
+    item: str
+    name: str
+    barcode: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundOrder:
+    """A resupply order that was found."""
+
+    code: str
+    van: str | None
+    state: OrderState
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found of each kind, the best first."""
+
+    q: str
+    vans: list[FoundVan]
+    technicians: list[FoundTechnician]
+    sites: list[FoundSite]
+    items: list[FoundItem]
+    orders: list[FoundOrder]
 
 
 # ---- who is signed in ----

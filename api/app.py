@@ -46,6 +46,7 @@ from api.routes import (
     replans,
     resupply,
     retention,
+    search,
     session,
     sites,
     tours,
@@ -179,7 +180,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
         edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites,
-        retention, people, replans, sites, basemap, devices, messages,
+        retention, people, replans, sites, search, basemap, devices, messages,
     ):  # fmt: skip
         app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)

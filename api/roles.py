@@ -95,6 +95,7 @@ _TABLE: Final = (
     Rule("GET", "/v1/map", SIGNED_IN),
     Rule("GET", "/v1/map/tiles.pmtiles", SIGNED_IN),
     Rule("GET", "/v1/live", _PAGE),
+    Rule("GET", "/v1/search", _PAGE),
     Rule("GET", "/v1/overview", frozenset({"planner", "warehouse", "ops", "admin"})),
     # Plans.
     Rule("PUT", "/v1/tours/{code}", PLAN),

@@ -102,6 +102,7 @@ class Site:
     latitude_deg: float
     longitude_deg: float
     radius_m: float
+    town: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -259,13 +260,15 @@ def _create_sites(rng: np.random.Generator, count: int, towns: int) -> tuple[Sit
                 # A full town grows outwards.
                 latitude_deg, longitude_deg = _scatter(rng, town_of[index], 1 + attempt / 20)
         spacing.take(latitude_deg, longitude_deg)
+        town = TOWNS[town_of[index]][0]
         sites.append(
             Site(
                 code=f"S-{index + 1:05d}",
-                name=f"{CLIENTS[client_of[index]]} {TOWNS[town_of[index]][0]} {index + 1}",
+                name=f"{CLIENTS[client_of[index]]} {town} {index + 1}",
                 latitude_deg=round(latitude_deg, 6),
                 longitude_deg=round(longitude_deg, 6),
                 radius_m=float(radius_m[index]),
+                town=town,
             )
         )
     return tuple(sites)

@@ -51,7 +51,7 @@ def write_world(world: World, folder: Path, day: date) -> None:
     )
     _write(
         folder / "sites.csv",
-        ("site", "name", "latitude_deg", "longitude_deg", "radius_m", "time_zone"),
+        ("site", "name", "latitude_deg", "longitude_deg", "radius_m", "time_zone", "town"),
         (
             (
                 site.code,
@@ -60,6 +60,7 @@ def write_world(world: World, folder: Path, day: date) -> None:
                 site.longitude_deg,
                 f"{site.radius_m:g}",
                 TIME_ZONE,
+                site.town,
             )
             for site in world.sites
         ),

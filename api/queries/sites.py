@@ -32,6 +32,7 @@ class StoredSite:
     area: dict[str, object] | None
     time_zone: str
     client: str | None
+    town: str | None
 
     @property
     def version(self) -> str:
@@ -42,7 +43,7 @@ class StoredSite:
 
 SITES: Final = """
 SELECT site.code AS site, site.name, latitude_deg, longitude_deg, radius_m, area,
-       time_zone, client.code AS client
+       time_zone, client.code AS client, town
 FROM site LEFT JOIN client USING (client_id)
 WHERE site.organisation_id = %s
 """

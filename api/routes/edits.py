@@ -65,6 +65,7 @@ class SiteBody:
     geometry: Annotated[dict[str, object] | None, Field(description="RFC 7946, 3.1.")] = None
     time_zone: str | None = None
     client: Annotated[str | None, Field(description="The company whose people see it.")] = None
+    town: Annotated[str | None, Field(description="To find it by.")] = None
 
 
 TOUR_BODY: Final = {
@@ -215,6 +216,7 @@ async def put_site(
         "radius_m": site.radius_m,
         "time_zone": site.time_zone,
         "client": site.client,
+        "town": site.town,
     }
     feature: dict[str, object] = {
         "type": "Feature",

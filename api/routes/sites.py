@@ -38,6 +38,7 @@ SITE_EXAMPLE: Final = {
     },
     "time_zone": "Europe/Paris",
     "client": "DUPONT",
+    "town": "Lyon",
     "windows": [
         {
             "date": "2026-11-20",
@@ -91,6 +92,7 @@ async def one_site(
         site.area,
         site.time_zone,
         site.client,
+        site.town,
         await sites.windows(conn, organisation, code, today(now_ms)),
     )
 
@@ -142,5 +144,6 @@ def _feature(site: StoredSite) -> dict[str, object]:
         "radius_m": site.radius_m,
         "time_zone": site.time_zone,
         "client": site.client,
+        "town": site.town,
     }
     return feature(geometry, properties)

@@ -99,7 +99,7 @@ def _named(feature: Feature) -> Cells:
     """Return the cells that a feature's properties and id give."""
     cells = {
         column: value
-        for column in ("site", "name", "radius_m", "time_zone", "client")
+        for column in ("site", "name", "radius_m", "time_zone", "client", "town")
         if (value := (feature.properties or {}).get(column)) not in (None, "")
     }
     code = cells.get("site", cells.get("name", feature.id))

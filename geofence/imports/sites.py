@@ -50,11 +50,12 @@ class SiteRow(msgspec.Struct, frozen=True):
     radius_m: RadiusM
     time_zone: Code = DEFAULT_TIME_ZONE
     client: Code | None = None
+    town: Name | None = None
 
 
 STAGED_SITE = """
   code text, name text, latitude_deg float8, longitude_deg float8, radius_m real, area jsonb,
-  time_zone text, client text
+  time_zone text, client text, town text
 """
 #: A company is known from the first site that names it; its name can be changed later.
 MERGE_CLIENTS = """
@@ -64,19 +65,20 @@ ON CONFLICT DO NOTHING
 """
 MERGE_SITES = """
 INSERT INTO site AS kept
-  (organisation_id, code, name, latitude_deg, longitude_deg, radius_m, area, time_zone, client_id)
+  (organisation_id, code, name, latitude_deg, longitude_deg, radius_m, area, time_zone, client_id,
+   town)
 SELECT %s, staged.code, staged.name, latitude_deg, longitude_deg, radius_m, area, time_zone,
-       client.client_id
+       client.client_id, town
 FROM staged
 LEFT JOIN client ON (client.organisation_id, client.code) = (%s, staged.client)
 ON CONFLICT ON CONSTRAINT site_code_once DO UPDATE SET
   name = excluded.name, latitude_deg = excluded.latitude_deg,
   longitude_deg = excluded.longitude_deg, radius_m = excluded.radius_m, area = excluded.area,
-  time_zone = excluded.time_zone, client_id = excluded.client_id
+  time_zone = excluded.time_zone, client_id = excluded.client_id, town = excluded.town
 WHERE (kept.name, kept.latitude_deg, kept.longitude_deg, kept.radius_m, kept.area, kept.time_zone,
-       kept.client_id)
-  IS DISTINCT FROM (excluded.name, excluded.latitude_deg, excluded.longitude_deg,
-                    excluded.radius_m, excluded.area, excluded.time_zone, excluded.client_id)
+       kept.client_id, kept.town)
+  IS DISTINCT FROM (excluded.name, excluded.latitude_deg, excluded.longitude_deg, excluded.radius_m,
+                    excluded.area, excluded.time_zone, excluded.client_id, excluded.town)
 """
 
 
@@ -104,4 +106,4 @@ def staged_site(areas: Mapping[int, str], number: int, row: SiteRow) -> StagedRo
             f"{RADIUS_M_MAX}"
         )
     return (row.site, row.name, *place(row.latitude_deg, row.longitude_deg), row.radius_m,
-            area, row.time_zone, row.client)  # fmt: skip
+            area, row.time_zone, row.client, row.town)  # fmt: skip

@@ -273,6 +273,7 @@ PROBES: Final = (
     Probe("GET", "/v1/tours", "/v1/tours", "PA", '"TOUR1"'),
     Probe("GET", "/v1/fixes/unusable", "/v1/fixes/unusable", "POA", '"V1"'),
     Probe("GET", "/v1/live", "/v1/live", "PWTOA"),
+    Probe("GET", "/v1/search", "/v1/search?q=V1", "PWTOA", '"V1"'),
     Probe("GET", "/v1/overview", "/v1/overview", "PWOA"),
     Probe("PUT", "/v1/tours/{code}", "/v1/tours/NEW", "PA", body=TOUR),
     Probe("PUT", "/v1/sites/{code}", "/v1/sites/BAKERY", "PA", body=CIRCLE),

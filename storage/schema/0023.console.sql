@@ -94,3 +94,31 @@ COMMENT ON COLUMN idempotency_key.answer IS 'Written with what the request did, 
 -- --- Reading a day, and finding things -------------------------------------------------------------
 
 CREATE INDEX tour_by_day ON tour (service_date);
+
+-- To find a site by. Everything that is searched is text without accents, case and punctuation.
+ALTER TABLE site ADD COLUMN town text;
+
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+
+CREATE FUNCTION plain_text(said text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN btrim(regexp_replace(
+  lower(translate(
+    replace(replace(replace(replace(replace(
+      regexp_replace(normalize(said, NFKD), '[\u0300-\u036f]', '', 'g'),
+      'ß', 'ss'), 'œ', 'oe'), 'Œ', 'oe'), 'æ', 'ae'), 'Æ', 'ae'),
+    'łŁøØđĐ', 'lloodd')),
+  '[-[:space:]!-/:-@[-`{-~’‘“”«»–—·]+', ' ', 'g'));
+COMMENT ON FUNCTION plain_text IS
+  'A text as it is searched: « Café de l’Étoile » and CAFE DE L ETOILE are the same.';
+
+ALTER TABLE site ADD COLUMN search text
+  GENERATED ALWAYS AS (plain_text(code || ' ' || name || ' ' || coalesce(town, ''))) STORED;
+ALTER TABLE item ADD COLUMN search text
+  GENERATED ALWAYS AS (plain_text(ref || ' ' || name)) STORED;
+ALTER TABLE resupply_order ADD COLUMN search text GENERATED ALWAYS AS (plain_text(code)) STORED;
+CREATE INDEX site_search ON site USING gin (search gin_trgm_ops);
+CREATE INDEX item_search ON item USING gin (search gin_trgm_ops);
+CREATE INDEX resupply_order_search ON resupply_order USING gin (search gin_trgm_ops);
+COMMENT ON COLUMN site.search IS 'What api/queries/search.py looks in.';
+COMMENT ON COLUMN item.search IS 'What api/queries/search.py looks in, beside barcodes.';
+COMMENT ON COLUMN resupply_order.search IS 'What api/queries/search.py looks in.';

@@ -10,7 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import TypeAdapter
 
 from api import answers
-from api.routes import alerts, edits, people, replans, sites, tours, ways
+from api.routes import alerts, edits, people, replans, search, sites, tours, ways
 from tests.integration.api_client import (
     MINUTE_MS,
     NOW_MS,
@@ -676,7 +676,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/retention", "/v1/alerts/{alert_id}", "/v1/people",
         "/v1/replans", "/v1/replans/{replan_id}/undo",
         "/v1/map", "/v1/map/tiles.pmtiles",
-        "/v1/fences",
+        "/v1/fences", "/v1/search",
         "/v1/devices/{van}/events:batch", "/v1/visit-reports/{report}.pdf",
         "/v1/messages", "/v1/messages/{id}/read",
     }  # fmt: skip
@@ -694,6 +694,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         ("/v1/replans", "get", replans.REPLANS_EXAMPLE, answers.Replans),
         ("/v1/sites/{code}", "get", sites.SITE_EXAMPLE, answers.Site),
         ("/v1/fences", "get", sites.FENCES_EXAMPLE, answers.Fences),
+        ("/v1/search", "get", search.FOUND_EXAMPLE, answers.Found),
         ("/v1/people", "get", people.PEOPLE_EXAMPLE, answers.People),
         ("/v1/tours/{code}", "put", edits.TOUR_EXAMPLE, answers.TourEdited),
         ("/v1/sites/{code}", "put", edits.SITE_EXAMPLE, answers.SiteEdited),

@@ -52,7 +52,7 @@ async def shapes(api: httpx.AsyncClient) -> None:
     """Make three sites: a circle, an outline and a corridor."""
     for code, body in (
         ("BAKERY", CIRCLE),
-        ("YARD", {"name": "Yard", "geometry": SQUARE, "client": "DUPONT"}),
+        ("YARD", {"name": "Yard", "geometry": SQUARE, "client": "DUPONT", "town": "Lyon"}),
         ("CANAL", {"name": "Canal", "geometry": CANAL, "radius_m": 40, "time_zone": "Europe/Rome"}),
     ):
         assert (await put(api, code, body)).status_code == 200
@@ -76,6 +76,7 @@ async def test_a_site_is_told_with_its_fence_and_what_is_planned_there(
     assert told == {
         "site": "BAKERY", "name": "Bakery", "latitude_deg": 45.75, "longitude_deg": 4.85,
         "radius_m": 100.0, "geometry": None, "time_zone": "Europe/Paris", "client": None,
+        "town": None,
     }  # fmt: skip
     assert [(one["date"], one["tour"], one["van"], one["stop"]) for one in windows] == [
         ("2026-11-20", "TOUR1", "V1", 1), ("2026-11-23", "NEXT", "V2", 1),

@@ -619,6 +619,16 @@ async def test_a_feature_may_name_its_client_too(conn: Connection) -> None:
     assert await (await conn.execute(OWNERS)).fetchall() == [("S-9", "SNCF", 1)]
 
 
+async def test_a_site_may_say_its_town_and_another_town_is_a_change(conn: Connection) -> None:
+    text = "site,name,latitude_deg,longitude_deg,radius_m,town\nS-1,Station,50.6,3.1,120,Lille\n"
+    for town, counted in (("Lille", (1, 0)), ("Lille", (0, 0)), ("Roubaix", (0, 1)), ("", (0, 1))):
+        data = text.replace("Lille", town).encode()
+        done = await KINDS["sites"](conn, data, organisation="default")
+        assert (done.inserted, done.updated) == counted
+        [(kept,)] = await (await conn.execute("SELECT town FROM site")).fetchall()
+        assert kept == (town or None)
+
+
 async def test_companies_of_one_name_in_two_organisations_are_two(conn: Connection) -> None:
     for name in ("default", "other"):
         await KINDS["sites"](conn, WITH_CLIENTS.encode(), organisation=name)

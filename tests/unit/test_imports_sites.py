@@ -35,12 +35,12 @@ def test_a_geojson_point_is_a_circle() -> None:
     sheet = read_geojson(
         collection(feature("Point", [2.5, 48.5, 130.0], site="S-1", name="Lift", radius_m=80))
     )
-    assert sheet.staged == [("S-1", "Lift", 48.5, 2.5, 80.0, None, "Europe/Paris", None)]
+    assert sheet.staged == [("S-1", "Lift", 48.5, 2.5, 80.0, None, "Europe/Paris", None, None)]
 
 
 def test_a_geojson_polygon_keeps_its_area_and_stands_at_its_centroid() -> None:
     sheet = read_geojson(collection(feature("Polygon", [SQUARE], name="Yard")))
-    code, name, latitude_deg, longitude_deg, radius_m, area, _zone, _client = sheet.staged[0]
+    code, name, latitude_deg, longitude_deg, radius_m, area, _zone, _client, _town = sheet.staged[0]
     assert (code, name) == ("Yard", "Yard")
     assert (latitude_deg, longitude_deg) == pytest.approx((48.0005, 2.001))
     assert json.loads(str(area)) == {"type": "Polygon", "coordinates": [SQUARE]}
@@ -71,7 +71,7 @@ def test_a_geojson_multipolygon_keeps_all_its_parts_and_holes() -> None:
     hole = [[2.0005, 48.0003], [2.0005, 48.0006], [2.001, 48.0006], [2.0005, 48.0003]]
     parts = [[SQUARE, hole], YARD]
     sheet = read_geojson(collection(feature("MultiPolygon", parts, site="S")))
-    _, _, latitude_deg, longitude_deg, radius_m, area, _zone, _client = sheet.staged[0]
+    _, _, latitude_deg, longitude_deg, radius_m, area, _zone, _client, _town = sheet.staged[0]
     assert json.loads(str(area)) == {"type": "MultiPolygon", "coordinates": parts}
     centre = shape(json.loads(str(area))).centroid
     assert (longitude_deg, latitude_deg) == (centre.x, centre.y)

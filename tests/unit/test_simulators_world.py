@@ -41,7 +41,7 @@ def test_the_files_hold_the_columns_that_the_import_reads(tmp_path: Path) -> Non
     assert headers == {
         "barcodes.csv": "code,item,pack_qty",
         "items.csv": "item,name,base_unit,tracked,critical",
-        "sites.csv": "site,name,latitude_deg,longitude_deg,radius_m,time_zone",
+        "sites.csv": "site,name,latitude_deg,longitude_deg,radius_m,time_zone,town",
         "stock.csv": "van,item,qty,counted_at",
         "technicians.csv": "technician,name,home_latitude_deg,home_longitude_deg",
         "templates.csv": "template,item,reorder_point,order_up_to,cap,pack_qty",

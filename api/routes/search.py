@@ -1,0 +1,62 @@
+"""One field to find anything by: vans, technicians, sites, items, orders."""
+
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Query
+
+from api.answers import Found
+from api.auth import Asker
+from api.queries import search
+from api.resources import Conn
+from api.roles import Role
+
+Kind = Literal["vans", "technicians", "sites", "items", "orders"]
+ALL: Final = frozenset[Kind]({"vans", "technicians", "sites", "items", "orders"})
+
+#: What each role is shown; the rest stays empty. A technician's vans and orders are the own.
+KINDS: Final[dict[Role, frozenset[Kind]]] = {
+    "planner": ALL,
+    "admin": ALL,
+    "warehouse": frozenset({"vans", "items", "orders"}),
+    "technician": frozenset({"vans", "items", "orders"}),
+    "ops": frozenset({"vans"}),
+    "client": frozenset(),
+}
+
+FOUND_EXAMPLE: Final = {
+    "q": "dup",
+    "vans": [{"code": "van-017", "name": "Kangoo 17", "technician": "Ana Dupré"}],
+    "technicians": [{"code": "T-017", "name": "Ana Dupré", "van": "van-017"}],
+    "sites": [{"code": "BAKERY", "name": "Bakery Dupont", "town": "Lyon"}],
+    "items": [{"item": "FIL-20", "name": "Duplex filter 20", "barcode": None}],
+    "orders": [{"code": "O-DUP-1", "van": "van-017", "state": "sent"}],
+}
+
+router = APIRouter(prefix="/v1/search", tags=["search"])
+
+
+@router.get("", responses={200: {"content": {"application/json": {"example": FOUND_EXAMPLE}}}})
+async def find(
+    conn: Conn,
+    who: Asker,
+    q: Annotated[str, Query(min_length=1, max_length=100, description="Words, or parts of words.")],
+) -> Found:
+    """Return what has all these words in its code or name, the best first, 8 of a kind at most.
+
+    Accents, case and punctuation do not matter. Of an item also a barcode counts, of a site its town. Which kinds
+    there are depends on the role.
+    """
+    kinds = KINDS[who.role]
+    only = who.vans if who.role == "technician" else None
+    sought = await search.words(conn, q)
+    if sought is None:
+        return Found(q, [], [], [], [], [])
+    mine = who.organisation
+    return Found(
+        q,
+        await search.vans(conn, mine, sought, only) if "vans" in kinds else [],
+        await search.technicians(conn, mine, sought) if "technicians" in kinds else [],
+        await search.sites(conn, mine, sought) if "sites" in kinds else [],
+        await search.items(conn, sought) if "items" in kinds else [],
+        await search.orders(conn, mine, sought, only) if "orders" in kinds else [],
+    )
