@@ -1,7 +1,7 @@
 // A van: what it does, where it goes next, what it is about to lack, what was said, and the way it came.
 
 import { define, html, nothing } from "../base/lit.js";
-import { count, day, duration, kmh, longDay, place, time } from "../base/format.js";
+import { count, day, duration, kmh, place, time } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
 import { status } from "../base/status.js";
 import { twoLines } from "../base/table.js";
