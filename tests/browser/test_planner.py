@@ -342,3 +342,58 @@ def test_a_day_can_be_played_again_and_a_way_is_only_asked_for_with_its_van(
     expect(said).not_to_have_text("09:30 · 54 km/h")
     planner.get_by_role("button", name="Back to now").click()
     expect(said).to_contain_text("09:59")
+
+
+def test_a_technician_a_site_and_an_item_are_found_by_a_part_of_their_names(
+    api: Any, planner: Page
+) -> None:
+    open_at(planner, api.url)
+    field = planner.get_by_role("combobox", name="Search")
+    planner.keyboard.press("/")
+    expect(field).to_be_focused()
+    planner.keyboard.type("klein")
+    expect(planner.get_by_role("option").first).to_contain_text("Bo Klein", timeout=WAIT_MS)
+    planner.keyboard.press("Enter")
+    expect(planner).to_have_url(re.compile("#van=V2$"))
+    planner.keyboard.press("/")
+    planner.keyboard.type("dupont")
+    found = planner.get_by_role("option", name="Bakery <b>Dupont</b> & fils")
+    expect(found).to_be_visible(timeout=WAIT_MS)
+    found.click()
+    expect(planner).to_have_url(re.compile("#site=BAKERY$"))
+    planner.go_back()
+    planner.keyboard.press("/")
+    planner.keyboard.type("filter 20")
+    expect(planner.get_by_role("option")).to_have_count(1, timeout=WAIT_MS)
+    planner.keyboard.press("Enter")
+    expect(drawer(planner).get_by_label("Item on board")).to_have_value("FIL-20")
+    stock = drawer(planner).get_by_role("table", name="Stock")
+    expect(stock.locator("tbody")).to_contain_text("Filter 20")
+
+
+def test_a_van_writes_and_the_planner_reads_it_and_answers(
+    api: Any, planner: Page, conn: psycopg.Connection[Any]
+) -> None:
+    open_at(planner, api.url)
+    tell(
+        conn,
+        "INSERT INTO van_message (device, epoch, seq, payload_hash, van_id, t, text, delivered, read,"
+        " received_time) VALUES ('V1', 'e', 1, 1, 1, '2026-11-20 08:58Z', 'The school is closed',"
+        " '{}', '{}', '2026-11-20 08:58Z')",
+    )
+    figure = planner.locator("[data-kpi=unread]")
+    expect(figure.locator(".value")).to_have_text("1", timeout=WAIT_MS)
+    figure.click()
+    expect(planner.locator(".gantt-row")).to_have_count(1)
+    planner.locator(".gantt-row [role=rowheader]").click()
+    messages = drawer(planner).locator("cordee-messages")
+    expect(messages.locator(".unread")).to_contain_text("The school is closed", timeout=WAIT_MS)
+    messages.get_by_role("button", name="Mark as read").click()
+    expect(messages.locator(".unread")).to_have_count(0, timeout=WAIT_MS)
+    messages.get_by_label("Write to V1").fill("Go on to the next <stop>")
+    messages.get_by_role("button", name="Send").click()
+    expect(messages.locator(".from-base")).to_contain_text(
+        "Go on to the next <stop>", timeout=WAIT_MS
+    )
+    expect(messages.locator(".from-base")).to_contain_text("on its way")
+    expect(figure.locator(".value")).to_have_text("0", timeout=WAIT_MS)

@@ -18,6 +18,8 @@ export class Desk extends EventTarget {
     this.preview = null;
     /** A fence that is being drawn; see draft.js. */
     this.draft = null;
+    /** What is looked for in the stock of the van that is chosen. */
+    this.sought = "";
     /** How often something was replanned here. */
     this.replans = 0;
     /** The moment of a day that is played again; see playback.js. */
@@ -99,6 +101,12 @@ export class Desk extends EventTarget {
   replan(stop) {
     this.choose("stop", stop);
     this.asking = Number(stop);
+    this.changed();
+  }
+
+  /** Looks for an item in the stock of the van that is chosen, or will be. */
+  lookFor(item) {
+    this.sought = item;
     this.changed();
   }
 

@@ -14,6 +14,7 @@ export const SHORTCUTS = {
   a: () => t("Acknowledge the alert"),
   s: () => t("Put the alert off"),
   m: () => t("Move the stop to another van"),
+  "/": () => t("Search"),
   Escape: () => t("Close what is open on the right"),
   "?": () => t("These keys"),
 };

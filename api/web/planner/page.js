@@ -7,6 +7,7 @@ import { Day } from "./day.js";
 import { Desk } from "./desk.js";
 import { Fences } from "./fences.js";
 import { Planner } from "./planner.js";
+import { Search } from "./search.js";
 import { groupOf } from "./urgency.js";
 import { Way } from "./way.js";
 
@@ -18,6 +19,7 @@ open("planner", ({ who, live, main }) => {
   fences.read();
   const planner = Object.assign(new Planner(), { desk });
   main.append(planner);
+  document.getElementById("top-tools").append(Object.assign(new Search(), { desk }));
   let [heardAt, drawnAt] = [-1, -Infinity];
   return () => {
     // Called for news and once a second: where the second falls between two news, the news are enough.

@@ -41,6 +41,7 @@ export class Planner extends Pane {
       a: ofAlert(acknowledge),
       s: ofAlert(snooze),
       m: () => this.#drawer.move(),
+      "/": () => document.querySelector("cordee-search").focus(),
       "?": () => showKeys(),
       Escape: () => this.desk.chosen !== null && this.desk.leave(),
     });

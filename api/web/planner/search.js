@@ -3,9 +3,37 @@
 import { Part, define, html, nothing } from "../base/lit.js";
 import { t, tn } from "../base/i18n.js";
 import { read } from "../base/session.js";
+import { say } from "../base/shell.js";
+import { word } from "../base/status.js";
 
 const PAUSE_MS = 150;
-const NAMES = { van: () => t("Van"), technician: () => t("Technician"), site: () => t("Site"), item: () => t("Item"), order: () => t("Order") };
+
+/** What is said of each kind, and what is chosen by it: name, what stands below, go(desk, one). */
+const KINDS = {
+  vans: {
+    said: (one) => [one.code, [t("Van"), one.name, one.technician]],
+    go: (desk, one) => desk.choose("van", one.code),
+  },
+  technicians: {
+    said: (one) => [one.name, [t("Technician"), one.van]],
+    go: (desk, one) => (one.van ? desk.choose("van", one.van) : say(t("{name} drives no van.", { name: one.name }))),
+  },
+  sites: {
+    said: (one) => [one.name, [t("Site"), one.code, one.town]],
+    go: (desk, one) => desk.choose("site", one.code),
+  },
+  items: {
+    said: (one) => [one.name, [t("Item"), one.item, one.barcode]],
+    go: (desk, one) => {
+      desk.lookFor(one.item);
+      if (!desk.subject.van) say(t("Choose a van: its stock of {item} is shown.", { item: one.item }));
+    },
+  },
+  orders: {
+    said: (one) => [one.code, [t("Order"), one.van, word(one.state)]],
+    go: (_, one) => location.assign(`/warehouse/#${new URLSearchParams({ order: one.code })}`),
+  },
+};
 
 export class Search extends Part {
   static properties = { desk: { attribute: false }, found: { state: true }, at: { state: true }, problem: { state: true } };
@@ -39,8 +67,9 @@ export class Search extends Part {
   }
 
   #option(one, nth) {
+    const [name, more] = KINDS[one.kind].said(one.row);
     return html`<li role="option" id="found-${nth}" aria-selected=${String(nth === this.at)} @pointerdown=${(event) => event.preventDefault()} @click=${() => this.#go(one)}>
-      <span class="first">${one.name}</span><span class="second">${[NAMES[one.kind]?.() ?? one.kind, one.code === one.name ? null : one.code, one.detail].filter(Boolean).join(" · ")}</span></li>`;
+      <span class="first">${name}</span><span class="second">${more.filter(Boolean).join(" · ")}</span></li>`;
   }
 
   #typed = () => {
@@ -54,8 +83,9 @@ export class Search extends Part {
   async #ask(q) {
     this.abort = new AbortController();
     try {
-      const { results } = await read(`/v1/search?q=${encodeURIComponent(q)}`, { signal: this.abort.signal });
-      Object.assign(this, { found: results, at: 0, problem: "" });
+      const answer = await read(`/v1/search?q=${encodeURIComponent(q)}`, { signal: this.abort.signal });
+      const found = Object.keys(KINDS).flatMap((kind) => answer[kind].map((row) => ({ kind, row })));
+      Object.assign(this, { found, at: 0, problem: "" });
     } catch (problem) {
       if (problem.name !== "AbortError") Object.assign(this, { found: [], problem: problem.message });
     }
@@ -87,9 +117,7 @@ export class Search extends Part {
     this.#close();
     this.#field.value = "";
     this.#field.blur();
-    if (one.kind === "van" || one.kind === "site") this.desk.choose(one.kind, one.code);
-    else if (one.kind === "technician") this.desk.choose("van", one.van);
-    else location.assign(`/warehouse/#${new URLSearchParams({ [one.kind]: one.code })}`);
+    KINDS[one.kind].go(this.desk, one.row);
   }
 }
 define("cordee-search", Search);

@@ -1,7 +1,7 @@
 // A van: what it does, where it goes next, what it is about to lack, what was said, and the way it came.
 
 import { define, html, nothing } from "../base/lit.js";
-import { count, day, duration, kmh, longDay, place, time } from "../base/format.js";
+import { count, day, duration, kmh, place, time } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
 import { status } from "../base/status.js";
 import { twoLines } from "../base/table.js";
@@ -72,12 +72,17 @@ class VanCard extends Pane {
       })}</ol></section>`;
   }
 
+  /** What it is about to lack; or what it has of what is looked for. */
   #stock() {
-    const { value, problem } = this.stock.of(`/v1/vans/${encodeURIComponent(this.code)}/stock?below=true&limit=${STOCK_MAX}`);
+    const { sought } = this.desk;
+    const which = sought ? `q=${encodeURIComponent(sought)}` : "below=true";
+    const { value, problem } = this.stock.of(`/v1/vans/${encodeURIComponent(this.code)}/stock?${which}&limit=${STOCK_MAX}`);
     const levels = value?.levels ?? null;
-    return html`<section><h4>${t("Stock at or below its reorder point")} ${levels ? html`<span class="badge">${levels.length}${value.truncated ? "+" : nothing}</span>` : nothing}</h4>
-      ${problem ? html`<p class="problem">${problem.message}</p>` : html`<cordee-table .label=${t("Stock at or below its reorder point")} .columns=${STOCK(this.desk.now())} .rows=${this.all ? levels : levels?.slice(0, STOCK_FIRST) ?? null} .key=${(level) => level.item}
-        .empty=${t("Nothing is at or below its reorder point in this van.")}></cordee-table>`}
+    const shown = this.all ? levels : levels?.slice(0, STOCK_FIRST) ?? null;
+    return html`<section><h4>${sought ? t("Stock") : t("Stock at or below its reorder point")} ${levels ? html`<span class="badge">${levels.length}${value.truncated ? "+" : nothing}</span>` : nothing}</h4>
+      <p class="finder"><input type="search" aria-label=${t("Item on board")} placeholder=${t("Item on board")} maxlength="100" .value=${sought} @change=${(event) => this.desk.lookFor(event.target.value.trim())}></p>
+      ${problem ? html`<p class="problem">${problem.message}</p>` : html`<cordee-table .label=${t("Stock")} .columns=${STOCK(this.desk.now())} .rows=${shown} .key=${(level) => level.item}
+        .empty=${sought ? t("Nothing is called so in this van.") : t("Nothing is at or below its reorder point in this van.")}></cordee-table>`}
       ${levels?.length > STOCK_FIRST ? html`<p><button class="button small" aria-expanded=${String(this.all)} @click=${() => (this.all = !this.all)}>${this.all ? t("Show fewer") : t("Show all")}</button></p>` : nothing}</section>`;
   }
 }
