@@ -151,8 +151,10 @@ async def _on_http(request: Request, error: Exception) -> ProblemResponse:
                 )
             )
         case 405:
+            # Routes of ours are the doorkeeper's; what is left are the page's files.
+            allow = {"Allow": "GET, HEAD"}
             detail = f"{request.method} is not possible at {path}."
-            return response(Problem(405, "method_not_allowed", detail))
+            return response(Problem(405, "method_not_allowed", detail, headers=allow))
         case status:
             return response(Problem(status, "bad_request", str(error.detail)))
 

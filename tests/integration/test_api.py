@@ -19,6 +19,7 @@ from tests.integration.api_client import (
     client_of,
     machine_token,
     problem,
+    refusal,
     settings_at,
 )
 
@@ -588,9 +589,14 @@ async def test_what_cannot_be_answered_is_a_problem(
 
 
 async def test_other_methods_are_refused(api: httpx.AsyncClient) -> None:
-    response = await api.post("/v1/vans")
-    assert response.status_code == 405
-    assert response.json()["code"] == "method_not_allowed"
+    for path, there_are in {
+        "/v1/vans": "GET",
+        "/v1/session": "DELETE, GET, POST",
+        "/app.js": "GET, HEAD",
+    }.items():
+        response = await api.patch(path)
+        assert refusal(response) == (405, "method_not_allowed")
+        assert response.headers["allow"] == there_are
 
 
 async def test_a_mistake_of_ours_tells_nothing_of_itself(
