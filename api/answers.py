@@ -7,6 +7,7 @@ WGS 84 degrees. This file knows neither the database nor HTTP.
 from dataclasses import dataclass
 from typing import Literal
 
+from api.geojson import LineString, Point
 from api.roles import Role
 
 VanState = Literal["driving", "standing", "at_site", "silent", "off_duty", "never_seen"]
@@ -24,6 +25,7 @@ OrderState = Literal[
 Verdict = Literal["visit", "pass", "undecided"]
 Punctuality = Literal["early", "on_time", "late", "unplanned", "repeated"]
 Outcome = Literal["planned", "on_site", "done", "skipped"]
+StopProposalKind = Literal["keep", "reorder", "move"]
 ReportKind = Literal["accepted", "picked", "short", "shipped", "delivered", "cancelled"]
 TransferState = Literal["proposed", "accepted", "done", "refused"]
 DeliveryState = Literal["pending", "retrying", "delivered", "dead"]
@@ -41,6 +43,35 @@ class LastFix:
     bearing_deg: float | None
     ignition: bool | None
     age_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrackProperties:
+    """What is known of a van's fixes beside where they were: a list each, in the order of the points."""
+
+    van: str
+    from_ms: int | None
+    to_ms: int | None
+    truncated: bool
+    times_ms: list[int]
+    speeds_mps: list[float | None]
+    horizontal_accuracies_m: list[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A van's fixes as a GeoJSON feature (RFC 7946, 3.2): none has no geometry, one is a point."""
+
+    type: Literal["Feature"]
+    geometry: Point | LineString | None
+    properties: TrackProperties
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`alive` while the process lives, `ready` while the database answers too."""
+
+    status: Literal["alive", "ready"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +226,77 @@ class Tours:
 
     date: str
     tours: list[TourSummary]
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedStop:
+    """A stop of the proposed order; `stop` is its place in the tour as planned."""
+
+    stop_id: int
+    stop: int
+    site: str
+    site_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LackingPart:
+    """What is not on board, or needed there by other stops, in base units."""
+
+    item: str
+    name: str
+    qty: int
+
+
+@dataclass(frozen=True, slots=True)
+class OneSide:
+    """What happens to one van: minutes late of its other stops, overtime, driving (less if < 0)."""
+
+    gained_min: int
+    lost_min: int
+    overtime_before_min: int
+    overtime_min: int
+    extra_drive_min: int
+    extra_km: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopProposal:
+    """One way to do the stop; `giver` is the van that has it, `taker` the one that would.
+
+    `keep` is the plan, `reorder` the same van at another time, `move` another van. `weighted_min`
+    is what all minutes late and half of overtime change by: below zero is better than the plan.
+    """
+
+    kind: StopProposalKind
+    words: str
+    van: str
+    technician: str | None
+    expected_before_ms: int
+    expected_ms: int
+    late_before_min: int
+    late_min: int
+    weighted_min: int
+    slack_min: int
+    giver: OneSide
+    taker: OneSide | None
+    missing: list[LackingPart]
+    reordered: bool
+    order: list[ProposedStop]
+
+
+@dataclass(frozen=True, slots=True)
+class StopProposals:
+    """What could be done about a stop, best first; `van` has it now. The plan is always among it."""
+
+    now_ms: int
+    stop_id: int
+    tour: str
+    stop: int
+    site: str
+    site_name: str
+    van: str
+    skill: str | None
+    proposals: list[StopProposal]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api import problems
 from api.access_log import AccessLog
 from api.accounts import Lifetime
-from api.description import completed
+from api.description import ABOUT, completed
 from api.doorkeeper import Doorkeeper, judged
 from api.live import LiveHub
 from api.resources import Resources
@@ -129,6 +130,8 @@ def create_app(configured: settings.Settings) -> FastAPI:
     # The built-in documentation pages load scripts from elsewhere; the schema itself is served.
     app = FastAPI(
         title="Cordée",
+        version=metadata.version("cordee"),
+        description=ABOUT,
         lifespan=lifespan,
         openapi_url="/v1/openapi.json",
         docs_url=None,
@@ -136,7 +139,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
         max_body_size=BODY_BYTES_MAX,
     )
     describe = app.openapi
-    described = functools.cache(lambda: completed(describe()))
+    described = functools.cache(lambda: completed(describe(), problems.TITLES))
     # FastAPI's own way to add to it.
     app.openapi = described  # type: ignore[method-assign]
     problems.install(app)

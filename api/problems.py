@@ -10,11 +10,14 @@ import say of an edit names it, so that it can be found.
 | van_not_found          | 404    | no such van, or another organisation's                     |
 | site_not_found         | 404    | no such site, or another organisation's                    |
 | order_not_found        | 404    | no such order, or another organisation's                   |
+| warehouse_not_found    | 404    | no such warehouse, or another organisation's               |
+| box_not_found          | 404    | no box can have this number                                |
 | order_not_waiting      | 409    | the order does not wait for an approval                    |
 | proposal_not_found     | 404    | nothing is proposed of this item for this van or template  |
 | transfer_not_found     | 404    | no such transfer, or another organisation's                |
 | transfer_over          | 409    | the transfer is done, or was decided otherwise             |
-| unusable_report        | 422    | the report says something that cannot be                   |
+| unusable_report        | 422    | the report says something that cannot be; 404: of an item  |
+|                        |        | that is not on the order                                   |
 | scan_not_waiting       | 404    | no such scan waits for a decision                          |
 | tour_not_found         | 404    | the van has no tour on that day                            |
 | stop_not_found         | 404    | no such stop, or another organisation's                    |
@@ -35,12 +38,15 @@ import say of an edit names it, so that it can be found.
 | no_rule                | 403    | nobody may use this route: it has no rule                  |
 | csrf_failed            | 403    | the X-CSRF-Token is missing or wrong, or another site asks |
 | not_for_machines       | 403    | only a person has a password and sessions                  |
-| unusable_password      | 422    | the new password is too short, or too easy to guess        |
+| unusable_password      | 422    | the new password is too easy to guess                      |
 | oidc_failed            | 4xx    | the identity provider's answer cannot be used              |
 | too_many_attempts      | 429    | too many sign-ins have failed; wait a quarter of an hour   |
 | invalid_parameters     | 422    | a parameter is missing, ill-typed or out of bounds         |
-| unusable_tour          | 422    | the import would refuse stops of this tour; nothing is kept|
-| unusable_site          | 422    | the import would refuse this site; nothing is kept         |
+| unusable_tour          | 422    | the import would refuse stops of this tour; nothing is     |
+|                        |        | kept. 404: for what they name is not there, 409: for the   |
+|                        |        | van has another tour that day, or the code is taken        |
+| unusable_site          | 422    | the import would refuse this site; nothing is kept. 404:   |
+|                        |        | for there is no such time zone                             |
 | database_unavailable   | 503    | the database does not answer                               |
 | edits_under_way        | 503    | an import, or another edit, is taking long                 |
 | migrations_missing     | 503    | the database lacks tables that this version needs          |
@@ -65,6 +71,8 @@ TITLES: Final = {
     "van_not_found": "No such van",
     "site_not_found": "No such site",
     "order_not_found": "No such order",
+    "warehouse_not_found": "No such warehouse",
+    "box_not_found": "No such box",
     "order_not_waiting": "The order does not wait",
     "proposal_not_found": "Nothing is proposed",
     "transfer_not_found": "No such transfer",

@@ -8,7 +8,7 @@ from api.answers import AlertKind, Alerts, AlertState
 from api.auth import Organisation
 from api.queries import alerts
 from api.resources import Conn, Now
-from api.routes.parameters import OwnVan, checked_codes
+from api.routes.parameters import OwnVan, at_most, checked_codes
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
 
@@ -19,9 +19,9 @@ async def list_alerts(
     organisation: Organisation,
     now_ms: Now,
     van: OwnVan,
-    kind: AlertKind | None = None,
-    state: AlertState | None = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 200,
+    kind: Annotated[AlertKind | None, Query(examples=["late"])] = None,
+    state: Annotated[AlertState | None, Query(examples=["open"])] = None,
+    limit: Annotated[int, at_most(500)] = 200,
 ) -> Alerts:
     """Return alerts: open ones first, then the latest changed.
 

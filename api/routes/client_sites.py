@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 
 from api.answers import Planning, VisitReports
 from api.auth import Asker, Who
@@ -11,7 +11,15 @@ from api.problems import Problem
 from api.queries import client_sites
 from api.queries.client_sites import WhichSites
 from api.resources import Conn, Now
-from api.routes.parameters import Code, TimeMs, checked_span, today, working_day
+from api.routes.parameters import (
+    AskedSite,
+    FromMs,
+    ToMs,
+    at_most,
+    checked_span,
+    today,
+    working_day,
+)
 from storage.pool import Connection
 from storage.settings import as_datetime
 
@@ -20,7 +28,7 @@ ROWS_MAX: Final = 1_000
 AHEAD: Final = timedelta(days=14)
 BACK: Final = timedelta(days=31)
 
-Limit = Annotated[int, Query(ge=1, le=ROWS_MAX)]
+Limit = Annotated[int, at_most(ROWS_MAX)]
 
 router = APIRouter(prefix="/v1", tags=["sites"])
 
@@ -31,9 +39,9 @@ async def planning(
     who: Asker,
     now_ms: Now,
     *,
-    site: Code = None,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
+    site: AskedSite = None,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
     limit: Limit = 200,
 ) -> Planning:
     """Return the visits planned with `from_ms` ≤ window start < `to_ms`; of 14 days by default.
@@ -54,9 +62,9 @@ async def visit_reports(
     who: Asker,
     now_ms: Now,
     *,
-    site: Code = None,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
+    site: AskedSite = None,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
     limit: Limit = 200,
 ) -> VisitReports:
     """Return the visits with `from_ms` ≤ arrival < `to_ms`; of the last 31 days by default.

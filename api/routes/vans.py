@@ -3,29 +3,46 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
+from pydantic import TypeAdapter
 
-from api.answers import Stock, Van, Vans, Visits
+from api.answers import Stock, Track, TrackProperties, Van, Vans, Visits
 from api.auth import Asker, Organisation, own_van
+from api.geojson import LineString, Point, Position
 from api.queries import stock, vans, visits
 from api.resources import Conn, Held, Now
-from api.routes.parameters import SearchText, TimeMs, as_moment, checked_range, van_key
+from api.routes.parameters import (
+    ROWS_MAX,
+    FromMs,
+    SearchText,
+    ToMs,
+    VanCode,
+    as_moment,
+    at_most,
+    checked_range,
+    van_key,
+)
 from api.routes.visits import Cursor, Limit, Shadowed, VerdictChoice, page_of_visits
 from storage.settings import as_ms
 
 TRACK_SPAN: Final = timedelta(hours=12)
 TRACK_POINTS_MAX: Final = 20_000
-STOCK_LEVELS_MAX: Final = 5_000
 
 router = APIRouter(prefix="/v1/vans", tags=["vans"])
-VanCode = Annotated[str, Path(description="The van's code, as in topic names.", max_length=200)]
+
+
+TRACK: Final = TypeAdapter(Track)
 
 
 class GeoJSONResponse(JSONResponse):
-    """GeoJSON (RFC 7946) as its media type."""
+    """GeoJSON (RFC 7946) as its media type; long ones are written by pydantic, which is fast."""
 
     media_type = "application/geo+json"
+
+    def render(self, content: Track) -> bytes:
+        """Return a track as JSON."""
+        return TRACK.dump_json(content)
 
 
 @router.get("")
@@ -49,7 +66,7 @@ async def one_van(
     return found
 
 
-@router.get("/{van}/track", response_class=GeoJSONResponse)
+@router.get("/{van}/track", response_class=GeoJSONResponse, responses={200: {"model": Track}})
 async def van_track(
     conn: Conn,
     held: Held,
@@ -57,9 +74,9 @@ async def van_track(
     organisation: Organisation,
     van: VanCode,
     *,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
-    limit: Annotated[int, Query(ge=1, le=TRACK_POINTS_MAX)] = 5_000,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
+    limit: Annotated[int, at_most(TRACK_POINTS_MAX)] = 5_000,
 ) -> GeoJSONResponse:
     """Return a van's fixes as a GeoJSON feature, lon-lat, with one time and speed a point.
 
@@ -77,30 +94,30 @@ async def van_track(
         points = await vans.track(conn, key, since, until, limit + 1)
         from_ms, to_ms = as_ms(since), as_ms(until)
     kept = points[-limit:]
-    feature = {
-        "type": "Feature",
-        "geometry": _geometry(kept),
-        "properties": {
-            "van": van,
-            "from_ms": from_ms,
-            "to_ms": to_ms,
-            "truncated": len(points) > len(kept),
-            "times_ms": [point.t_ms for point in kept],
-            "speeds_mps": [point.speed_mps for point in kept],
-            "horizontal_accuracies_m": [point.horizontal_accuracy_m for point in kept],
-        },
-    }
+    feature = Track(
+        type="Feature",
+        geometry=_geometry(kept),
+        properties=TrackProperties(
+            van=van,
+            from_ms=from_ms,
+            to_ms=to_ms,
+            truncated=len(points) > len(kept),
+            times_ms=[point.t_ms for point in kept],
+            speeds_mps=[point.speed_mps for point in kept],
+            horizontal_accuracies_m=[point.horizontal_accuracy_m for point in kept],
+        ),
+    )
     return GeoJSONResponse(feature)
 
 
-def _geometry(points: list[vans.TrackPoint]) -> dict[str, object] | None:
-    line = [[point.longitude_deg, point.latitude_deg] for point in points]
+def _geometry(points: list[vans.TrackPoint]) -> Point | LineString | None:
+    line: list[Position] = [(point.longitude_deg, point.latitude_deg) for point in points]
     match line:
         case []:
             return None
         case [only]:
-            return {"type": "Point", "coordinates": only}
-    return {"type": "LineString", "coordinates": line}
+            return Point("Point", only)
+    return LineString("LineString", line)
 
 
 @router.get("/{van}/visits")
@@ -109,8 +126,8 @@ async def van_visits(
     organisation: Organisation,
     van: VanCode,
     *,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
     verdict: VerdictChoice = "visit",
     shadowed: Shadowed = False,
     cursor: Cursor = None,
@@ -141,8 +158,10 @@ async def van_stock(
     van: VanCode,
     *,
     q: SearchText = "",
-    below: Annotated[bool, Query(description="Only at or below the reorder point.")] = False,
-    limit: Annotated[int, Query(ge=1, le=STOCK_LEVELS_MAX)] = 500,
+    below: Annotated[
+        bool, Query(description="Only at or below the reorder point.", examples=[True])
+    ] = False,
+    limit: Annotated[int, at_most(ROWS_MAX)] = 500,
 ) -> Stock:
     """Return what a van holds: items below their reorder point first."""
     key = await van_key(conn, organisation, van)

@@ -7,10 +7,7 @@ import httpx
 import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from pydantic import TypeAdapter
 
-from api import answers
-from api.routes import edits, tours, ways
 from tests.integration.api_client import (
     MINUTE_MS,
     NOW_MS,
@@ -541,15 +538,17 @@ async def test_without_a_database_the_process_is_alive_but_not_ready(
         ("/v1/vans/V1/track", {"limit": 20_001}),
         ("/v1/vans/V1/track", {"from_ms": 9, "to_ms": 3}),
         ("/v1/vans/V1/stock", {"limit": 5_001}),
-        ("/v1/vans/V1/stock", {"q": "x" * 101}),
+        ("/v1/vans/V1/stock", {"q": "x" * 201}),
         ("/v1/alerts", {"state": "gone"}),
         ("/v1/alerts", {"kind": "early"}),
         ("/v1/tours", {"date": "tomorrow"}),
+        ("/v1/tours", {"date": "1999-12-31"}),
+        ("/v1/tours", {"date": "1795165200"}),
         ("/v1/vans/V1/tour", {"date": "2026-02-30"}),
         ("/v1/vans/V1/legs", {"from_ms": 9, "to_ms": 3}),
         ("/v1/vans/V1/legs", {"from_ms": 0, "to_ms": 31 * 86_400_000 + 1}),
         ("/v1/vans/V1/legs", {"from_ms": 0}),
-        ("/v1/fixes/unusable", {"to_ms": 5}),
+        ("/v1/fixes/unusable", {"from_ms": 5, "to_ms": 5}),
         ("/v1/fixes/unusable", {"from_ms": 0}),
         ("/v1/alerts", {"limit": 501}),
         ("/v1/orders", {"state": "lost"}),
@@ -578,8 +577,8 @@ async def test_a_wrong_parameter_is_named(
         ("/../pyproject.toml", {}, (404, "route_not_found")),
         ("/%2e%2e/app.py", {}, (404, "route_not_found")),
         ("/docs", {}, (404, "route_not_found")),
-        ("/v1/vans/%00", {}, (400, "bad_text")),
-        ("/v1/vans/V1/stock", {"q": "a\0"}, (400, "bad_text")),
+        ("/v1/vans/%00", {}, (422, "invalid_parameters")),
+        ("/v1/vans/V1/stock", {"q": "a\0"}, (422, "invalid_parameters")),
     ],
 )
 async def test_what_cannot_be_answered_is_a_problem(
@@ -681,24 +680,3 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/me/password", "/v1/me/sessions", "/v1/me/access-log", "/v1/planning", "/v1/visit-reports",
         "/v1/retention",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("path", "method", "example", "shape"),
-    [
-        ("/v1/tours", "get", tours.TOURS_EXAMPLE, answers.Tours),
-        ("/v1/vans/{van}/tour", "get", tours.TOUR_EXAMPLE, answers.Tour),
-        ("/v1/vans/{van}/legs", "get", ways.LEGS_EXAMPLE, answers.Legs),
-        ("/v1/fixes/unusable", "get", ways.UNUSABLE_EXAMPLE, answers.Unusable),
-        ("/v1/tours/{code}", "put", edits.TOUR_EXAMPLE, answers.TourEdited),
-        ("/v1/sites/{code}", "put", edits.SITE_EXAMPLE, answers.SiteEdited),
-    ],
-)
-async def test_examples_of_the_description_have_the_shape_of_the_answers(
-    api: httpx.AsyncClient, path: str, method: str, example: object, shape: type[object]
-) -> None:
-    """Every field of the answer is in its example; the description itself leaves nulls out."""
-    adapter = TypeAdapter(shape)
-    assert adapter.dump_python(adapter.validate_python(example), mode="json") == example
-    described = (await answer(api, "/v1/openapi.json"))["paths"][path][method]
-    assert described["responses"]["200"]["content"]["application/json"]["example"]
