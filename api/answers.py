@@ -5,11 +5,15 @@ WGS 84 degrees. This file knows neither the database nor HTTP.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from api.geojson import LineString, Point
 from api.roles import Role
 
+#: A day like 2026-11-20.
+Day = Annotated[str, Field(json_schema_extra={"format": "date"})]
 VanState = Literal["driving", "standing", "at_site", "silent", "off_duty", "never_seen"]
 AlertKind = Literal["at_risk", "late", "missed", "overstayed", "silent"]
 AlertState = Literal["open", "cleared", "withdrawn"]
@@ -148,7 +152,7 @@ class Visit:
     punctuality: Punctuality | None
     uncertain: bool
     shadowed_by: str | None
-    service_date: str
+    service_date: Day
     tour: str | None
     stop: int | None
     window_start_ms: int | None
@@ -200,7 +204,7 @@ class Tour:
     tour: str
     van: str
     technician: str | None
-    date: str
+    date: Day
     stops: list[TourStop]
 
 
@@ -224,7 +228,7 @@ class TourSummary:
 class Tours:
     """Every tour of a day, by van."""
 
-    date: str
+    date: Day
     tours: list[TourSummary]
 
 
@@ -305,7 +309,7 @@ class TourEdited:
 
     tour: str
     van: str
-    date: str
+    date: Day
     added: int
     changed: int
     unchanged: int
@@ -353,7 +357,7 @@ class LegsOfDay:
     `unplanned_s` of the unplanned ones among them.
     """
 
-    date: str
+    date: Day
     trips: int
     halts: int
     unplanned_halts: int
@@ -1039,7 +1043,7 @@ class Deleted:
     """
 
     table: str
-    day: str | None
+    day: Day | None
     rows: int
     oldest_left_ms: int | None
     done: bool
@@ -1143,7 +1147,7 @@ class PlannedVisit:
     site: str
     site_name: str
     client: str | None
-    date: str
+    date: Day
     window_start_ms: int
     window_end_ms: int
     planned_duration_s: int

@@ -67,6 +67,9 @@ Text = Annotated[str, Field(max_length=200, pattern=r"^[^\x00]*$")]
 #: A key of an object: with a pattern, pydantic would describe keys that it does not take.
 Ref = Annotated[str, Field(min_length=1, max_length=64)]
 Yes = StrictBool
+Sscc = Annotated[
+    str, Field(pattern="^[0-9]{18}$", description="The box's number, a check digit at its end.")
+]
 
 LatitudeDeg = Annotated[float, as_field(sheets.LatitudeDeg), NUMBER]
 LongitudeDeg = Annotated[float, as_field(sheets.LongitudeDeg), NUMBER]

@@ -17,10 +17,8 @@ from api.problems import Problem
 from api.queries import sites
 from api.resources import Conn
 from geofence.imports.local_times import DEFAULT_TIME_ZONE
+from geofence.imports.tours import STOPS_MAX
 from storage.sheets import BadRow, Cells
-
-STOPS_MAX: Final = 1_000
-
 
 router = APIRouter(prefix="/v1", tags=["edits"])
 

@@ -20,9 +20,6 @@ from storage.pool import Connection
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
 OrderCode = Annotated[limits.Name, Path(description="The order's code.", examples=["O-1"])]
-Sscc = Annotated[
-    str, Field(pattern="^[0-9]{18}$", description="The box's number, a check digit at its end.")
-]
 
 
 @with_config(limits.exact({"by": "c.petit"}))
@@ -87,7 +84,7 @@ class ShippedBody(_ReportBody):
 
     kind: Literal["shipped"]
     lines: SomeLines
-    sscc: Sscc | None = None
+    sscc: limits.Sscc | None = None
 
 
 @with_config(limits.EXACT)
@@ -97,7 +94,7 @@ class DeliveredBody(_ReportBody):
 
     kind: Literal["delivered"]
     lines: Lines = field(default_factory=list)
-    sscc: Sscc
+    sscc: limits.Sscc
 
 
 ReportBody = Annotated[

@@ -61,12 +61,7 @@ async def box_label(
     organisation: Organisation,
     code: OrderCode,
     sscc: Annotated[
-        str,
-        Path(
-            pattern="^[0-9]{18}$",
-            description="The box's number, a check digit at its end.",
-            examples=["004000000000000176"],
-        ),
+        limits.Sscc, Path(description="The box's number.", examples=["004000000000000176"])
     ],
 ) -> Response:
     """Return the label of a box of an order."""

@@ -31,6 +31,8 @@ from storage.sheets import (
     sift,
 )
 
+STOPS_MAX: Final = 1_000
+
 
 class TourRow(msgspec.Struct, frozen=True):
     """A line of tours.csv: one stop. Windows are HH:MM at the site, or ISO 8601 with an offset.
@@ -44,7 +46,9 @@ class TourRow(msgspec.Struct, frozen=True):
     tour: Code
     van: str
     date: Annotated[date, Meta(description="a day like 2026-01-31")]
-    stop: Annotated[int, Meta(ge=1, le=1_000, description="a whole number from 1 to 1000")]
+    stop: Annotated[
+        int, Meta(ge=1, le=STOPS_MAX, description=f"a whole number from 1 to {STOPS_MAX}")
+    ]
     site: str
     window_start: str
     window_end: str

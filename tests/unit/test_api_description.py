@@ -16,7 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 
 from api import examples, limits
 from api.app import create_app
+from api.routes import orders
 from geofence.imports.local_times import window
+from ingest.messages import OrderReport
 from storage import sheets
 from storage.settings import Settings
 
@@ -143,6 +145,29 @@ def test_no_other_day_has_it(day: object) -> None:
 
 
 LOCAL_TIME = re.compile(TypeAdapter(limits.LocalTime).json_schema()["pattern"].replace("$", r"\Z"))
+
+
+LINE = {"item": "FIL-20", "qty": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "fits"),
+    [
+        ({"item": "x" * 200, "qty": 1_000_000, "lot": "x" * 200, "reason": "x" * 200}, True),
+        ({"qty": 1_000_001}, False),
+        ({"qty": 0}, False),
+        ({"lot": "x" * 201}, False),
+        ({"lot": "a\0b"}, False),
+    ],
+)
+def test_a_report_that_the_api_takes_is_one_that_ingest_takes(
+    change: Json,
+    fits: bool,  # noqa: FBT001
+) -> None:
+    said = {"kind": "picked", "id": "x" * 64, "lines": [LINE | change]}
+    assert taken(orders.ReportBody, {**said, "by": "x" * 200}) == fits
+    sent = {**said, "t": examples.NOW, "order": "x" * 200, "user": "x" * 200}
+    assert importable(OrderReport, sent) == fits
 
 
 def what_is_wrong(start: str, end: str) -> str:
