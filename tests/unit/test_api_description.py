@@ -86,6 +86,33 @@ def test_every_answer_is_described_by_a_type_that_has_an_example() -> None:
     assert set(examples.by_schema()) == answered - {"Problem"}
 
 
+def test_no_body_may_have_a_field_that_nobody_reads() -> None:
+    """But the form of a token, of which RFC 6749 (3.2) wants what is unknown to be ignored."""
+    bodies = [
+        part["schema"]
+        for where, part in spoken()
+        if where.endswith(" body") and not where.startswith("POST /v1/token")
+    ]
+    shapes = [shape for body in bodies for shape in shapes_within(body)]
+    objects = [shape for shape in shapes if shape.get("type") == "object" and "title" in shape]
+    assert {"TourBody", "StopBody", "Polygon"} <= {shape["title"] for shape in objects}
+    assert [shape["title"] for shape in objects if shape["additionalProperties"]] == []
+
+
+def shapes_within(schema: Any) -> Iterator[Json]:
+    """Yield a schema and all schemas within it."""
+    match schema:
+        case {"$ref": str(name)}:
+            yield from shapes_within(described()["components"]["schemas"][name.rpartition("/")[2]])
+        case dict():
+            yield schema
+            for part in schema.values():
+                yield from shapes_within(part)
+        case list():
+            for part in schema:
+                yield from shapes_within(part)
+
+
 def test_no_parameter_is_described_as_null() -> None:
     parameters = [part for _, part in spoken() if "in" in part]
     assert parameters
