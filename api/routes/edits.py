@@ -1,7 +1,7 @@
 """Edits: put a tour or a site, checked and merged as the imports do it."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Body, Path
@@ -11,7 +11,7 @@ from api import commands, limits
 from api.answers import SiteEdited, TourEdited
 from api.auth import Organisation
 from api.commands import BusyError, RefusedError
-from api.geojson import LineString, MultiLineString, MultiPolygon, Polygon
+from api.geojson import LineString, MultiLineString, MultiPolygon, Point, Polygon
 from api.limits import EXACT
 from api.problems import Problem
 from api.queries import sites
@@ -228,12 +228,14 @@ async def put_site(
     fixes. The checks are those of the import of sites.geojson, and so are their words. A time zone that
     nobody knows is a 404.
     """
-    said = asdict(site)
-    geometry = said.get("geometry") or {
-        "type": "Point",
-        "coordinates": (said.pop("longitude_deg"), said.pop("latitude_deg")),
+    properties = {
+        "site": code,
+        "name": site.name,
+        "radius_m": None if isinstance(site, AreaBody) else site.radius_m,
+        "time_zone": site.time_zone,
+        "client": site.client,
     }
-    feature = {"type": "Feature", "geometry": geometry, "properties": {"site": code, **said}}
+    feature = {"type": "Feature", "geometry": _geometry(site), "properties": properties}
     try:
         done = await commands.put_site(conn, organisation, feature)
     except RefusedError as refused:
@@ -249,6 +251,12 @@ async def put_site(
         radius_m=shape.radius_m,
         area=shape.area,
     )
+
+
+def _geometry(site: CircleBody | AreaBody | CorridorBody) -> object:
+    if isinstance(site, CircleBody):
+        return Point("Point", (site.longitude_deg, site.latitude_deg))
+    return site.geometry
 
 
 def _refusal(code: str, what: str, bad: Sequence[BadRow], where: str) -> Problem:
