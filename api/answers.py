@@ -1218,3 +1218,76 @@ class UnreadMessages:
     van: str
     unread: int
     newest_ms: int
+
+
+# ---- what a tablet is primed with ----
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Whether what a van says of where it is counts: by its switch and its calendar together.
+
+    `switch` is what the switch said last, null if it never did; `docs/RULES.md` has the rule.
+    """
+
+    state: Literal["on", "off"]
+    switch: Literal["on", "off"] | None
+    switched_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class DayStop:
+    """A planned stop with where it is, and what its job needs: base units by the item's ref."""
+
+    stop_id: int
+    stop: int
+    site: str
+    site_name: str
+    latitude_deg: float
+    longitude_deg: float
+    window_start_ms: int
+    window_end_ms: int
+    planned_arrival_ms: int | None
+    planned_duration_s: int
+    work_order: str | None
+    skill: str | None
+    outcome: Outcome
+    needs: dict[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class DayTour:
+    """A tour of one day, its stops in the planned order."""
+
+    tour: str
+    date: str
+    stops: list[DayStop]
+
+
+@dataclass(frozen=True, slots=True)
+class MyDay:
+    """What a technician's tablet needs until it has a network again.
+
+    `tours` are those of today and the next two days, `messages` those of the base that are not read yet.
+    `about_me` says where one is told what is known about one, and for how long it is kept.
+    """
+
+    van: str
+    duty: Duty
+    tours: list[DayTour]
+    stock: list[StockLevel]
+    messages: list[Message]
+    about_me: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Every item, and every code with the place of its item among them, in the columns that are named.
+
+    A scan of a code means `pack_qty` base units of its item. A GTIN stands as its 14 digits.
+    """
+
+    item_columns: list[str]
+    items: list[tuple[str, str, str]]
+    code_columns: list[str]
+    codes: list[tuple[str, int, int]]

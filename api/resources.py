@@ -10,6 +10,7 @@ from api import accounts
 from api.access_log import AccessLog
 from api.accounts import Lifetime
 from api.awaited import Commits
+from api.catalogue import CatalogueBody
 from api.live import LiveHub
 from api.passwords import Desk
 from api.totals import IngestTotals
@@ -32,6 +33,7 @@ class Resources:
     access_log: AccessLog
     commits: Commits
     desk: Desk = field(default_factory=Desk)
+    catalogue: CatalogueBody = field(default_factory=CatalogueBody)
     _token_key: bytes = b""
 
     async def token_key(self) -> bytes:

@@ -74,6 +74,8 @@ _TABLE: Final = (
     Rule("GET", "/v1/retention", SIGNED_IN),
     # The tablet.
     Rule("POST", "/v1/devices/{van}/events:batch", _DRIVER),
+    Rule("GET", "/v1/me/day", _DRIVER),
+    Rule("GET", "/v1/catalogue", _OWN_STOCK),
     Rule("GET", "/v1/messages", _OWN_STOCK),
     Rule("POST", "/v1/messages", _OWN_STOCK),
     Rule("POST", "/v1/messages/{id}/read", _OWN_STOCK),

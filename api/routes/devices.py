@@ -1,20 +1,22 @@
-"""What tablets send by HTTP: up to 500 events at once, answered when they are committed."""
+"""Tablets by HTTP: what they send, answered when it is committed, and what they resolve scans by."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Path, Response
+from fastapi import APIRouter, Body, Path, Request, Response
 from pydantic import Field
 
 from api import batches, commands
-from api.answers import BatchTaken
+from api.answers import BatchTaken, Catalogue
+from api.bodies import ETAG, JSON, UNCHANGED, told
 from api.queries import batches as outcomes
-from api.resources import CONNECTION_WITHIN_S, Held
+from api.resources import CONNECTION_WITHIN_S, Conn, Held
+from api.routes.parameters import IfNoneMatch
 
 #: How long an answer waits for ingest; a tablet asks again anyway.
 COMMITTED_WITHIN_S: Final = 5.0
 
-router = APIRouter(prefix="/v1/devices", tags=["devices"])
+router = APIRouter(prefix="/v1", tags=["devices"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ BATCH_EXAMPLE: Final = {
 
 
 @router.post(
-    "/{van}/events:batch",
+    "/devices/{van}/events:batch",
     responses={
         200: {"content": {"application/json": {"example": BATCH_EXAMPLE}}},
         202: {"model": BatchTaken, "description": "Not all of it is committed yet: send it again."},
@@ -98,3 +100,30 @@ async def send_batch(
         rejected=batches.rejected(packed, found, pending),
         pending=sum(event.carrier in pending for event in packed.sent),
     )
+
+
+CATALOGUE_EXAMPLE: Final = {
+    "item_columns": ["ref", "name", "base_unit"],
+    "items": [["FIL-20", "Filter 20", "piece"]],
+    "code_columns": ["code", "item", "pack_qty"],
+    "codes": [["04006381333931", 0, 1], ["FIL-BOX", 0, 10]],
+}
+
+
+@router.get(
+    "/catalogue",
+    response_model=Catalogue,
+    responses={
+        200: {"content": {JSON: {"example": CATALOGUE_EXAMPLE}}, "headers": ETAG},
+        304: UNCHANGED,
+    },
+)
+async def whole_catalogue(
+    conn: Conn, held: Held, request: Request, _known: IfNoneMatch = None
+) -> Response:
+    """Return every code and what it stands for, so that a tablet resolves scans without a network.
+
+    Ask again with the ETag as `If-None-Match`: 304 says that nothing was imported. What a code means that
+    is not in it, says the base once the scan has come.
+    """
+    return told(await held.catalogue.newest(conn), request)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Annotated, Final
 
-from fastapi import Depends, Query
+from fastapi import Depends, Header, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
@@ -35,6 +35,10 @@ Day = Annotated[
     Query(alias="date", description="A local day, like 2026-11-20; it turns at 3 in the morning."),
 ]
 Person = Annotated[str, Field(min_length=1, max_length=200, description="Who does it.")]
+IfNoneMatch = Annotated[
+    str | None,
+    Header(alias="If-None-Match", max_length=1_000, description="The ETag of what you have."),
+]
 SPAN_MAX: Final = timedelta(days=31)
 
 

@@ -253,6 +253,11 @@ PROBES: Final = (
         not_found=("/v1/devices/X9/events:batch",),
         not_mine={"technician": ("/v1/devices/V2/events:batch",)},
     ),
+    Probe(
+        "GET", "/v1/me/day", "/v1/me/day", "T", '"TOUR1"',
+        not_found=("/v1/me/day?van=X9",), not_mine={"technician": ("/v1/me/day?van=V2",)},
+    ),
+    Probe("GET", "/v1/catalogue", "/v1/catalogue", "PWTA", '"FIL-20"'),
     _by_van("/v1/messages", "PWTA", "words for V1"),
     Probe("POST", "/v1/messages", "/v1/messages", "PWTA", body={"van": "V1", "text": "hello"}),
     Probe(
