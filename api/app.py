@@ -30,6 +30,7 @@ from api.routes import (
     devices,
     edits,
     figures,
+    ingress,
     me,
     messages,
     oidc,
@@ -150,7 +151,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
         edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites,
-        retention, devices, messages,
+        retention, devices, messages, ingress,
     ):  # fmt: skip
         app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)

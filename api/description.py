@@ -31,6 +31,7 @@ PROBLEM: Final[dict[str, Any]] = {
 }
 SCHEMES: Final[dict[str, Any]] = {
     "session": {"type": "apiKey", "in": "cookie", "name": "cordee"},
+    "device": {"type": "http", "scheme": "basic"},
     "token": {
         "type": "oauth2",
         "flows": {"clientCredentials": {"tokenUrl": "/v1/token", "scopes": {}}},

@@ -11,6 +11,7 @@ from api.access_log import AccessLog
 from api.accounts import Lifetime
 from api.awaited import Commits
 from api.catalogue import CatalogueBody
+from api.limits import Limit
 from api.live import LiveHub
 from api.passwords import Desk
 from api.totals import IngestTotals
@@ -33,6 +34,10 @@ class Resources:
     access_log: AccessLog
     commits: Commits
     desk: Desk = field(default_factory=Desk)
+    #: Devices that send positions by HTTP: the backlog of an hour at once, and then what one drives.
+    devices: Limit = field(default_factory=lambda: Limit(rate_per_s=5.0, burst=600.0))
+    #: Addresses from which nobody's credentials come.
+    strangers: Limit = field(default_factory=lambda: Limit(rate_per_s=1 / 30, burst=30.0))
     catalogue: CatalogueBody = field(default_factory=CatalogueBody)
     _token_key: bytes = b""
 

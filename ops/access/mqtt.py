@@ -131,6 +131,8 @@ MAY_PUBLISH: Final[dict[str, set[str]]] = {
         "fleet/v1/van-001.b/message",
         "fleet/v1/van-001.b/status",
         "fleet/v1/van-unknown/position",
+        "owntracks/van-001/phone",
+        "owntracks/van-001.b/phone",
         "fleet/v1/van-001/receipt",
         "fleet/v1/van-001/inbox",
         "fleet/v1/van-001.b/receipt",

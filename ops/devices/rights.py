@@ -67,6 +67,7 @@ def rights(role: Role, code: str = "") -> Rights:
                     "fleet/v1/+/report",
                     "fleet/v1/+/message",
                     "fleet/v1/+/status",
+                    "owntracks/+/+",
                     "fleet/v1/+/receipt",
                     "fleet/v1/+/inbox",
                     "warehouse/v1/orders/+",

@@ -675,6 +675,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/me/password", "/v1/me/sessions", "/v1/me/access-log", "/v1/planning", "/v1/visit-reports",
         "/v1/retention", "/v1/devices/{van}/events:batch", "/v1/visit-reports/{report}.pdf",
         "/v1/messages", "/v1/messages/{id}/read", "/v1/me/day", "/v1/catalogue",
+        "/v1/ingress/owntracks", "/v1/ingress/osmand",
     }  # fmt: skip
 
 
