@@ -31,6 +31,11 @@ Outcome = Literal["planned", "on_site", "done", "skipped"]
 StopState = Literal["scheduled", "en_route", "arrived", "completed", "skipped", "missed"]
 ReportKind = Literal["accepted", "picked", "short", "shipped", "delivered", "cancelled"]
 TransferState = Literal["proposed", "accepted", "done", "refused"]
+RejectedState = Literal["waiting", "replayed", "discarded"]
+OperatorActionKind = Literal[
+    "rejected_replayed", "rejected_discarded", "code_mapped", "delivery_resent"
+]  # fmt: skip
+CredentialState = Literal["none", "current", "rotating", "ending", "revoked"]
 DeliveryState = Literal["pending", "retrying", "delivered", "dead"]
 UnusableReason = Literal["null_island", "poor_accuracy", "frozen", "jump", "future", "ancient"]
 
@@ -219,6 +224,30 @@ class TourSummary:
     late: int
     next_stop: NextStop | None
     timeline: list[TimelineStop]
+
+
+@dataclass(frozen=True, slots=True)
+class TourLine:
+    """A stop of a tour on a line of its own, for a table of all of them."""
+
+    date: str
+    van: str
+    technician: str | None
+    tour: str
+    stop: int
+    site: str
+    site_name: str
+    work_order: str | None
+    window_start_ms: int
+    window_end_ms: int
+    planned_arrival_ms: int | None
+    planned_duration_s: int
+    state: StopState
+    eta: Eta | None
+    arrived_at_ms: int | None
+    left_at_ms: int | None
+    punctuality: Punctuality | None
+    alert: AlertKind | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -1030,7 +1059,10 @@ class RejectedReason:
 
 @dataclass(frozen=True, slots=True)
 class RejectedMessage:
-    """A message set aside. Only the first bytes are shown; `payload_bytes` is its whole length."""
+    """A message set aside. Only the first bytes are shown; `payload_bytes` is its whole length.
+
+    It is `replayed` from when it was sent again until it is refused again; then it waits anew.
+    """
 
     rejected_id: str
     topic: str
@@ -1038,6 +1070,7 @@ class RejectedMessage:
     reason: str
     detail: str
     received_ms: int
+    state: RejectedState
     payload_bytes: int
     payload_text: str
     payload_base64: str
@@ -1049,6 +1082,172 @@ class Rejected:
 
     reasons: list[RejectedReason]
     messages: list[RejectedMessage]
+
+
+@dataclass(frozen=True, slots=True)
+class MappedCode:
+    """A code that stands for an item from now on, as it was entered; so many scans took effect by it."""
+
+    code: str
+    item: str
+    pack_qty: int
+    scans: int
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorAction:
+    """Who did what to what. `subject` is an id, or a code; `who` is `user:LOGIN` or `machine:CLIENT`."""
+
+    action_id: int
+    at_ms: int
+    who: str
+    name: str
+    role: str
+    action: OperatorActionKind
+    subject: str
+    detail: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """A page of what was done, newest first; `next_cursor` is null on the last page."""
+
+    actions: list[OperatorAction]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a device of a van connects to the broker with; null in `revoked_ms`: until further notice."""
+
+    device: str
+    created_ms: int
+    revoked_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """How a van's devices keep in touch: not where it is, and not whether somebody is on duty.
+
+    `last_seen_ms` is when anything of it was last received. `online` is what it, or the broker for it,
+    said at `said_ms`. `clock_ahead_ms` is how far its clock is ahead of ours, as the quickest position of
+    its last quarter of an hour tells; a little below zero is the way. `credential`: its newest one is
+    current, or is being rotated (the one before is good still), ending, or revoked.
+    """
+
+    van: str
+    name: str
+    last_seen_ms: int | None
+    online: bool | None
+    said_ms: int | None
+    clock_ahead_ms: int | None
+    rejected_24h: int
+    credential: CredentialState
+    credentials: list[Credential]
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """Every van's devices, those that were heard of longest ago first."""
+
+    now_ms: int
+    devices: list[Device]
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxKind:
+    """Messages of one kind of topic that wait to be published, and since when."""
+
+    topic: str
+    waiting: int
+    oldest_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outbox:
+    """What waits to be published to the broker. `last_sent_ms` is of what is kept: 7 days."""
+
+    now_ms: int
+    waiting: int
+    oldest_ms: int | None
+    last_sent_ms: int | None
+    topics: list[OutboxKind]
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseServer:
+    """PostgreSQL, as it says itself; `missing_migrations` are those of this version that it lacks."""
+
+    version: str
+    timescaledb: str | None
+    size_bytes: int
+    connections: int
+    connections_max: int
+    started_ms: int
+    missing_migrations: list[str]
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerServer:
+    """The broker, as its monitoring says; `share` of what it may hold is taken, from 0 to 1.
+
+    At 1 vans are refused; `is_safe`: then it refuses what is new and loses nothing.
+    """
+
+    is_up: bool
+    messages: int | None
+    held_bytes: int | None
+    share: float | None
+    is_safe: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class IngestServer:
+    """What reads messages: whether it holds the database, and its last minute.
+
+    A lag is from a message's arrival to its commit: the smallest power of two that it stayed under.
+    """
+
+    is_connected: bool
+    last_batch_ms: int | None
+    messages_per_s: float
+    lag_p50_ms: int | None
+    lag_p99_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RelayServer:
+    """What publishes: whether it holds the database, and what waits for it; times of the installation."""
+
+    is_connected: bool
+    waiting: int
+    oldest_ms: int | None
+    last_sent_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiServer:
+    """This process; `live_streams` are the pages that it keeps current."""
+
+    version: str
+    started_ms: int
+    uptime_s: int
+    live_streams: int
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """How the installation's parts are. Times are the machine's, but for the relay's.
+
+    `broker` is null where no setting says where its monitoring is.
+    """
+
+    now_ms: int
+    database: DatabaseServer
+    broker: BrokerServer | None
+    ingest: IngestServer
+    relay: RelayServer
+    api: ApiServer
 
 
 @dataclass(frozen=True, slots=True)

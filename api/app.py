@@ -42,6 +42,7 @@ from api.routes import (
     resupply,
     retention,
     search,
+    servers,
     session,
     sites,
     tours,
@@ -149,7 +150,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
     for routes in (
         operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
         edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites,
-        retention, people, replans, sites, search,
+        retention, people, replans, sites, search, servers,
     ):  # fmt: skip
         app.include_router(routes.router, dependencies=[Depends(judged)])
     app.frontend("/", directory=WEB, fallback=None)

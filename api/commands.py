@@ -16,11 +16,12 @@ import psycopg
 from psycopg.rows import scalar_row
 from psycopg.types.json import Jsonb
 
-from api.answers import AlertHandling
-from api.auth import OrganisationId
+from api.answers import AlertHandling, MappedCode, OperatorActionKind
+from api.auth import DEFAULT_ORGANISATION, OrganisationId, Who
 from api.handling import UNTOUCHED
 from api.queries import plans
 from api.queries.alerts import HANDLING
+from api.queries.rejected import OWNED
 from api.queries.sites import StoredSite
 from api.queries.sites import find as find_site
 from api.replans import (
@@ -34,8 +35,10 @@ from api.replans import (
     tag,
 )
 from geofence.imports import sites, tours
+from stock_tracker.barcodes import article_key, stored
 from stock_tracker.levels import lock_ledger
 from stock_tracker.papers.sscc import sscc
+from stock_tracker.reference import put_barcodes
 from stock_tracker.resupply import policies
 from stock_tracker.resupply.positions import refresh_proposals
 from storage.imports import ImportResult
@@ -139,6 +142,28 @@ SELECT service_date, position, before::text, after::text, undone_time IS NOT NUL
 WHERE organisation_id = %s AND replan_id = %s FOR UPDATE
 """
 UNDO_REPLAN: Final = "UPDATE replan SET undone_by = %s, undone_time = %s WHERE replan_id = %s"
+#: What ingest reads, and so can read again; no level of it may be more than a name.
+REPLAYABLE: Final = (
+    r"^(fleet/v1/[^/+#\u2400]+/(position|scan|status)|owntracks/[^/+#\u2400]+/[^/+#\u2400]+"
+    r"|warehouse/v1/reports/[^/+#\u2400]+)$"
+)
+FIND_REJECTED: Final = f"""
+SELECT topic, reason, state, topic ~ %(replayable)s FROM rejected
+WHERE rejected_id = decode(%(id)s, 'hex') AND {OWNED} FOR UPDATE
+"""
+SETTLE_REJECTED: Final = """
+UPDATE rejected SET state = %s WHERE rejected_id = decode(%s, 'hex') RETURNING topic, payload
+"""
+UNKNOWN_CODE: Final = """
+SELECT DISTINCT aim_id FROM scan JOIN van USING (van_id)
+WHERE status = 'unknown_code' AND organisation_id = %s AND scan.code = %s
+ORDER BY aim_id NULLS LAST
+"""
+NOTE_ACTION: Final = """
+INSERT INTO operator_action
+  (organisation_id, acted_time, actor, actor_name, actor_role, action, subject, detail)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
 #: An edit says all of a stop: what stood at its position before may have been another one.
 _ALL: Final = frozenset(tours.MAY_LACK)
 
@@ -157,6 +182,14 @@ class BusyError(Exception):
 
 class ChangedError(Exception):
     """What was to be changed has changed since it was looked at; nothing was kept."""
+
+
+class NotReplayableError(Exception):
+    """Nobody reads the topic of a message that shall be sent again."""
+
+
+class BoxNumberError(Exception):
+    """A code is the number of a box, and so of no article."""
 
 
 class IncompleteError(Exception):
@@ -344,6 +377,99 @@ async def resend(
         )
         await conn.execute(TELL_RELAY)
     return again.rowcount
+
+
+async def resend_delivery(conn: Connection, who: Who, delivery_id: int, now: int) -> bool:
+    """Let one dead delivery be sent again, because somebody wants it; return whether it was dead."""
+    async with conn.transaction():
+        done = await resend(conn, organisation=who.organisation, delivery_id=delivery_id) > 0
+        if done:
+            await _note(conn, who, now, "delivery_resent", str(delivery_id), {})
+    return done
+
+
+async def settle_rejected(
+    conn: Connection, who: Who, rejected_id: str, now: int, *, replay: bool
+) -> bool:
+    """Send a rejected message again, by the broker, or discard it; return whether there is such a one.
+
+    Raises:
+        NotReplayableError: Nobody reads its topic.
+    """
+    values = {
+        "id": rejected_id,
+        "organisation": who.organisation,
+        "default": DEFAULT_ORGANISATION,
+        "replayable": REPLAYABLE,
+    }
+    state = "replayed" if replay else "discarded"
+    async with conn.transaction():
+        found = await (await conn.execute(FIND_REJECTED, values)).fetchone()
+        if found is None:
+            return False
+        topic, reason, before, is_replayable = found
+        if before == state and not replay:
+            return True
+        if replay and not is_replayable:
+            raise NotReplayableError(topic)
+        settled = await conn.execute(SETTLE_REJECTED, (state, rejected_id))
+        if replay:
+            for message in await settled.fetchall():
+                await conn.execute(PUBLISH, (*message, now))
+            await conn.execute(TELL_RELAY)
+        detail = {"topic": topic, "reason": reason}
+        action: OperatorActionKind = "rejected_replayed" if replay else "rejected_discarded"
+        await _note(conn, who, now, action, rejected_id, detail)
+        await conn.execute(TELL_PAGES)
+    return True
+
+
+async def map_code(
+    conn: Connection, who: Who, code: bytes, item: str, pack_qty: int, now: int
+) -> MappedCode | None:
+    """Enter what an unknown code stands for; its scans take effect. None if no scan waits for it.
+
+    Raises:
+        BoxNumberError: It is the number of a box.
+        RefusedError: The import would refuse it.
+        BusyError: Somebody else was editing for five seconds.
+    """
+    try:
+        async with conn.transaction():
+            await conn.execute(LOCK_WITHIN)
+            found = await conn.execute(UNKNOWN_CODE, (who.organisation, code))
+            carriers = [aim_id for (aim_id,) in await found.fetchall()]
+            if not carriers:
+                return None
+            key = article_key(code, carriers[0])
+            if key is None:
+                raise BoxNumberError
+            row: Cells = {"code": key, "item": item, "pack_qty": pack_qty}
+            name = await _name(conn, who.organisation)
+            done, scans = await put_barcodes(conn, [(1, row)], organisation=name)
+            await _told(conn, done)
+            mapped = MappedCode(stored(key), item, pack_qty, scans)
+            detail = {"item": item, "pack_qty": pack_qty, "scans": scans}
+            await _note(conn, who, now, "code_mapped", mapped.code, detail)
+    except psycopg.errors.LockNotAvailable as error:
+        raise BusyError from error
+    return mapped
+
+
+async def _note(
+    conn: Connection,
+    who: Who,
+    now: int,
+    action: OperatorActionKind,
+    subject: str,
+    detail: dict[str, object],
+) -> None:
+    """Note who did what to what, in the transaction that does it."""
+    await conn.execute(
+        NOTE_ACTION,
+        (who.organisation, as_datetime(now), who.reader, who.name, who.role, action, subject,
+         Jsonb(detail)),
+    )  # fmt: skip
 
 
 async def approve_order(conn: Connection, organisation: OrganisationId, code: str, by: str) -> bool:

@@ -7,12 +7,14 @@ import base64
 import binascii
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
 from msgspec import Meta
 
 from storage.settings import as_datetime
+
+Key = TypeVar("Key")
 
 TIME_MS_MAX = 4_102_444_800_000  # 2100-01-01, as on the wire
 
@@ -31,19 +33,26 @@ class VisitKey:
         return as_datetime(self.arrived_at_ms)
 
 
-def encode(key: VisitKey) -> str:
+@dataclass(frozen=True, slots=True)
+class IdKey:
+    """Where a page of rows ended that are ordered by a growing id, newest first."""
+
+    before: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+def encode(key: VisitKey | IdKey) -> str:
     """Return the key as URL-safe text without padding."""
     return base64.urlsafe_b64encode(msgspec.json.encode(key)).decode().rstrip("=")
 
 
-def decode(text: str) -> VisitKey:
+def decode(text: str, shape: type[Key]) -> Key:
     """Return the key that `encode` was given.
 
     Raises:
-        ValueError: The text is no cursor of ours.
+        ValueError: The text is no cursor of ours, or one of another list.
     """
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-        return msgspec.json.decode(raw, type=VisitKey)
+        return msgspec.json.decode(raw, type=shape)
     except (binascii.Error, msgspec.MsgspecError) as error:
         raise ValueError("not a cursor of this API") from error

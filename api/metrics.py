@@ -69,7 +69,7 @@ async def of_database(conn: Connection, now_ms: int) -> list[Metric]:
         fleet.add_metric([state], count)
     rejected = GaugeMetricFamily(
         "fleet_dead_letters",
-        "Messages that could not be used, as far as they are still kept.",
+        "Messages that could not be used and wait for somebody, as far as they are still kept.",
         labels=["reason"],
     )
     for reason, count in (await installation.rejected_by_reason(conn)).items():

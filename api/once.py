@@ -43,7 +43,7 @@ INSERT INTO idempotency_key (principal, key, request_hash, created_time) VALUES 
 ON CONFLICT (principal, key) DO NOTHING
 """
 KNOWN: Final = """
-SELECT request_hash, answer::text FROM idempotency_key WHERE (principal, key) = (%s, %s)
+SELECT request_hash, answer FROM idempotency_key WHERE (principal, key) = (%s, %s)
 """
 REMEMBER: Final = "UPDATE idempotency_key SET answer = %s WHERE (principal, key) = (%s, %s)"
 

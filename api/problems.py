@@ -33,6 +33,11 @@ import say of an edit names it, so that it can be found.
 | replan_gone_on         | 409    | it cannot be undone any more; `errors` name edited tours   |
 | idempotency_key_reused | 422    | the Idempotency-Key belongs to another request             |
 | request_under_way      | 409    | the first request with this Idempotency-Key is under way   |
+| rejected_not_found     | 404    | no such rejected message, or another organisation's        |
+| not_replayable         | 409    | nobody reads the message's topic                           |
+| code_not_waiting       | 404    | no scan waits for this code                                |
+| unusable_mapping       | 422    | the code cannot stand for that                             |
+| csv_too_long           | 422    | more rows than a spreadsheet takes: ask for a part         |
 | route_not_found        | 404    | nothing lives at this path                                 |
 | method_not_allowed     | 405    | the path exists, not with this method                      |
 | bad_cursor             | 400    | the cursor is not one that this API gave out               |
@@ -98,6 +103,11 @@ TITLES: Final = {
     "replan_gone_on": "It cannot be undone any more",
     "idempotency_key_reused": "The key belongs to another request",
     "request_under_way": "The first request is under way",
+    "rejected_not_found": "No such rejected message",
+    "not_replayable": "It cannot be sent again",
+    "code_not_waiting": "No scan waits for this code",
+    "unusable_mapping": "The code cannot stand for that",
+    "csv_too_long": "Too many rows",
     "route_not_found": "Nothing lives here",
     "method_not_allowed": "Not with this method",
     "bad_cursor": "Not a cursor of this API",

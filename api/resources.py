@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from importlib import metadata
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -14,7 +15,7 @@ from api.live import LiveHub
 from api.passwords import Desk
 from api.totals import IngestTotals
 from storage.pool import Connection, Pool
-from storage.settings import Clock, Settings
+from storage.settings import Clock, Settings, real_ms
 
 CONNECTION_WITHIN_S = 5.0
 
@@ -31,6 +32,8 @@ class Resources:
     lifetime: Lifetime
     access_log: AccessLog
     fences: FenceBodies = field(default_factory=FenceBodies)
+    started_ms: int = field(default_factory=real_ms)
+    version: str = field(default_factory=lambda: metadata.version("cordee"))
     desk: Desk = field(default_factory=Desk)
     _token_key: bytes = b""
 

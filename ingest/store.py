@@ -102,6 +102,13 @@ SELECT it.*, %s FROM unnest(%b::bytea[], %b::text[], %b::bytea[], %b::text[], %b
 ON CONFLICT (rejected_id) DO NOTHING
 """
 
+#: What was sent again and still cannot be used waits again; what was discarded stays so.
+WAIT_AGAIN = """
+UPDATE rejected SET state = 'waiting', reason = it.reason, detail = it.detail, received_time = %s
+FROM unnest(%b::bytea[], %b::text[], %b::text[]) AS it (rejected_id, reason, detail)
+WHERE rejected.rejected_id = it.rejected_id AND rejected.state = 'replayed'
+"""
+
 COUNT_QUOTA = """
 UPDATE rejected_quota SET kept = %s, kept_bytes = %s, not_kept = %s, not_kept_bytes = %s
 WHERE day = %s AND sender = %s
@@ -319,6 +326,10 @@ async def _put_rejections(
     by_id = {id_of(rejection.topic, rejection.payload): rejection for rejection in rejections}
     known = await (await conn.execute(KEPT_ALREADY, (list(by_id),))).fetchall()
     before = {bytes(rejected_id) for (rejected_id,) in known}
+    if before:
+        again = [by_id[key] for key in sorted(before)]
+        reasons = [r.reason for r in again], [_text(r.detail) for r in again]
+        await conn.execute(WAIT_AGAIN, (as_datetime(now), sorted(before), *reasons))
     fresh = [rejection for key, rejection in by_id.items() if key not in before]
     day = as_datetime(now).date()
     senders = sorted({quotas.sender_of(rejection) for rejection in fresh})

@@ -22,6 +22,7 @@ from psycopg import sql
 
 from storage.retention import PURPOSES, TABLES
 from storage.settings import Settings
+from storage.spreadsheet import cell
 
 BY_VAN: Final = "van_id = ANY(%(vans)s)"
 BY_DEVICE: Final = "device = ANY(%(devices)s)"
@@ -193,7 +194,7 @@ def _write(
             writer.writerow([names[at] for at in kept])
             for row in cursor:
                 cells = {names[at]: _plain(row[at]) for at in kept}
-                writer.writerow([_cell(value) for value in cells.values()])
+                writer.writerow([cell(value) for value in cells.values()])
                 as_json.write(json.dumps(cells, ensure_ascii=False) + "\n")
                 rows += 1
     return rows
@@ -211,14 +212,6 @@ def _plain(value: object) -> object:
         case None | bool() | int() | float() | str() | dict():
             return value
     return str(value)
-
-
-def _cell(value: object) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
-    if value is None:
-        return ""
-    text = json.dumps(value, ensure_ascii=False) if isinstance(value, (list, dict)) else str(value)
-    return f"'{text}" if text[:1] in {"=", "+", "@", "\t", "\r"} else text
 
 
 def readme(person: Person, code: str, rows: dict[str, int], settings: Settings) -> Iterator[str]:

@@ -111,6 +111,15 @@ def keys(code: bytes, aim_id: str | None = None) -> tuple[str, ...]:
     return tuple(meaning.key for meaning in meanings(code, aim_id))
 
 
+def article_key(code: bytes, aim_id: str | None = None) -> str | None:
+    """Return the key by which a code should be entered: its GTIN where it has one, else itself.
+
+    So that the next lot of the same article is known too. None for the number of a box.
+    """
+    meaning = meanings(code, aim_id)[-1]
+    return None if is_sscc(meaning.key) else meaning.key
+
+
 def look_up(
     code: bytes, known: Mapping[str, Found], aim_id: str | None = None
 ) -> tuple[Found, Meaning] | None:

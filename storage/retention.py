@@ -78,7 +78,11 @@ PURPOSES: Final = (
         "keep_rejected_days",
         (Kept("rejected", "received_time"), Kept("rejected_quota", "day")),
     ),
-    Purpose("access_log", "keep_access_log_days", (Kept("access_log", "hour"),)),
+    Purpose(
+        "access_log",
+        "keep_access_log_days",
+        (Kept("access_log", "hour"), Kept("operator_action", "acted_time")),
+    ),
 )
 
 TABLES: Final = tuple((purpose, kept) for purpose in PURPOSES for kept in purpose.tables)

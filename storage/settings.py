@@ -144,8 +144,8 @@ class Settings(BaseSettings):
         default=180,
         ge=1,
         le=1_096,
-        description="Days that it is kept who looked at positions of others: to show whoever was"
-        " looked at, and to find misuse.",
+        description="Days that it is kept who looked at positions of others, and what operators did: to"
+        " show whoever was looked at, and to find misuse.",
     )
     api_host: str = Field(default="127.0.0.1", description="Address the API listens on.")
     api_port: int = Field(default=8000, description="Port the API listens on.")

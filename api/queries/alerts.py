@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 
 from api.answers import Alert, AlertAction, AlertHandling, AlertKind, AlertState
 from api.auth import OrganisationId
+from api.queries.asked import Asked, fetched
 from api.times import ms
 from storage.pool import Connection
 from storage.settings import as_datetime
@@ -51,7 +52,15 @@ class AlertFilter:
 async def of_organisation(
     conn: Connection, organisation: OrganisationId, now_ms: int, which: AlertFilter, limit: int
 ) -> list[Alert]:
-    """Return alerts, open ones first, then the latest changed.
+    """Return alerts in the order of `asked`."""
+    found = await fetched(conn, asked(organisation, now_ms, which, limit))
+    return [with_handling(alert) for alert in found]
+
+
+def asked(
+    organisation: OrganisationId, now_ms: int, which: AlertFilter, limit: int
+) -> Asked[Alert]:
+    """Ask for alerts, open ones first, then the latest changed; their handling is JSON still.
 
     Of the open ones those of late stops come first (the longest overdue on top), then missed stops
     (the newest first), stops at risk (first those that planners were told of, which are likely or
@@ -102,13 +111,12 @@ async def of_organisation(
         "now": as_datetime(now_ms),
         "limit": limit,
     }
-    async with conn.cursor(row_factory=class_row(Alert)) as cursor:
-        await cursor.execute(query, values)
-        return [_with_handling(alert) for alert in await cursor.fetchall()]
+    return Asked(Alert, query, values)
 
 
-def _with_handling(alert: Alert) -> Alert:
-    told: Any = alert.handling  # JSON still
+def with_handling(alert: Alert) -> Alert:
+    """Return an alert whose handling is no JSON any more."""
+    told: Any = alert.handling
     return alert if told is None else replace(alert, handling=AlertHandling(**told))
 
 

@@ -12,6 +12,7 @@ from psycopg.rows import class_row
 
 from api.answers import Charge, QuestionKind, StockQuestion, UnknownCode, WaitingScan
 from api.auth import OrganisationId
+from api.queries.asked import Asked
 from api.times import ms
 from storage.pool import Connection
 
@@ -33,15 +34,10 @@ WITHIN = """
 """
 
 
-async def of_organisation(
-    conn: Connection,
-    organisation: OrganisationId,
-    which: Which,
-    limit: int,
-    *,
-    work_order: str | None = None,
-) -> list[Charge]:
-    """Return the newest `limit` movements of parts with what they are charged to."""
+def asked(
+    organisation: OrganisationId, which: Which, limit: int, *, work_order: str | None = None
+) -> Asked[Charge]:
+    """Ask for the newest `limit` movements of parts with what they are charged to."""
     query = f"""
         SELECT {ms("found.t")} AS t_ms, van.code AS van, found.kind, item.ref AS item, item.name,
                item.base_unit, found.lot, found.qty, site.code AS site, site.name AS site_name,
@@ -57,10 +53,13 @@ async def of_organisation(
         ORDER BY found.t DESC, van.code, found.device, found.epoch, found.seq
         LIMIT %(limit)s
     """
-    values = {**asdict(which), "organisation": organisation, "limit": limit}
-    async with conn.cursor(row_factory=class_row(Charge)) as cursor:
-        await cursor.execute(query, {**values, "work_order": work_order})
-        return await cursor.fetchall()
+    values = {
+        **asdict(which),
+        "organisation": organisation,
+        "limit": limit,
+        "work_order": work_order,
+    }
+    return Asked(Charge, query, values)
 
 
 async def questions(

@@ -55,8 +55,10 @@ async def rejected_not_kept(conn: Connection) -> int:
 
 
 async def rejected_by_reason(conn: Connection) -> dict[str, int]:
-    """Return how many rejected messages are kept, by reason."""
-    query = "SELECT reason, count(*) FROM rejected GROUP BY reason ORDER BY reason"
+    """Return how many rejected messages wait for somebody, by reason."""
+    query = """
+        SELECT reason, count(*) FROM rejected WHERE state = 'waiting' GROUP BY reason ORDER BY reason
+    """
     return dict(await (await conn.execute(query)).fetchall())
 
 

@@ -8,6 +8,7 @@ from psycopg.rows import class_row
 
 from api.answers import Order, OrderLine, OrderState, Report
 from api.auth import OrganisationId
+from api.queries.asked import Asked, fetched
 from api.times import ms
 from storage.pool import Connection
 
@@ -22,6 +23,18 @@ async def of_organisation(
     state: OrderState | None = None,
 ) -> list[Order]:
     """Return the newest `limit` orders, latest cut-off first."""
+    return await fetched(conn, asked(organisation, limit, code=code, van=van, state=state))
+
+
+def asked(
+    organisation: OrganisationId,
+    limit: int,
+    *,
+    code: str | None = None,
+    van: str | None = None,
+    state: OrderState | None = None,
+) -> Asked[Order]:
+    """Ask for the newest `limit` orders, latest cut-off first."""
     # An order to a technician's home belongs to the van that the technician drives.
     query = f"""
         SELECT o.code, van.code AS van, warehouse.code AS warehouse, o.mode, o.state,
@@ -56,9 +69,7 @@ async def of_organisation(
         "state": state,
         "limit": limit,
     }
-    async with conn.cursor(row_factory=class_row(Order)) as cursor:
-        await cursor.execute(query, values)
-        return await cursor.fetchall()
+    return Asked(Order, query, values)
 
 
 async def lines(conn: Connection, organisation: OrganisationId, code: str) -> list[OrderLine]:

@@ -1,7 +1,7 @@
-"""The questions about rejected messages: why they could not be used, and what they were.
+"""The questions about rejected messages: why they could not be used, what they were, what became of them.
 
-One function a question, of the last 24 hours, scoped by organisation; reads, never commits. What
-makes a message unusable is not known here.
+One function a question, scoped by organisation; lists are of the last 24 hours. Reads, never commits.
+What makes a message unusable is not known here.
 """
 
 import base64
@@ -10,7 +10,7 @@ from typing import Final
 
 from psycopg.rows import class_row
 
-from api.answers import RejectedMessage, RejectedReason
+from api.answers import RejectedMessage, RejectedReason, RejectedState
 from api.auth import DEFAULT_ORGANISATION, OrganisationId
 from api.times import ms
 from storage.pool import Connection
@@ -18,19 +18,22 @@ from storage.settings import as_datetime
 
 DAY_MS: Final = 86_400_000
 PAYLOAD_BYTES_SHOWN: Final = 2_048
+#: Of one that somebody looks at: what a person can read, and more than any device sends.
+PAYLOAD_BYTES_MAX: Final = 262_144
 #: A rejected message belongs to the organisation of the van it names; if it names none that
 #: exists, to the organisation that runs the installation.
-REJECTED_OF = """
-    received_time > %(since)s AND (
-      van_code IN (SELECT code FROM van WHERE organisation_id = %(organisation)s)
-      OR (%(organisation)s = %(default)s AND (van_code IN (SELECT code FROM van)) IS NOT TRUE))
+OWNED: Final = """
+    (van_code IN (SELECT code FROM van WHERE organisation_id = %(organisation)s)
+     OR (%(organisation)s = %(default)s AND (van_code IN (SELECT code FROM van)) IS NOT TRUE))
 """
+#: What waits for somebody, of the last 24 hours.
+REJECTED_OF: Final = f"received_time > %(since)s AND rejected.state = 'waiting' AND {OWNED}"
 
 
 async def reasons(
     conn: Connection, organisation: OrganisationId, now_ms: int
 ) -> list[RejectedReason]:
-    """Return the reasons of the last 24 hours, the most frequent first."""
+    """Return the reasons of what waits, of the last 24 hours, the most frequent first."""
     query = f"""
         SELECT reason, count(*)::integer AS count,
                {ms("max(received_time)")} AS last_received_ms
@@ -55,6 +58,7 @@ class _RejectedRow:
     reason: str
     detail: str
     received_ms: int
+    state: RejectedState
     payload_bytes: int
     payload: bytes
 
@@ -67,6 +71,7 @@ def _rejected(row: _RejectedRow) -> RejectedMessage:
         reason=row.reason,
         detail=row.detail,
         received_ms=row.received_ms,
+        state=row.state,
         payload_bytes=row.payload_bytes,
         payload_text=row.payload.decode(errors="replace"),
         payload_base64=base64.b64encode(row.payload).decode(),
@@ -78,15 +83,15 @@ async def messages(
     organisation: OrganisationId,
     now_ms: int,
     limit: int,
+    *,
     reason: str | None = None,
+    state: RejectedState = "waiting",
 ) -> list[RejectedMessage]:
-    """Return the newest `limit` rejected messages of the last 24 hours."""
+    """Return the newest `limit` rejected messages of the last 24 hours that stand like that."""
     query = f"""
-        SELECT encode(rejected_id, 'hex') AS rejected_id, topic, van_code AS van, reason, detail,
-               {ms("received_time")} AS received_ms, octet_length(payload) AS payload_bytes,
-               substring(payload FROM 1 FOR {PAYLOAD_BYTES_SHOWN}) AS payload
-        FROM rejected
-        WHERE {REJECTED_OF} AND (%(reason)s::text IS NULL OR reason = %(reason)s)
+        {_message(PAYLOAD_BYTES_SHOWN)}
+        WHERE received_time > %(since)s AND state = %(state)s AND {OWNED}
+          AND (%(reason)s::text IS NULL OR reason = %(reason)s)
         ORDER BY received_time DESC, rejected_id
         LIMIT %(limit)s
     """
@@ -95,8 +100,31 @@ async def messages(
         "organisation": organisation,
         "default": DEFAULT_ORGANISATION,
         "reason": reason,
+        "state": state,
         "limit": limit,
     }
     async with conn.cursor(row_factory=class_row(_RejectedRow)) as cursor:
         await cursor.execute(query, values)
         return [_rejected(row) for row in await cursor.fetchall()]
+
+
+async def find(
+    conn: Connection, organisation: OrganisationId, rejected_id: str
+) -> RejectedMessage | None:
+    """Return a message with its payload, whenever it came, or None if there is none."""
+    query = f"{_message(PAYLOAD_BYTES_MAX)} WHERE rejected_id = decode(%(id)s, 'hex') AND {OWNED}"
+    values = {"id": rejected_id, "organisation": organisation, "default": DEFAULT_ORGANISATION}
+    async with conn.cursor(row_factory=class_row(_RejectedRow)) as cursor:
+        await cursor.execute(query, values)
+        row = await cursor.fetchone()
+    return None if row is None else _rejected(row)
+
+
+def _message(payload_bytes: int) -> str:
+    """Return SQL for messages with so many bytes of their payloads."""
+    return f"""
+        SELECT encode(rejected_id, 'hex') AS rejected_id, topic, van_code AS van, reason, detail,
+               {ms("received_time")} AS received_ms, state, octet_length(payload) AS payload_bytes,
+               substring(payload FROM 1 FOR {payload_bytes}) AS payload
+        FROM rejected
+    """

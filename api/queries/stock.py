@@ -4,17 +4,13 @@ Scoped by a van that was found in the organisation; reads, never commits. Levels
 stand in the table: how scans make them is not known here.
 """
 
-from psycopg.rows import class_row
-
 from api.answers import StockLevel
+from api.queries.asked import Asked
 from api.times import ms
-from storage.pool import Connection
 
 
-async def of_van(
-    conn: Connection, van: int, limit: int, *, search: str = "", below_only: bool = False
-) -> list[StockLevel]:
-    """Return up to `limit` levels of a van: below the reorder point first, then by item.
+def asked(van: int, limit: int, *, search: str = "", below_only: bool = False) -> Asked[StockLevel]:
+    """Ask for up to `limit` levels of a van: below the reorder point first, then by item.
 
     `search` is found anywhere in the item's ref or name, whatever the case.
     """
@@ -51,6 +47,4 @@ async def of_van(
         LIMIT %(limit)s
     """
     values = {"van": van, "search": search, "below_only": below_only, "limit": limit}
-    async with conn.cursor(row_factory=class_row(StockLevel)) as cursor:
-        await cursor.execute(query, values)
-        return await cursor.fetchall()
+    return Asked(StockLevel, query, values)

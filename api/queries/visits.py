@@ -8,11 +8,10 @@ where messages are read, and only told here.
 from dataclasses import dataclass
 from datetime import datetime
 
-from psycopg.rows import class_row
-
 from api.answers import Verdict, Visit
 from api.auth import OrganisationId
 from api.cursors import VisitKey
+from api.queries.asked import Asked, fetched
 from api.times import ms
 from storage.pool import Connection
 
@@ -34,6 +33,11 @@ async def of_organisation(
     conn: Connection, organisation: OrganisationId, which: VisitFilter, limit: int
 ) -> list[Visit]:
     """Return the newest `limit` visits that the filter lets through, newest arrival first."""
+    return await fetched(conn, asked(organisation, which, limit))
+
+
+def asked(organisation: OrganisationId, which: VisitFilter, limit: int) -> Asked[Visit]:
+    """Ask for the newest `limit` visits that the filter lets through, newest arrival first."""
     query = f"""
         SELECT van.code AS van, site.code AS site, site.name AS site_name, site.latitude_deg,
                site.longitude_deg,
@@ -77,6 +81,4 @@ async def of_organisation(
         "after_site": which.after.site if which.after else None,
         "limit": limit,
     }
-    async with conn.cursor(row_factory=class_row(Visit)) as cursor:
-        await cursor.execute(query, values)
-        return await cursor.fetchall()
+    return Asked(Visit, query, values)

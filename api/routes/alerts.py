@@ -18,10 +18,12 @@ from api.answers import (
 from api.auth import Asker, Organisation, Who
 from api.commands import ChangedError
 from api.etags import etag
+from api.formats import AS_CSV, CSV_ROWS_MAX, Bom, Form, csv_answer
 from api.handling import UNTOUCHED, patched, refusal
 from api.problems import Problem
 from api.queries import alerts, people
 from api.queries.alerts import AlertFilter
+from api.queries.asked import streamed
 from api.resources import Conn, Now
 from api.roles import PLAN
 from api.routes.parameters import (
@@ -32,6 +34,7 @@ from api.routes.parameters import (
     check_seen,
     checked_codes,
     checked_range,
+    today,
 )
 from storage.pool import Connection
 
@@ -100,7 +103,11 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-@router.get("", responses={200: {"content": {"application/json": {"example": ALERTS_EXAMPLE}}}})
+@router.get(
+    "",
+    response_model=Alerts,
+    responses={200: {"content": {"application/json": {"example": ALERTS_EXAMPLE}, **AS_CSV}}},
+)
 async def list_alerts(
     conn: Conn,
     organisation: Organisation,
@@ -114,7 +121,9 @@ async def list_alerts(
     from_ms: TimeMs = None,
     to_ms: TimeMs = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 200,
-) -> Alerts:
+    form: Form = "json",
+    bom: Bom = False,
+) -> Alerts | Response:
     """Return alerts with `from_ms` ≤ `due_at_ms` < `to_ms`: open ones first, then the latest changed.
 
     Of the open ones late stops come first (the longest overdue on top), then missed ones, stops at
@@ -131,6 +140,10 @@ async def list_alerts(
         since=as_moment(from_ms),
         until=as_moment(to_ms),
     )
+    if form == "csv":
+        every = alerts.asked(organisation, now_ms, which, CSV_ROWS_MAX + 1)
+        rows = (alerts.with_handling(alert) async for alert in streamed(conn, every))
+        return await csv_answer("alerts", today(now_ms), Alert, rows, bom=bom)
     return Alerts(await alerts.of_organisation(conn, organisation, now_ms, which, limit))
 
 

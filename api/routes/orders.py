@@ -4,17 +4,19 @@ import uuid
 from dataclasses import dataclass, field
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Body, Path, Query
+from fastapi import APIRouter, Body, Path, Query, Response
 from pydantic import Field
 
 from api import commands
 from api.answers import Order, Orders, OrderState, OrderWithLines, ReportKind, ReportTaken
 from api.auth import Asker, Organisation, OrganisationId
+from api.formats import AS_CSV, CSV_ROWS_MAX, Bom, Form, csv_answer
 from api.once import OnceOnly
 from api.problems import Problem
 from api.queries import orders
+from api.queries.asked import streamed
 from api.resources import Conn, Now
-from api.routes.parameters import OwnVan, Person, checked_codes
+from api.routes.parameters import OwnVan, Person, checked_codes, today
 from stock_tracker.barcodes import is_sscc
 from storage.pool import Connection
 
@@ -63,16 +65,24 @@ REPORT_BODY: Final = {
 }
 
 
-@router.get("")
+@router.get("", response_model=Orders, responses={200: {"content": AS_CSV}})
 async def list_orders(
     conn: Conn,
     organisation: Organisation,
+    now_ms: Now,
+    *,
     van: OwnVan,
     state: OrderState | None = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
-) -> Orders:
+    form: Form = "json",
+    bom: Bom = False,
+) -> Orders | Response:
     """Return orders, latest cut-off first. A van that does not exist is a 404."""
     await checked_codes(conn, organisation, van=van)
+    if form == "csv":
+        every = orders.asked(organisation, CSV_ROWS_MAX + 1, van=van, state=state)
+        rows = streamed(conn, every)
+        return await csv_answer("orders", today(now_ms), Order, rows, bom=bom)
     return Orders(await orders.of_organisation(conn, organisation, limit, van=van, state=state))
 
 

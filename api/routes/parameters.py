@@ -8,7 +8,7 @@ from fastapi import Depends, Header, Query
 from fastapi.exceptions import RequestValidationError
 from pydantic import Field
 
-from api import etags
+from api import cursors, etags
 from api.auth import Asker, OrganisationId, own_van
 from api.cursors import TIME_MS_MAX
 from api.problems import Problem
@@ -36,6 +36,9 @@ Day = Annotated[
     Query(alias="date", description="A local day, like 2026-11-20; it turns at 3 in the morning."),
 ]
 Person = Annotated[str, Field(min_length=1, max_length=200, description="Who does it.")]
+Cursor = Annotated[
+    str | None, Query(max_length=1_000, description="The `next_cursor` of the page before.")
+]
 IfMatch = Annotated[
     str | None,
     Header(alias="If-Match", max_length=1_000, description="The ETag of what you have seen."),
@@ -79,6 +82,19 @@ async def checked_codes(
         await van_key(conn, organisation, van)
     if site is not None and not await sites.is_known(conn, organisation, site):
         raise Problem(404, "site_not_found", f"There is no site {site!r}.")
+
+
+def read_cursor(text: str, shape: type[cursors.Key]) -> cursors.Key:
+    """Return where the page before ended.
+
+    Raises:
+        Problem: The cursor is none of ours.
+    """
+    try:
+        return cursors.decode(text, shape)
+    except ValueError:
+        detail = "Pass a next_cursor as it came, or none to begin with the newest."
+        raise Problem(400, "bad_cursor", detail) from None
 
 
 def check_seen(if_match: str | None, tag: str, *, required: bool = True) -> None:

@@ -1,11 +1,14 @@
 """Tours: what was planned for a day, and what became of it."""
 
+from collections.abc import AsyncIterator
+from datetime import date
 from typing import Final
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
-from api.answers import Tour, Tours
+from api.answers import Tour, TourLine, Tours, TourSummary
 from api.auth import Organisation
+from api.formats import AS_CSV, Bom, Form, csv_answer
 from api.problems import Problem
 from api.queries import plans, vans
 from api.resources import Conn, Now
@@ -99,14 +102,55 @@ router = APIRouter(prefix="/v1", tags=["tours"])
 
 
 @router.get(
-    "/tours", responses={200: {"content": {"application/json": {"example": TOURS_EXAMPLE}}}}
+    "/tours",
+    response_model=Tours,
+    responses={200: {"content": {"application/json": {"example": TOURS_EXAMPLE}, **AS_CSV}}},
 )
-async def list_tours(conn: Conn, organisation: Organisation, now_ms: Now, day: Day = None) -> Tours:
-    """Return every tour of a day, by van, each with its stops in order; today's without `date`."""
+async def list_tours(
+    conn: Conn,
+    organisation: Organisation,
+    now_ms: Now,
+    *,
+    day: Day = None,
+    form: Form = "json",
+    bom: Bom = False,
+) -> Tours | Response:
+    """Return every tour of a day, by van, each with its stops in order; today's without `date`.
+
+    A CSV has a row for each stop.
+    """
     present = today(now_ms)
     wanted = day or present
     states = await vans.states(conn, organisation, now_ms) if wanted == present else {}
-    return Tours(wanted.isoformat(), await plans.tours(conn, organisation, wanted, present, states))
+    found = await plans.tours(conn, organisation, wanted, present, states)
+    if form == "csv":
+        return await csv_answer("tours", wanted, TourLine, _lines(wanted, found), bom=bom)
+    return Tours(wanted.isoformat(), found)
+
+
+async def _lines(day: date, found: list[TourSummary]) -> AsyncIterator[TourLine]:
+    for tour in found:
+        for at in tour.timeline:
+            yield TourLine(
+                day.isoformat(),
+                tour.van,
+                tour.technician,
+                tour.tour,
+                at.stop,
+                at.site,
+                at.site_name,
+                at.work_order,
+                at.window_start_ms,
+                at.window_end_ms,
+                at.planned_arrival_ms,
+                at.planned_duration_s,
+                at.state,
+                at.eta,
+                at.arrived_at_ms,
+                at.left_at_ms,
+                at.punctuality,
+                at.alert,
+            )
 
 
 @router.get(

@@ -3,15 +3,33 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
-from api.answers import Stock, Van, Vans, Visits
+from api.answers import Stock, StockLevel, Van, Vans, Visits
 from api.auth import Asker, Organisation, own_van
-from api.formats import GeoJSONResponse, feature, point
+from api.formats import (
+    AS_CSV,
+    CSV_ROWS_MAX,
+    Bom,
+    Form,
+    GeoJSONResponse,
+    csv_answer,
+    feature,
+    point,
+)
 from api.queries import stock, vans, visits
+from api.queries.asked import fetched, streamed
 from api.resources import Conn, Held, Now
-from api.routes.parameters import SearchText, TimeMs, as_moment, checked_range, van_key
-from api.routes.visits import Cursor, Limit, Shadowed, VerdictChoice, page_of_visits
+from api.routes.parameters import (
+    Cursor,
+    SearchText,
+    TimeMs,
+    as_moment,
+    checked_range,
+    today,
+    van_key,
+)
+from api.routes.visits import Limit, Shadowed, VerdictChoice, page_of_visits
 from storage.settings import as_ms
 
 TRACK_SPAN: Final = timedelta(hours=12)
@@ -125,17 +143,24 @@ async def van_visits(
     )
 
 
-@router.get("/{van}/stock")
+@router.get("/{van}/stock", response_model=Stock, responses={200: {"content": AS_CSV}})
 async def van_stock(
     conn: Conn,
     organisation: Organisation,
+    now_ms: Now,
     van: VanCode,
     *,
     q: SearchText = "",
     below: Annotated[bool, Query(description="Only at or below the reorder point.")] = False,
     limit: Annotated[int, Query(ge=1, le=STOCK_LEVELS_MAX)] = 500,
-) -> Stock:
+    form: Form = "json",
+    bom: Bom = False,
+) -> Stock | Response:
     """Return what a van holds: items below their reorder point first."""
     key = await van_key(conn, organisation, van)
-    levels = await stock.of_van(conn, key, limit + 1, search=q, below_only=below)
+    if form == "csv":
+        every = stock.asked(key, CSV_ROWS_MAX + 1, search=q, below_only=below)
+        name = f"stock-{van}" if van.isascii() and van.replace("-", "").isalnum() else "stock"
+        return await csv_answer(name, today(now_ms), StockLevel, streamed(conn, every), bom=bom)
+    levels = await fetched(conn, stock.asked(key, limit + 1, search=q, below_only=below))
     return Stock(van, levels[:limit], truncated=len(levels) > limit)

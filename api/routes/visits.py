@@ -8,20 +8,37 @@ from fastapi import APIRouter, Query, Response
 from api import cursors
 from api.answers import Visit, Visits
 from api.auth import Organisation, OrganisationId
-from api.formats import AS_GEOJSON, GeoJSONResponse, collection, feature, point
-from api.problems import Problem
+from api.formats import (
+    AS_CSV,
+    AS_GEOJSON,
+    CSV_ROWS_MAX,
+    Bom,
+    GeoJSONResponse,
+    collection,
+    csv_answer,
+    feature,
+    point,
+)
 from api.queries import visits
-from api.resources import Conn
-from api.routes.parameters import Code, OwnVan, TimeMs, as_moment, checked_codes, checked_range
+from api.queries.asked import streamed
+from api.resources import Conn, Now
+from api.routes.parameters import (
+    Code,
+    Cursor,
+    OwnVan,
+    TimeMs,
+    as_moment,
+    checked_codes,
+    checked_range,
+    read_cursor,
+    today,
+)
 from storage.pool import Connection
 
 VISITS_MAX: Final = 500
 
 VerdictChoice = Literal["visit", "pass", "undecided", "any"]
 Shadowed = Annotated[bool, Query(description="Also what another site's visit overshadows.")]
-Cursor = Annotated[
-    str | None, Query(max_length=1_000, description="The `next_cursor` of the page before.")
-]
 Limit = Annotated[int, Query(ge=1, le=VISITS_MAX)]
 
 router = APIRouter(prefix="/v1/visits", tags=["visits"])
@@ -40,11 +57,7 @@ async def page_of_visits(
         Problem: The cursor is none of ours.
     """
     if cursor is not None:
-        try:
-            which = replace(which, after=cursors.decode(cursor))
-        except ValueError:
-            detail = "Pass a next_cursor as it came, or none to begin with the newest."
-            raise Problem(400, "bad_cursor", detail) from None
+        which = replace(which, after=read_cursor(cursor, cursors.VisitKey))
     found = await visits.of_organisation(conn, organisation, which, limit + 1)
     page = found[:limit]
     if len(found) <= limit:
@@ -53,10 +66,11 @@ async def page_of_visits(
     return Visits(page, cursors.encode(cursors.VisitKey(last.arrived_at_ms, last.van, last.site)))
 
 
-@router.get("", response_model=Visits, responses={200: {"content": AS_GEOJSON}})
+@router.get("", response_model=Visits, responses={200: {"content": {**AS_GEOJSON, **AS_CSV}}})
 async def list_visits(
     conn: Conn,
     organisation: Organisation,
+    now_ms: Now,
     *,
     van: OwnVan,
     site: Code = None,
@@ -66,7 +80,11 @@ async def list_visits(
     shadowed: Shadowed = False,
     cursor: Cursor = None,
     limit: Limit = 100,
-    form: Annotated[Literal["json", "geojson"], Query(alias="format")] = "json",
+    form: Annotated[
+        Literal["json", "geojson", "csv"],
+        Query(alias="format", description="A csv has all rows, not a page."),
+    ] = "json",
+    bom: Bom = False,
 ) -> Visits | Response:
     """Return visits with `from_ms` ≤ arrival < `to_ms`, newest first.
 
@@ -75,20 +93,18 @@ async def list_visits(
     """
     checked_range(from_ms, to_ms)
     await checked_codes(conn, organisation, van=van, site=site)
-    page = await page_of_visits(
-        conn,
-        organisation,
-        visits.VisitFilter(
-            van=van,
-            site=site,
-            since=as_moment(from_ms),
-            until=as_moment(to_ms),
-            verdict=None if verdict == "any" else verdict,
-            shadowed=shadowed,
-        ),
-        cursor,
-        limit,
+    which = visits.VisitFilter(
+        van=van,
+        site=site,
+        since=as_moment(from_ms),
+        until=as_moment(to_ms),
+        verdict=None if verdict == "any" else verdict,
+        shadowed=shadowed,
     )
+    if form == "csv":
+        every = streamed(conn, visits.asked(organisation, which, CSV_ROWS_MAX + 1))
+        return await csv_answer("visits", today(now_ms), Visit, every, bom=bom)
+    page = await page_of_visits(conn, organisation, which, cursor, limit)
     if form == "geojson":
         features = [_feature(visit) for visit in page.visits]
         return GeoJSONResponse(collection(features, next_cursor=page.next_cursor))

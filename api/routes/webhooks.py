@@ -6,10 +6,10 @@ from fastapi import APIRouter, Path, Query
 
 from api import commands
 from api.answers import DeliveryState, WebhookDeliveries, WebhookDelivery, Webhooks
-from api.auth import Organisation
+from api.auth import Asker, Organisation
 from api.problems import Problem
 from api.queries import webhooks
-from api.resources import Conn
+from api.resources import Conn, Now
 
 ID_MAX: Final = 2**63 - 1
 WEBHOOK_ID_MAX: Final = 2**31 - 1
@@ -44,11 +44,13 @@ async def list_deliveries(
 @router.post("/deliveries/{delivery_id}/resend")
 async def resend(
     conn: Conn,
+    who: Asker,
     organisation: Organisation,
+    now_ms: Now,
     delivery_id: Annotated[int, Path(ge=1, le=ID_MAX)],
 ) -> WebhookDelivery:
     """Send a dead delivery again, from the first attempt on, under the same `webhook-id`."""
-    again = await commands.resend(conn, organisation=organisation, delivery_id=delivery_id)
+    again = await commands.resend_delivery(conn, who, delivery_id, now_ms)
     found = await webhooks.deliveries(conn, organisation, 1, delivery_id=delivery_id)
     if not found:
         raise Problem(404, "delivery_not_found", f"There is no delivery {delivery_id}.")

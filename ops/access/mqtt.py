@@ -114,6 +114,13 @@ MAY_PUBLISH: Final[dict[str, set[str]]] = {
     "revoked van": set(),
     "ingest": set(),
     "relay": {
+        # What an operator sends again, as the van had sent it.
+        *A_PUBLISHES,
+        "fleet/v1/van-001.b/position",
+        "fleet/v1/van-001.b/scan",
+        "fleet/v1/van-001.b/status",
+        "owntracks/van-001.b/phone",
+        "fleet/v1/van-unknown/position",
         "fleet/v1/van-001/receipt",
         "fleet/v1/van-001/inbox",
         "fleet/v1/van-001.b/receipt",

@@ -92,6 +92,7 @@ INSERT INTO resupply_line (order_id, item_id, requested, inputs)
 VALUES (1, 1, 6, '{}'), (2, 1, 6, '{}'), (9, 1, 6, '{}');
 INSERT INTO rejected VALUES
   ('\\x01', 'fleet/v1/V1/position', '{}', 'malformed', 'ours', 'V1', '2026-11-20 08:00Z'),
+  ('\\x02', 'fleet/v1/V1/scan', '{}', 'malformed', 'ours too', 'V1', '2026-11-20 08:01Z'),
   ('\\x03', 'fleet/v1/X9/position', '{}', 'malformed', 'theirs', 'X9', '2026-11-20 08:06Z');
 INSERT INTO webhook (organisation_id, url, topics, secret)
 VALUES (1, 'https://ours.example/', '{warehouse/v1/orders}', 's'),
@@ -298,6 +299,26 @@ PROBES: Final = (
         body={"items": ["NONE"]},
     ),
     Probe("GET", "/v1/rejected", "/v1/rejected", "OA", '"ours"'),
+    Probe(
+        "GET", "/v1/rejected/{rejected_id}", "/v1/rejected/01", "OA", '"ours"',
+        not_found=("/v1/rejected/03",),
+    ),
+    Probe(
+        "POST", "/v1/rejected/{rejected_id}/replay", "/v1/rejected/02/replay", "OA", '"ours too"',
+        not_found=("/v1/rejected/03/replay",),
+    ),
+    Probe(
+        "POST", "/v1/rejected/{rejected_id}/discard", "/v1/rejected/02/discard", "OA", '"ours too"',
+        not_found=("/v1/rejected/03/discard",),
+    ),
+    Probe("GET", "/v1/audit", "/v1/audit", "OA"),
+    Probe("GET", "/v1/devices", "/v1/devices", "OA", '"V1"'),
+    Probe("GET", "/v1/outbox", "/v1/outbox", "OA"),
+    Probe("GET", "/v1/servers", "/v1/servers", "OA"),
+    Probe(
+        "POST", "/v1/parts/unknown-codes/mapping", "/v1/parts/unknown-codes/mapping", "PWOA",
+        body={"code_base64": "Tk9ORQ==", "item": "FIL-20"},
+    ),
     Probe("GET", "/v1/webhooks", "/v1/webhooks", "OA", "ours.example"),
     Probe("GET", "/v1/webhooks/deliveries", "/v1/webhooks/deliveries", "OA"),
     Probe(

@@ -2,7 +2,7 @@
 
 A van's devices publish that van's topics and nothing else. Services get what their work needs:
 ingest reads what vans and warehouses send, and may limit what the broker keeps for it; the relay publishes what the outbox
-holds (also a warehouse's report that came by HTTP) and reads nothing; a warehouse reads the orders
+holds (also what came by HTTP, or is sent again, for ingest to read) and reads nothing; a warehouse reads the orders
 and reports for itself; a planner's program reads alerts.
 
 What is not named is refused. `nats.py` and `mosquitto.py` say it in their broker's language.
@@ -59,10 +59,10 @@ def rights(role: Role, code: str = "") -> Rights:
         case "relay":
             return Rights(
                 publish=(
+                    *SUBSCRIPTIONS,
                     "fleet/v1/+/receipt",
                     "fleet/v1/+/inbox",
                     "warehouse/v1/orders/+",
-                    "warehouse/v1/reports/+",
                     "planner/v1/alerts/+",
                 )
             )

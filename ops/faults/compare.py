@@ -31,6 +31,7 @@ EXEMPT: Final[dict[str, str]] = {
     "alert_handling": "what people did",
     "alert_action": "what people did",
     "replan": "what people did",
+    "operator_action": "what people did",
     "idempotency_key": "what programs asked",
     "van_progress": "a cache of the visit engine: where it stands depends on the batches",
     "van_checkpoint": "a cache of the visit engine: where it was kept depends on the batches",

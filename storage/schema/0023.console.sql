@@ -81,7 +81,7 @@ CREATE TABLE idempotency_key (
   principal text NOT NULL,
   key text NOT NULL,
   request_hash bytea NOT NULL,
-  answer jsonb,
+  answer text,
   created_time timestamptz NOT NULL,
   PRIMARY KEY (principal, key)
 );
@@ -89,7 +89,7 @@ CREATE INDEX idempotency_key_by_time ON idempotency_key (created_time);
 COMMENT ON TABLE idempotency_key IS
   'What was answered to a changing request with an Idempotency-Key, to answer its repeats; kept a day.';
 COMMENT ON COLUMN idempotency_key.principal IS 'Who asked: user:LOGIN or machine:CLIENT.';
-COMMENT ON COLUMN idempotency_key.answer IS 'Written with what the request did, or not at all.';
+COMMENT ON COLUMN idempotency_key.answer IS 'JSON; written with what the request did, or not at all.';
 
 -- --- Reading a day, and finding things -------------------------------------------------------------
 
@@ -122,3 +122,30 @@ CREATE INDEX resupply_order_search ON resupply_order USING gin (search gin_trgm_
 COMMENT ON COLUMN site.search IS 'What api/queries/search.py looks in.';
 COMMENT ON COLUMN item.search IS 'What api/queries/search.py looks in, beside barcodes.';
 COMMENT ON COLUMN resupply_order.search IS 'What api/queries/search.py looks in.';
+
+-- --- What operators do -----------------------------------------------------------------------------
+
+ALTER TABLE rejected ADD COLUMN state text NOT NULL DEFAULT 'waiting'
+  CONSTRAINT rejected_state_known CHECK (state IN ('waiting', 'replayed', 'discarded'));
+COMMENT ON COLUMN rejected.state IS
+  'replayed: sent again; it waits anew if it still cannot be used. discarded: nobody has to look at it.';
+
+CREATE TABLE operator_action (
+  action_id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  organisation_id integer NOT NULL REFERENCES organisation,
+  acted_time timestamptz NOT NULL,
+  actor text NOT NULL,
+  actor_name text NOT NULL,
+  actor_role text NOT NULL,
+  action text NOT NULL CONSTRAINT operator_action_known CHECK (action IN
+    ('rejected_replayed', 'rejected_discarded', 'code_mapped', 'delivery_resent')),
+  subject text NOT NULL,
+  detail jsonb NOT NULL DEFAULT '{}'
+);
+CREATE INDEX operator_action_by_organisation ON operator_action (organisation_id, action_id);
+CREATE INDEX operator_action_by_time ON operator_action (acted_time);
+COMMENT ON TABLE operator_action IS
+  'Who did what to what, and when: written with what was done, in one transaction; only added to.';
+COMMENT ON COLUMN operator_action.actor IS 'user:LOGIN or machine:CLIENT, also after the account is gone.';
+COMMENT ON COLUMN operator_action.subject IS
+  'A rejected message or a webhook delivery by its id, a code as it was entered.';

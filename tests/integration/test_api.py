@@ -10,7 +10,19 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import TypeAdapter
 
 from api import answers
-from api.routes import alerts, edits, people, replans, search, sites, tours, ways
+from api.routes import (
+    alerts,
+    charges,
+    edits,
+    people,
+    rejected,
+    replans,
+    search,
+    servers,
+    sites,
+    tours,
+    ways,
+)
 from tests.integration.api_client import (
     MINUTE_MS,
     NOW_MS,
@@ -675,7 +687,9 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/me/password", "/v1/me/sessions", "/v1/me/access-log", "/v1/planning", "/v1/visit-reports",
         "/v1/retention", "/v1/alerts/{alert_id}", "/v1/people",
         "/v1/replans", "/v1/replans/{replan_id}/undo",
-        "/v1/fences", "/v1/search",
+        "/v1/fences", "/v1/search", "/v1/devices", "/v1/outbox",
+        "/v1/servers", "/v1/audit", "/v1/parts/unknown-codes/mapping", "/v1/rejected/{rejected_id}",
+        "/v1/rejected/{rejected_id}/replay", "/v1/rejected/{rejected_id}/discard",
     }  # fmt: skip
 
 
@@ -692,6 +706,12 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         ("/v1/sites/{code}", "get", sites.SITE_EXAMPLE, answers.Site),
         ("/v1/fences", "get", sites.FENCES_EXAMPLE, answers.Fences),
         ("/v1/search", "get", search.FOUND_EXAMPLE, answers.Found),
+        ("/v1/devices", "get", servers.DEVICES_EXAMPLE, answers.Devices),
+        ("/v1/outbox", "get", servers.OUTBOX_EXAMPLE, answers.Outbox),
+        ("/v1/servers", "get", servers.SERVERS_EXAMPLE, answers.Servers),
+        ("/v1/audit", "get", servers.AUDIT_EXAMPLE, answers.Audit),
+        ("/v1/parts/unknown-codes/mapping", "post", charges.MAPPED_EXAMPLE, answers.MappedCode),
+        ("/v1/rejected/{rejected_id}", "get", rejected.REJECTED_EXAMPLE, answers.RejectedMessage),
         ("/v1/people", "get", people.PEOPLE_EXAMPLE, answers.People),
         ("/v1/tours/{code}", "put", edits.TOUR_EXAMPLE, answers.TourEdited),
         ("/v1/sites/{code}", "put", edits.SITE_EXAMPLE, answers.SiteEdited),

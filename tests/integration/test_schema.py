@@ -48,6 +48,10 @@ UPDATE alert SET handling_id = 1;
 INSERT INTO replan (organisation_id, service_date, kind, site_id, giver_van_id, taker_van_id, position,
                     before, after, applied_by, applied_time)
 VALUES (1, '2026-06-01', 'move', 1, 1, 2, 1, '[]', '[]', 'ana', '2026-06-01Z');
+INSERT INTO operator_action
+  (organisation_id, acted_time, actor, actor_name, actor_role, action, subject)
+VALUES (1, '2026-06-01Z', 'user:ops', 'Ops', 'ops', 'rejected_discarded', '01');
+INSERT INTO rejected VALUES ('x', 't', 'p', 'r', 'd', NULL, '2026-06-01Z');
 INSERT INTO idempotency_key VALUES ('user:ana', 'k', 'h', NULL, '2026-06-01Z');
 INSERT INTO unusable_fix VALUES (1, '2026-06-01Z', 'jump');
 INSERT INTO leg VALUES (1, '2026-06-01Z', 'trip', '2026-06-01Z', false, 0, 0, 0, 48, 2);
@@ -198,6 +202,8 @@ REFUSED = {
     "INSERT INTO idempotency_key VALUES ('user:ana', 'k', 'i', NULL, '2026-06-01Z')": (
         "idempotency_key_pkey"
     ),
+    "UPDATE operator_action SET action = 'slept'": "operator_action_known",
+    "UPDATE rejected SET state = 'lost'": "rejected_state_known",
     "UPDATE stop SET judged = 'night'": "stop_judged_check",
     "UPDATE warehouse SET delivery_days = -1": "warehouse_delivery_days_sane",
     "UPDATE warehouse SET express_minutes = -1": "warehouse_express_sane",
