@@ -6,6 +6,7 @@ that has changed the schema, or filled a database, leaves it behind.
 """
 
 import itertools
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -45,11 +46,8 @@ SELECT string_agg(format('DELETE FROM %I', relname), '; ') FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND relname !~ 'yoyo'
 """
 
-#: Numbers begin at 1 again.
-RESTART = """
-SELECT setval(seqrelid, seqstart, false) FROM pg_sequence
-WHERE pg_sequence_last_value(seqrelid) IS NOT NULL
-"""
+#: Numbers begin at 1 again; also those that a test let begin elsewhere, and has not drawn from.
+RESTART = "SELECT setval(seqrelid, seqstart, false) FROM pg_sequence"
 
 #: Whatever a test may have changed of the schema shows in the names of its parts.
 SHAPE = """
@@ -80,8 +78,13 @@ GROWS_MAX = 2
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
     """Commands that a test runs in this process set up logging for themselves; the next test has its own."""
+    known = logging.Logger.manager.loggerDict.values()
+    levels = {it: it.level for it in known if isinstance(it, logging.Logger)}
     yield
     structlog.reset_defaults()
+    for logger, level in levels.items():
+        if logger.level != level:
+            logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
