@@ -352,7 +352,9 @@ def test_a_technician_a_site_and_an_item_are_found_by_a_part_of_their_names(
     planner.keyboard.press("/")
     expect(field).to_be_focused()
     planner.keyboard.type("klein")
-    expect(planner.get_by_role("listbox").get_by_role("option").first).to_contain_text("Bo Klein", timeout=WAIT_MS)
+    expect(planner.get_by_role("listbox").get_by_role("option").first).to_contain_text(
+        "Bo Klein", timeout=WAIT_MS
+    )
     planner.keyboard.press("Enter")
     expect(planner).to_have_url(re.compile("#van=V2$"))
     planner.keyboard.press("/")

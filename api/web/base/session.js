@@ -10,13 +10,14 @@ import { Problem } from "./problem.js";
 const UNSAFE = new Set(["POST", "PUT", "PATCH", "DELETE"]);
 const OVER = "cordee.session-over";
 
-const session = { who: null };
+const session = { who: null, isLeaving: false };
 
 /** Who is signed in, as GET /v1/session says it; null if nobody is. */
 export const who = () => session.who;
 
 /** Lets go of everything that was shown, and keeps the address: whoever signs in again is where they were. */
 function over() {
+  if (session.isLeaving) return;
   session.who = null;
   sessionStorage.setItem(OVER, "1");
   location.reload();
@@ -59,10 +60,21 @@ export async function askJson(url, options) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0);
   }
-  const body = answer.status === 204 || answer.status === 304 ? null : await answer.json().catch(() => null);
+  const body = answer.status === 204 || answer.status === 304 ? null : await jsonOf(answer);
   if (!answer.ok && answer.status !== 304) throw new Problem(answer.status, body ?? {});
   const keptMs = Number(answer.headers.get("x-cordee-kept")) || null;
   return { body, etag: answer.headers.get("etag"), status: answer.status, keptMs };
+}
+
+/** What an answer holds. One that ends in the middle was never answered; of a refusal the status says enough. */
+async function jsonOf(answer) {
+  try {
+    return await answer.json();
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    if (answer.ok) throw new Problem(0);
+    return null;
+  }
 }
 
 /** GETs JSON. Throws a Problem. */
@@ -104,8 +116,14 @@ export async function signIn(login, password) {
 
 /** Signs out and lets go of the page. Throws a Problem. */
 export async function signOut() {
-  await askJson("/v1/session", { method: "DELETE" });
-  location.assign("/");
+  session.isLeaving = true; // what else hears that the session is over leaves the page alone
+  try {
+    await askJson("/v1/session", { method: "DELETE" });
+    location.assign("/");
+  } catch (problem) {
+    session.isLeaving = false;
+    throw problem;
+  }
 }
 
 /** Takes over who is signed in, from an answer that opened a session. */
