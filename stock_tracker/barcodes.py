@@ -102,7 +102,8 @@ def meanings(code: bytes, aim_id: str | None = None) -> tuple[Meaning, ...]:
         carrier, body = carrier or text[:3], text[3:]
     first: dict[str, Meaning] = {}
     for meaning in (Meaning(text), Meaning(body), *_read(body, carrier)):
-        first.setdefault(meaning.key, meaning)
+        if meaning.key or not text:
+            first.setdefault(meaning.key, meaning)
     return tuple(first.values())
 
 

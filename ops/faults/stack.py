@@ -275,7 +275,9 @@ def run(name: str, work: Callable[[Path], Coroutine[Any, Any, Result]]) -> Resul
     warnings are shown, and none of the fleet's: its connections break.
     """
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    logging.getLogger("simulators.publisher").setLevel(logging.CRITICAL)
+    fleet = logging.getLogger("simulators.publisher")
+    level = fleet.level
+    fleet.setLevel(logging.CRITICAL)
     folder = Path(tempfile.mkdtemp(prefix=f"cordee-{name}-"))
     folder.chmod(0o755)
 
@@ -288,6 +290,7 @@ def run(name: str, work: Callable[[Path], Coroutine[Any, Any, Result]]) -> Resul
     try:
         return asyncio.run(main())
     finally:
+        fleet.setLevel(level)
         embedded.remove_data(folder)
 
 

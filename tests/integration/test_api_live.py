@@ -231,7 +231,15 @@ async def test_a_stream_begins_with_a_snapshot_of_ones_own_organisation(
     async with stream(api) as live:
         first = await live.next()
     assert first.kind == "snapshot"
-    assert set(first.data) == {"overview", "vans", "alerts", "visits", "orders", "rejected"}
+    assert set(first.data) == {
+        "overview",
+        "vans",
+        "alerts",
+        "visits",
+        "orders",
+        "messages",
+        "rejected",
+    }
     assert list(first.data["vans"]) == ["V1"]
     assert "age_s" not in first.data["vans"]["V1"]["last_fix"]
     assert first.data["overview"]["vans_on_the_road"] == 1
@@ -386,8 +394,8 @@ def as_user(api: Running, database_url: str, login: str, role: Any, **of: int) -
 @pytest.mark.parametrize(
     ("role", "topics"),
     [
-        ("planner", {"overview", "vans", "alerts", "visits", "orders"}),
-        ("warehouse", {"overview", "van_names", "orders"}),
+        ("planner", {"overview", "vans", "alerts", "visits", "orders", "messages"}),
+        ("warehouse", {"overview", "van_names", "orders", "messages"}),
         ("ops", {"overview", "rejected"}),
     ],
 )
@@ -413,7 +421,7 @@ async def test_a_technician_is_sent_the_own_van_while_planners_see_all(
     own = as_user(api, database_url, "tec", "technician", technician_id=1)
     async with stream(own) as mine, stream(api) as all_vans:
         first = await mine.next()
-        assert set(first.data) == {"vans", "alerts", "visits", "orders"}
+        assert set(first.data) == {"vans", "alerts", "visits", "orders", "messages"}
         assert list(first.data["vans"]) == ["V2"]
         assert list((await all_vans.next()).data["vans"]) == ["V1", "V2"]
         move(conn, 1, 45.5)
