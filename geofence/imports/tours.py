@@ -97,7 +97,7 @@ WHERE code IN (SELECT tour FROM staged WHERE moved)
 """
 MERGE_TOURS = """
 INSERT INTO tour AS kept (code, van_id, service_date)
-SELECT DISTINCT tour, van_id, service_date FROM staged
+SELECT DISTINCT tour, van_id, service_date FROM staged ORDER BY tour
 ON CONFLICT ON CONSTRAINT tour_code_once DO UPDATE SET
   van_id = excluded.van_id, service_date = excluded.service_date
 WHERE (kept.van_id, kept.service_date) <> (excluded.van_id, excluded.service_date)
@@ -127,6 +127,7 @@ INSERT INTO stop AS kept
 SELECT tour_id, position, site_id, window_start, window_end, planned_duration_s, work_order, skill,
        planned_arrival
 FROM staged JOIN tour ON tour.code = staged.tour
+ORDER BY tour.code, position
 ON CONFLICT ON CONSTRAINT stop_position_once DO UPDATE SET
   site_id = excluded.site_id, window_start = excluded.window_start,
   window_end = excluded.window_end, planned_duration_s = excluded.planned_duration_s,
