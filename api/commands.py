@@ -7,8 +7,6 @@ the reference data grow, so that ingest matches and reads again at its next tick
 Functions take a connection and leave with their transaction done.
 """
 
-import csv
-import io
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -24,7 +22,7 @@ from api.batches import Message
 from api.handling import UNTOUCHED
 from api.queries import plans
 from api.queries.alerts import HANDLING
-from api.queries.operations import Rejected
+from api.queries.rejected import RejectedRow
 from api.queries.sites import StoredSite
 from api.queries.sites import find as find_site
 from api.replans import (
@@ -40,7 +38,7 @@ from api.replans import (
 from geofence.imports import sites, tours
 from stock_tracker.levels import lock_ledger
 from stock_tracker.papers.sscc import sscc
-from stock_tracker.reference import import_barcodes
+from stock_tracker.reference import put_barcodes
 from stock_tracker.resupply import policies
 from stock_tracker.resupply.positions import refresh_proposals
 from storage.imports import ImportResult
@@ -389,7 +387,7 @@ async def resend(
     return again.rowcount
 
 
-async def replay(conn: Connection, who: Who, it: Rejected, now: int) -> bool:
+async def replay(conn: Connection, who: Who, it: RejectedRow, now: int) -> bool:
     """Send a rejected message on its way again; return False if it is gone meanwhile.
 
     It is rejected anew, under the same id, if it cannot be used after all.
@@ -402,16 +400,19 @@ async def replay(conn: Connection, who: Who, it: Rejected, now: int) -> bool:
     return True
 
 
-async def discard(conn: Connection, who: Who, it: Rejected, now: int) -> bool:
+async def discard(conn: Connection, who: Who, it: RejectedRow, now: int) -> bool:
     """Delete a rejected message for good; return False if it is gone already."""
     async with conn.transaction():
         return await _take_rejected(conn, who, "discard", it, now)
 
 
-async def _take_rejected(conn: Connection, who: Who, action: str, it: Rejected, now: int) -> bool:
-    taken = await conn.execute("DELETE FROM rejected WHERE rejected_id = %s", (it.rejected_id,))
+async def _take_rejected(
+    conn: Connection, who: Who, action: str, it: RejectedRow, now: int
+) -> bool:
+    key = bytes.fromhex(it.rejected_id)
+    taken = await conn.execute("DELETE FROM rejected WHERE rejected_id = %s", (key,))
     if taken.rowcount:
-        await note_action(conn, who, action, it.rejected_id.hex(), f"{it.topic}: {it.reason}", now)
+        await note_action(conn, who, action, it.rejected_id, f"{it.topic}: {it.reason}", now)
         await conn.execute(TELL_PAGES)
     return taken.rowcount > 0
 
@@ -425,13 +426,12 @@ async def map_code(
         RefusedError: The import refuses it.
         BusyError: Somebody else was editing for five seconds.
     """
-    sheet = io.StringIO()
-    csv.writer(sheet).writerows([("code", "item", "pack_qty"), (code, item, pack_qty)])
+    row = (1, {"code": code, "item": item, "pack_qty": pack_qty})
     try:
         async with conn.transaction():
             await conn.execute(LOCK_WITHIN)
             name = await _name(conn, who.organisation)
-            done = await import_barcodes(conn, sheet.getvalue().encode(), organisation=name)
+            done = await put_barcodes(conn, [row], organisation=name)
             await _told(conn, done)
             await note_action(conn, who, "map_code", code, f"{item} x {pack_qty}", now)
     except psycopg.errors.LockNotAvailable as error:

@@ -6,6 +6,7 @@ Items, barcodes and templates are shared by the installation, stock belongs to a
 vans. Nothing here knows scans or orders.
 """
 
+from collections.abc import Iterable
 from typing import Annotated, Final
 
 import msgspec
@@ -28,6 +29,7 @@ from storage.pool import Connection
 from storage.sheets import (
     Code,
     Name,
+    NumberedRow,
     PackQuantity,
     Quantity,
     StagedRow,
@@ -124,13 +126,20 @@ async def import_barcodes(conn: Connection, data: bytes, *, organisation: str) -
     Scans that were waiting for their code take effect, and those of a code that means something else
     from now on are read again.
     """
+    return await put_barcodes(conn, csv_rows(data, BarcodeRow), organisation=organisation)
+
+
+async def put_barcodes(
+    conn: Connection, rows: Iterable[NumberedRow], *, organisation: str
+) -> ImportResult:
+    """Do as `import_barcodes` for the cells of `BarcodeRow`s, numbered, that were read already."""
     await begin(conn, organisation)
     items = await ids_by_code(conn, ITEMS)
 
     def staged_barcode(_line: int, row: BarcodeRow) -> StagedRow:
         return (barcodes.stored(row.code), known(items, "item", row.item), row.pack_qty)
 
-    sheet = sift(csv_rows(data, BarcodeRow), BarcodeRow, staged_barcode, ["code"])
+    sheet = sift(rows, BarcodeRow, staged_barcode, ["code"])
     await stage(conn, STAGED_BARCODE, sheet.staged)
     changed = await (await conn.execute(CHANGED_BARCODES)).fetchall()
     done = result("barcodes", sheet, await merge(conn, MERGE_BARCODES))

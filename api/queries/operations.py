@@ -1,50 +1,21 @@
-"""The questions of those who keep it running: what was rejected, who is heard of, what waits, how servers do.
+"""The questions of those who keep it running: who is heard of, what waits, how servers do.
 
 One function a question; what belongs to an organisation is scoped by it. Of a van it is told when it was
 heard of and how its clock goes, never where it was. Reads, never commits.
 """
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from psycopg.rows import class_row
 
 from api.answers import Action, Database, Device, Waiting
-from api.auth import DEFAULT_ORGANISATION, OrganisationId
+from api.auth import OrganisationId
 from api.times import ms
 from storage.pool import Connection
 from storage.settings import as_datetime
 
 DAY_MS: Final = 86_400_000
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """A rejected message, whole."""
-
-    rejected_id: bytes
-    topic: str
-    payload: bytes
-    reason: str
-    detail: str
-    van: str | None
-    received_ms: int
-
-
-async def rejected(
-    conn: Connection, organisation: OrganisationId, rejected_id: bytes
-) -> Rejected | None:
-    """Return a rejected message; None if there is none, or another organisation's."""
-    query = f"""
-        SELECT rejected_id, topic, payload, reason, detail, van_code AS van,
-               {ms("received_time")} AS received_ms
-        FROM rejected LEFT JOIN van ON van.code = van_code
-        WHERE rejected_id = %s AND coalesce(van.organisation_id, %s) = %s
-    """
-    async with conn.cursor(row_factory=class_row(Rejected)) as cursor:
-        await cursor.execute(query, (rejected_id, DEFAULT_ORGANISATION, organisation))
-        return await cursor.fetchone()
 
 
 async def devices(conn: Connection, organisation: OrganisationId, now_ms: int) -> list[Device]:

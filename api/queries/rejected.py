@@ -1,6 +1,6 @@
 """The questions about rejected messages: why they could not be used, and what they were.
 
-One function a question, of the last 24 hours, scoped by organisation; reads, never commits. What
+One function a question, scoped by organisation; lists are of the last 24 hours. Reads, never commits. What
 makes a message unusable is not known here.
 """
 
@@ -20,11 +20,11 @@ DAY_MS: Final = 86_400_000
 PAYLOAD_BYTES_SHOWN: Final = 2_048
 #: A rejected message belongs to the organisation of the van it names; if it names none that
 #: exists, to the organisation that runs the installation.
-REJECTED_OF = """
-    received_time > %(since)s AND (
-      van_code IN (SELECT code FROM van WHERE organisation_id = %(organisation)s)
+OF_ORGANISATION: Final = """
+    (van_code IN (SELECT code FROM van WHERE organisation_id = %(organisation)s)
       OR (%(organisation)s = %(default)s AND (van_code IN (SELECT code FROM van)) IS NOT TRUE))
 """
+REJECTED_OF: Final = f"received_time > %(since)s AND {OF_ORGANISATION}"
 
 
 async def reasons(
@@ -48,7 +48,9 @@ async def reasons(
 
 
 @dataclass(frozen=True, slots=True)
-class _RejectedRow:
+class RejectedRow:
+    """A rejected message; `payload` may be the beginning of its bytes."""
+
     rejected_id: str
     topic: str
     van: str | None
@@ -59,7 +61,14 @@ class _RejectedRow:
     payload: bytes
 
 
-def _rejected(row: _RejectedRow) -> RejectedMessage:
+_ROW: Final = f"""
+    encode(rejected_id, 'hex') AS rejected_id, topic, van_code AS van, reason, detail,
+    {ms("received_time")} AS received_ms, octet_length(payload) AS payload_bytes
+"""
+
+
+def shown(row: RejectedRow) -> RejectedMessage:
+    """Return a row as it is told: its bytes as text and as base64."""
     return RejectedMessage(
         rejected_id=row.rejected_id,
         topic=row.topic,
@@ -82,9 +91,7 @@ async def messages(
 ) -> list[RejectedMessage]:
     """Return the newest `limit` rejected messages of the last 24 hours."""
     query = f"""
-        SELECT encode(rejected_id, 'hex') AS rejected_id, topic, van_code AS van, reason, detail,
-               {ms("received_time")} AS received_ms, octet_length(payload) AS payload_bytes,
-               substring(payload FROM 1 FOR {PAYLOAD_BYTES_SHOWN}) AS payload
+        SELECT {_ROW}, substring(payload FROM 1 FOR {PAYLOAD_BYTES_SHOWN}) AS payload
         FROM rejected
         WHERE {REJECTED_OF} AND (%(reason)s::text IS NULL OR reason = %(reason)s)
         ORDER BY received_time DESC, rejected_id
@@ -97,6 +104,24 @@ async def messages(
         "reason": reason,
         "limit": limit,
     }
-    async with conn.cursor(row_factory=class_row(_RejectedRow)) as cursor:
+    async with conn.cursor(row_factory=class_row(RejectedRow)) as cursor:
         await cursor.execute(query, values)
-        return [_rejected(row) for row in await cursor.fetchall()]
+        return [shown(row) for row in await cursor.fetchall()]
+
+
+async def one(
+    conn: Connection, organisation: OrganisationId, rejected_id: str
+) -> RejectedRow | None:
+    """Return a rejected message with all its bytes; None if there is none, or another organisation's."""
+    query = f"""
+        SELECT {_ROW}, payload FROM rejected
+        WHERE rejected_id = decode(%(rejected)s, 'hex') AND {OF_ORGANISATION}
+    """
+    values = {
+        "rejected": rejected_id,
+        "organisation": organisation,
+        "default": DEFAULT_ORGANISATION,
+    }
+    async with conn.cursor(row_factory=class_row(RejectedRow)) as cursor:
+        await cursor.execute(query, values)
+        return await cursor.fetchone()

@@ -16,8 +16,8 @@ from api.answers import Actions, Devices, Outbox, RejectedMessage, Servers, What
 from api.auth import Asker, Organisation, Who
 from api.commands import BusyError, RefusedError
 from api.problems import Problem
-from api.queries import operations
-from api.queries.operations import Rejected
+from api.queries import operations, rejected
+from api.queries.rejected import RejectedRow
 from api.resources import Conn, Held, Now
 from api.routes.parameters import STRICT, TimeMs, checked_span
 from storage import backlog
@@ -37,7 +37,7 @@ router = APIRouter(prefix="/v1", tags=["operations"])
 @router.get("/rejected/{rejected_id}")
 async def one_rejected(conn: Conn, who: Asker, rejected_id: RejectedId) -> RejectedMessage:
     """Return a rejected message with all its bytes."""
-    return _shown(await _found(conn, who, rejected_id))
+    return rejected.shown(await _found(conn, who, rejected_id))
 
 
 @router.post("/rejected/{rejected_id}/replay", status_code=202)
@@ -142,8 +142,8 @@ async def _broker(monitor_url: str) -> WhatBroker | None:
     return WhatBroker(it.is_well, said, it.messages, it.held_bytes, it.share)
 
 
-async def _found(conn: Connection, who: Who, rejected_id: str) -> Rejected:
-    found = await operations.rejected(conn, who.organisation, bytes.fromhex(rejected_id))
+async def _found(conn: Connection, who: Who, rejected_id: str) -> RejectedRow:
+    found = await rejected.one(conn, who.organisation, rejected_id)
     if found is None:
         raise _gone()
     return found
@@ -151,17 +151,3 @@ async def _found(conn: Connection, who: Who, rejected_id: str) -> Rejected:
 
 def _gone() -> Problem:
     return Problem(404, "rejected_over", "There is no such rejected message, or no longer.")
-
-
-def _shown(it: Rejected) -> RejectedMessage:
-    return RejectedMessage(
-        rejected_id=it.rejected_id.hex(),
-        topic=it.topic,
-        van=it.van,
-        reason=it.reason,
-        detail=it.detail,
-        received_ms=it.received_ms,
-        payload_bytes=len(it.payload),
-        payload_text=it.payload.decode(errors="replace"),
-        payload_base64=base64.b64encode(it.payload).decode(),
-    )
