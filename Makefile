@@ -27,7 +27,7 @@ setup: .venv/.installed  ## install into .venv from the hash-pinned lock
 run: setup  ## start the whole system with a simulated fleet, and print the address to open
 	$(BIN)/cordee demo
 
-check: .venv/.tools  ## formatting, lint, types, import layers, compose file, locks, modules and generated pages are current
+check: .venv/.tools  ## formatting, lint, types, import layers, compose file, locks, modules; generated pages are current, the API keeps its promises
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -46,6 +46,10 @@ fuzz: .venv/.tools  ## five minutes of coverage-guided fuzzing of what reads byt
 	$(PIP) -q --require-hashes -r tests/fuzz/requirements.txt
 	mkdir -p .cordee/fuzz && cd .cordee/fuzz && ../../$(BIN)/python ../../tests/fuzz/fuzz_decode.py -max_total_time=300 -max_len=4096 .
 
+.PHONY: fuzzapi
+fuzzapi: .venv/.tools  ## 200 generated requests for every route of the API (a quarter of an hour; ROUTES='/v1/vans or /v1/orders' for some)
+	CORDEE_API_EXAMPLES=200 $(BIN)/pytest -q tests/integration/test_api_schema.py $(if $(ROUTES),-k '$(ROUTES)')
+
 .PHONY: browser
 browser: .venv/.tools
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
@@ -61,7 +65,7 @@ audit: .venv/.tools  ## look for known weaknesses in what the locks pin (asks th
 vendor:  ## fetch the web console's modules anew from tools/web's lock (needs node 20 and npm)
 	$(PYTHON) tools/vendor.py
 
-docs: setup  ## write the generated pages of docs/ anew: wire contract, settings, schema
+docs: setup  ## write the generated pages of docs/ anew: wire contract, settings, API, schema
 	$(BIN)/cordee docs
 	$(BIN)/python -m ops.schema_page > docs/SCHEMA.md
 

@@ -5,10 +5,15 @@ WGS 84 degrees. This file knows neither the database nor HTTP.
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field
+
+from api.geojson import LineString, Point
 from api.roles import Role
 
+#: A day like 2026-11-20.
+Day = Annotated[str, Field(json_schema_extra={"format": "date"})]
 VanState = Literal["driving", "standing", "at_site", "silent", "off_duty", "never_seen"]
 AlertKind = Literal["at_risk", "late", "missed", "overstayed", "silent"]
 AlertState = Literal["open", "cleared", "withdrawn"]
@@ -29,6 +34,7 @@ Verdict = Literal["visit", "pass", "undecided"]
 Punctuality = Literal["early", "on_time", "late", "unplanned", "repeated"]
 Outcome = Literal["planned", "on_site", "done", "skipped"]
 StopState = Literal["scheduled", "en_route", "arrived", "completed", "skipped", "missed"]
+StopProposalKind = Literal["keep", "reorder", "move"]
 ReportKind = Literal["accepted", "picked", "short", "shipped", "delivered", "cancelled"]
 TransferState = Literal["proposed", "accepted", "done", "refused"]
 DeliveryState = Literal["pending", "retrying", "delivered", "dead"]
@@ -46,6 +52,35 @@ class LastFix:
     bearing_deg: float | None
     ignition: bool | None
     age_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrackProperties:
+    """What is known of a van's fixes beside where they were: a list each, in the order of the points."""
+
+    van: str
+    from_ms: int | None
+    to_ms: int | None
+    truncated: bool
+    times_ms: list[int]
+    speeds_mps: list[float | None]
+    horizontal_accuracies_m: list[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A van's fixes as a GeoJSON feature (RFC 7946, 3.2): none has no geometry, one is a point."""
+
+    type: Literal["Feature"]
+    geometry: Point | LineString | None
+    properties: TrackProperties
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """`alive` while the process lives, `ready` while the database answers too."""
+
+    status: Literal["alive", "ready"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +159,7 @@ class Visit:
     punctuality: Punctuality | None
     uncertain: bool
     shadowed_by: str | None
-    service_date: str
+    service_date: Day
     tour: str | None
     stop: int | None
     window_start_ms: int | None
@@ -178,7 +213,7 @@ class Tour:
     tour: str
     van: str
     technician: str | None
-    date: str
+    date: Day
     stops: list[TourStop]
 
 
@@ -189,7 +224,7 @@ class MyDay:
     `duty` is what the van's newest status said, null if it never said.
     """
 
-    date: str
+    date: Day
     duty: Literal["on", "off"] | None
     tours: list[Tour]
 
@@ -265,8 +300,81 @@ class TourSummary:
 class Tours:
     """Every tour of a day, by van."""
 
-    date: str
+    date: Day
     tours: list[TourSummary]
+
+
+@dataclass(frozen=True, slots=True)
+class ProposedStop:
+    """A stop of the proposed order; `stop` is its place in the tour as planned."""
+
+    stop_id: int
+    stop: int
+    site: str
+    site_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class LackingPart:
+    """What is not on board, or needed there by other stops, in base units."""
+
+    item: str
+    name: str
+    qty: int
+
+
+@dataclass(frozen=True, slots=True)
+class OneSide:
+    """What happens to one van: minutes late of its other stops, overtime, driving (less if < 0)."""
+
+    gained_min: int
+    lost_min: int
+    overtime_before_min: int
+    overtime_min: int
+    extra_drive_min: int
+    extra_km: float
+
+
+@dataclass(frozen=True, slots=True)
+class StopProposal:
+    """One way to do the stop; `giver` is the van that has it, `taker` the one that would.
+
+    `keep` is the plan, `reorder` the same van at another time, `move` another van. `weighted_min`
+    is what all minutes late and half of overtime change by: below zero is better than the plan.
+    `POST /v1/replans` carries it out, as long as the plans are those that it is `based_on`.
+    """
+
+    kind: StopProposalKind
+    words: str
+    van: str
+    technician: str | None
+    expected_before_ms: int
+    expected_ms: int
+    late_before_min: int
+    late_min: int
+    weighted_min: int
+    slack_min: int
+    giver: OneSide
+    taker: OneSide | None
+    missing: list[LackingPart]
+    reordered: bool
+    order: list[ProposedStop]
+    based_on: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopProposals:
+    """What could be done about a stop, best first; `van` has it now. The plan is always among it."""
+
+    now_ms: int
+    stop_id: int
+    tour: str
+    stop: int
+    site: str
+    site_name: str
+    van: str
+    skill: str | None
+    proposals: list[StopProposal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +383,7 @@ class TourEdited:
 
     tour: str
     van: str
-    date: str
+    date: Day
     added: int
     changed: int
     unchanged: int
@@ -292,7 +400,7 @@ class Replan:
     """
 
     replan_id: int
-    date: str
+    date: Day
     kind: Literal["reorder", "move"]
     site: str
     site_name: str
@@ -311,7 +419,7 @@ class Replan:
 class Replans:
     """The replans of a day, newest first."""
 
-    date: str
+    date: Day
     replans: list[Replan]
 
 
@@ -331,7 +439,7 @@ class SiteEdited:
 class SiteWindow:
     """A visit that is planned at a site, from today on."""
 
-    date: str
+    date: Day
     tour: str
     van: str
     stop_id: int
@@ -411,7 +519,7 @@ class LegsOfDay:
     `unplanned_s` of the unplanned ones among them.
     """
 
-    date: str
+    date: Day
     trips: int
     halts: int
     unplanned_halts: int
@@ -1259,7 +1367,7 @@ class Deleted:
     """
 
     table: str
-    day: str | None
+    day: Day | None
     rows: int
     oldest_left_ms: int | None
     done: bool
@@ -1435,7 +1543,7 @@ class PlannedVisit:
     site: str
     site_name: str
     client: str | None
-    date: str
+    date: Day
     window_start_ms: int
     window_end_ms: int
     planned_duration_s: int

@@ -9,6 +9,7 @@ import contextlib
 import functools
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -20,7 +21,7 @@ from api import problems
 from api.access_log import AccessLog
 from api.accounts import Lifetime
 from api.awaited import Commits
-from api.description import completed
+from api.description import ABOUT, completed
 from api.doorkeeper import Doorkeeper, judged
 from api.live import LiveHub
 from api.resources import Resources
@@ -179,6 +180,8 @@ def create_app(configured: settings.Settings) -> FastAPI:
     # The built-in documentation pages load scripts from elsewhere; the schema itself is served.
     app = FastAPI(
         title="Cordée",
+        version=metadata.version("cordee"),
+        description=ABOUT,
         lifespan=lifespan,
         openapi_url="/v1/openapi.json",
         docs_url=None,
@@ -187,7 +190,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
         routes=ROUTES.routes,
     )
     describe = app.openapi
-    described = functools.cache(lambda: completed(describe()))
+    described = functools.cache(lambda: completed(describe(), problems.TITLES))
     # FastAPI's own way to add to it.
     app.openapi = described  # type: ignore[method-assign]
     problems.install(app)

@@ -7,6 +7,7 @@ holds the two together: a route that was not judged is not run.
 | asked                                | answer                                        |
 | ------------------------------------ | --------------------------------------------- |
 | no route of ours: the page's files   | let through: they hold nothing of anybody     |
+| a route of ours, by another method   | 405, with the methods that there are          |
 | a route without a rule               | 403, nobody                                   |
 | a public one                         | let through                                   |
 | without session or token, or bad     | 401                                           |
@@ -123,10 +124,22 @@ class Doorkeeper:
         state["who"] = who
 
     def _door(self, method: str, path: str) -> tuple[Door, dict[str, str]] | None:
-        """Return what is asked, with the names in its path."""
+        """Return what is asked, with the names in its path; None for what is no route of ours.
+
+        Raises:
+            Problem: The path has routes, by other methods: `Allow` names those of all, the router
+                only those of the first (RFC 9110, 15.5.6).
+        """
+        others: set[str] = set()
         for door in self._doors or ():
-            if method in door.methods and (found := door.pattern.match(path)):
-                return door, found.groupdict()
+            if found := door.pattern.match(path):
+                if method in door.methods:
+                    return door, found.groupdict()
+                others |= door.methods
+        if others:
+            allow = {"Allow": ", ".join(sorted(others))}
+            detail = f"{method} is not possible at {path}."
+            raise Problem(405, "method_not_allowed", detail, headers=allow)
         return None
 
 

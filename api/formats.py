@@ -8,7 +8,16 @@ from fastapi.responses import JSONResponse
 
 GEOJSON: Final = "application/geo+json"
 #: How a route describes an answer that is GeoJSON where it is asked for.
-AS_GEOJSON: Final[dict[str, Any]] = {GEOJSON: {"schema": {"type": "object"}}}
+AS_GEOJSON: Final[dict[str, Any]] = {
+    GEOJSON: {
+        "schema": {"type": "object"},
+        "example": {
+            "type": "Feature",
+            "geometry": {"type": "Point", "coordinates": [4.85, 45.75]},
+            "properties": {"site": "BAKERY", "name": "Bakery", "radius_m": 80.0},
+        },
+    }
+}
 
 
 class GeoJSONResponse(JSONResponse):

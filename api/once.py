@@ -98,6 +98,7 @@ async def once(
         Header(
             alias="Idempotency-Key",
             pattern=r'^("[\x21\x23-\x5b\x5d-\x7e]{1,200}"|[\x21\x23-\x5b\x5d-\x7e]{1,200})$',
+            examples=["2c1d6a52-0b1e-4c5e-8a37-6f1a0f3f9d10"],
             description="Of your own, a new one for each thing that you want done; a UUID is good.",
         ),
     ] = None,

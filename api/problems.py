@@ -14,15 +14,19 @@ import say of an edit names it, so that it can be found.
 | not_the_receiver       | 409    | who wrote a message cannot say that it was read            |
 | order_not_found        | 404    | no such order, or another organisation's                   |
 | no_map_tiles           | 404    | no file of tiles is set, or it cannot be read              |
+| warehouse_not_found    | 404    | no such warehouse, or another organisation's               |
+| box_not_found          | 404    | no box can have this number                                |
 | order_not_waiting      | 409    | the order does not wait for an approval                    |
 | proposal_not_found     | 404    | nothing is proposed of this item for this van or template  |
 | transfer_not_found     | 404    | no such transfer, or another organisation's                |
 | transfer_over          | 409    | the transfer is done, or was decided otherwise             |
-| unusable_report        | 422    | the report says something that cannot be                   |
 | report_id_taken        | 409    | another report was posted under this id                    |
+| unusable_report        | 422    | the report says something that cannot be; 404: of an item  |
+|                        |        | that is not on the order                                   |
 | scan_not_waiting       | 404    | no such scan waits for a decision                          |
 | alert_not_found        | 404    | no such alert, or another organisation's                   |
 | unusable_handling      | 422    | an alert cannot be handled like that                       |
+| person_not_found       | 404    | nobody with this login, or nobody who may do that          |
 | precondition_required  | 428    | say by If-Match which version you have seen                |
 | changed_meanwhile      | 412    | it is another version by now: look again                   |
 | tour_not_found         | 404    | the van has no tour on that day                            |
@@ -36,7 +40,7 @@ import say of an edit names it, so that it can be found.
 | stop_over              | 409    | the stop's day is over                                     |
 | replan_not_found       | 404    | no such replan, or another organisation's                  |
 | plan_moved             | 412    | plans have changed since it was proposed: ask again        |
-| unusable_replan        | 422    | it does not say when each stop ahead comes                 |
+| unusable_replan        | 409    | it does not say when each stop ahead comes                 |
 | replan_gone_on         | 409    | it cannot be undone any more; `errors` name edited tours   |
 | idempotency_key_reused | 422    | the Idempotency-Key belongs to another request             |
 | request_under_way      | 409    | the first request with this Idempotency-Key is under way   |
@@ -52,12 +56,15 @@ import say of an edit names it, so that it can be found.
 | no_rule                | 403    | nobody may use this route: it has no rule                  |
 | csrf_failed            | 403    | the X-CSRF-Token is missing or wrong, or another site asks |
 | not_for_machines       | 403    | only a person has a password and sessions                  |
-| unusable_password      | 422    | the new password is too short, or too easy to guess        |
+| unusable_password      | 422    | the new password is too easy to guess                      |
 | oidc_failed            | 4xx    | the identity provider's answer cannot be used              |
 | too_many_attempts      | 429    | too many sign-ins have failed; wait a quarter of an hour   |
 | invalid_parameters     | 422    | a parameter is missing, ill-typed or out of bounds         |
-| unusable_tour          | 422    | the import would refuse stops of this tour; nothing is kept|
-| unusable_site          | 422    | the import would refuse this site; nothing is kept         |
+| unusable_tour          | 422    | the import would refuse stops of this tour; nothing is     |
+|                        |        | kept. 404: for what they name is not there, 409: for the   |
+|                        |        | van has another tour that day, or the code is taken        |
+| unusable_site          | 422    | the import would refuse this site; nothing is kept. 404:   |
+|                        |        | for there is no such time zone                             |
 | database_unavailable   | 503    | the database does not answer                               |
 | edits_under_way        | 503    | an import, or another edit, is taking long                 |
 | migrations_missing     | 503    | the database lacks tables that this version needs          |
@@ -86,6 +93,8 @@ TITLES: Final = {
     "not_the_receiver": "Somebody else was written to",
     "order_not_found": "No such order",
     "no_map_tiles": "No file of map tiles",
+    "warehouse_not_found": "No such warehouse",
+    "box_not_found": "No such box",
     "order_not_waiting": "The order does not wait",
     "proposal_not_found": "Nothing is proposed",
     "transfer_not_found": "No such transfer",
@@ -94,6 +103,7 @@ TITLES: Final = {
     "report_id_taken": "Another report has this id",
     "scan_not_waiting": "No such scan waits",
     "alert_not_found": "No such alert",
+    "person_not_found": "No such person",
     "unusable_handling": "An alert cannot be handled like that",
     "precondition_required": "Say what you have seen",
     "changed_meanwhile": "It has changed meanwhile",
@@ -185,8 +195,10 @@ async def _on_http(request: Request, error: Exception) -> ProblemResponse:
                 )
             )
         case 405:
+            # Routes of ours are the doorkeeper's; what is left are the page's files.
+            allow = {"Allow": "GET, HEAD"}
             detail = f"{request.method} is not possible at {path}."
-            return response(Problem(405, "method_not_allowed", detail))
+            return response(Problem(405, "method_not_allowed", detail, headers=allow))
         case status:
             return response(Problem(status, "bad_request", str(error.detail)))
 

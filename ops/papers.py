@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from api.app import create_app
 from geofence import alerts, duty, fences, replan, reread, tours, trips, usable, visits
 from geofence.forecast import accuracy, eta, outlook, travel, work
 from geofence.rules import USUAL, Rules
@@ -60,6 +61,7 @@ def write(folder: Path, *, check: bool) -> list[Path]:
         folder / "SETTINGS.md": settings(),
         folder / "RULES.md": rules(),
         folder / "PRIVACY.md": privacy(),
+        folder / "openapi.json": openapi(),
     }
     for struct in _payloads():
         pages[folder / "schemas" / f"{struct.__name__}.json"] = schema(struct)
@@ -83,6 +85,12 @@ def schema(struct: type[msgspec.Struct]) -> str:
     for part in made["$defs"].values():  # compilers differ in whether they strip the indentation
         part["description"] = cleandoc(part["description"])
     return json.dumps(made, indent=2) + "\n"
+
+
+def openapi() -> str:
+    """Return docs/openapi.json: what `/v1/openapi.json` answers."""
+    described = create_app(Settings.model_construct()).openapi()
+    return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
 
 
 def wire() -> str:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Seq
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Final, TypeVar, get_args
+from typing import Annotated, Final, Literal, TypeVar, get_args
 
 import msgspec
 from msgspec import Meta
@@ -24,9 +24,8 @@ from storage.settings import as_datetime
 
 #: Bytes of a cell that no text may hold: controls (PostgreSQL refuses NUL), and halves of pairs.
 _PRINTABLE = r"^[^\x00-\x1f\x7f\ud800-\udfff]+\Z"
-#: From 2000-01-01 to 2100-01-01, as the wire contract has it.
-TIME_MS_MIN: Final = 946_684_800_000
-TIME_MS_MAX: Final = 4_102_444_800_000
+#: The years that a time may be of, as written; the wire contract has the same ones.
+YEARS: Final = range(2000, 2100)
 
 Code = Annotated[
     str,
@@ -59,6 +58,8 @@ Cells = dict[str, object]
 NumberedRow = tuple[int, Cells | str]
 StagedRow = tuple[object, ...]
 Row = TypeVar("Row", bound=msgspec.Struct)
+#: What is wrong with a row: itself, that it names what is not there, or that another has its place.
+Fault = Literal["unusable", "unknown", "taken"]
 
 
 class UnusableFileError(ValueError):
@@ -67,6 +68,14 @@ class UnusableFileError(ValueError):
 
 class UnusableRowError(ValueError):
     """One row that cannot be used; the message says why."""
+
+    fault: Fault = "unusable"
+
+
+class UnknownCodeError(UnusableRowError):
+    """A row names what is not there."""
+
+    fault: Fault = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +86,13 @@ class BadRow:
         line: Its line in a CSV file, from 1; its number among the features of a GeoJSON file.
         reason: Why, in words.
         cells: What the row held; empty where it could not be read.
+        fault: Of what kind the reason is.
     """
 
     line: int
     reason: str
     cells: Mapping[str, object] = field(default_factory=dict, compare=False, repr=False)
+    fault: Fault = field(default="unusable", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +236,7 @@ def sift(
             row = as_row(cells, row_type)
             made = make(number, row)
         except UnusableRowError as refused:
-            bad.append(BadRow(number, str(refused), cells))
+            bad.append(BadRow(number, str(refused), cells, refused.fault))
             continue
         first = first_lines.setdefault(made[: len(key)], number)
         if first == number:
@@ -240,12 +251,12 @@ def known(ids: Mapping[str, int], what: str, code: str) -> int:
     """Return the id behind a code.
 
     Raises:
-        UnusableRowError: there is none.
+        UnknownCodeError: there is none.
     """
     try:
         return ids[code]
     except KeyError:
-        raise UnusableRowError(
+        raise UnknownCodeError(
             f"{what} {code} is not known: import {what}s first, or correct the code"
         ) from None
 
@@ -278,6 +289,6 @@ def _sane(time: datetime, text: str) -> datetime:
     """Return an aware time between 2000 and 2100, or refuse it."""
     if time.tzinfo is None:
         raise UnusableRowError(f"{text!r} has no offset: end it with one, like Z or +01:00")
-    if not TIME_MS_MIN <= time.timestamp() * 1_000 < TIME_MS_MAX:
+    if time.year not in YEARS:
         raise UnusableRowError(f"{text!r} is not between the years 2000 and 2100")
     return time

@@ -53,6 +53,8 @@ WHERE line.order_id = %s
     > line.shipped
 """
 
+WAREHOUSE = "SELECT FROM warehouse WHERE organisation_id = %s AND code = %s"
+
 BINS = """
 SELECT bin, ref, item.name,
        coalesce((SELECT min(barcode.code) FROM barcode
@@ -122,8 +124,10 @@ async def pick_list(conn: Connection, found: Found) -> PickList:
 
 async def bins(
     conn: Connection, organisation: OrganisationId, warehouse: str
-) -> Sequence[BinLabel]:
-    """Return the labels of a warehouse's bins."""
+) -> Sequence[BinLabel] | None:
+    """Return the labels of a warehouse's bins, or None if the organisation has no such warehouse."""
+    if not (await conn.execute(WAREHOUSE, (organisation, warehouse))).rowcount:
+        return None
     async with conn.cursor(row_factory=class_row(BinLabel)) as cursor:
         await cursor.execute(BINS, (organisation, warehouse))
         return await cursor.fetchall()

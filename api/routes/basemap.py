@@ -21,13 +21,9 @@ AS_TILES: Final[dict[int | str, dict[str, Any]]] = {
     200: {"description": "The whole file.", **_BYTES},
     206: {"description": "The ranges asked for by `Range`.", **_BYTES},
 }
-EXAMPLE: Final = {"style_url": None, "tiles_url": TILES}
-DESCRIBED: Final[dict[int | str, dict[str, Any]]] = {
-    200: {"content": {"application/json": {"example": EXAMPLE}}}
-}
 
 
-@router.get("/map", responses=DESCRIBED)
+@router.get("/map")
 async def chosen(held: Held) -> Basemap:
     """Return what maps are drawn on: `CORDEE_MAP_STYLE_URL`, else `CORDEE_MAP_PMTILES_PATH`."""
     style_url = held.settings.map_style_url or None

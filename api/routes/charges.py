@@ -1,19 +1,23 @@
 """Where scans meet visits: parts used, and what to ask somebody about."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
+from api import limits
 from api.answers import Charges, QuestionKind, StockQuestions, UnknownCodes, WaitingScans
 from api.auth import Asker, Organisation, OrganisationId
 from api.problems import Problem
 from api.queries import charges
 from api.resources import Conn, Now
 from api.routes.parameters import (
-    Code,
+    AskedSite,
     DecisionBody,
+    FromMs,
+    Limit,
     OwnVan,
-    TimeMs,
+    ToMs,
+    VanCode,
     checked_codes,
     checked_span,
     today,
@@ -23,11 +27,9 @@ from stock_tracker import store
 from stock_tracker.ledger import ScanKey
 from storage.pool import Connection
 
-ROWS_MAX: Final = 5_000
-
-Limit = Annotated[int, Query(ge=1, le=ROWS_MAX)]
 WorkOrder = Annotated[
-    str | None, Query(max_length=200, description="Of the scan, else of the stop.")
+    limits.Name | None,
+    Query(description="Of the scan, else of the stop.", examples=["W-4711"]),
 ]
 
 router = APIRouter(prefix="/v1/parts", tags=["stock"])
@@ -40,10 +42,10 @@ async def list_charges(
     now_ms: Now,
     *,
     van: OwnVan,
-    site: Code = None,
+    site: AskedSite = None,
     work_order: WorkOrder = None,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
     limit: Limit = 500,
 ) -> Charges:
     """Return what was done with parts, and at which visit and for which job; today's by default.
@@ -64,10 +66,10 @@ async def list_questions(
     now_ms: Now,
     *,
     van: OwnVan,
-    site: Code = None,
-    kind: QuestionKind | None = None,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
+    site: AskedSite = None,
+    kind: Annotated[QuestionKind | None, Query(examples=["visit_without_scan"])] = None,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
     limit: Limit = 500,
 ) -> StockQuestions:
     """Return what does not fit together and a person should ask about; today's by default.
@@ -103,9 +105,9 @@ async def list_waiting(conn: Conn, organisation: Organisation, limit: Limit = 50
 async def decide(
     conn: Conn,
     who: Asker,
-    van: Annotated[str, Path(max_length=200)],
-    epoch: Annotated[str, Path(max_length=64)],
-    seq: Annotated[int, Path(ge=1, le=2**62)],
+    van: VanCode,
+    epoch: Annotated[limits.Text, Path(max_length=64, examples=["e"])],
+    seq: Annotated[int, Path(ge=1, le=2**62, examples=[3])],
     body: DecisionBody,
 ) -> None:
     """Let a scan that is more than 30 days old take effect at its own time, or refuse it."""

@@ -4,7 +4,7 @@ import asyncio
 from datetime import timedelta
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
 from api.answers import Planning, VisitReports
@@ -15,7 +15,15 @@ from api.queries import visit_reports as done
 from api.queries.client_sites import WhichSites
 from api.resources import Conn, Now
 from api.routes.papers import AS_PDF, PDF
-from api.routes.parameters import Code, TimeMs, checked_span, today, working_day
+from api.routes.parameters import (
+    AskedSite,
+    FromMs,
+    ToMs,
+    at_most,
+    checked_span,
+    today,
+    working_day,
+)
 from stock_tracker.papers import visit_report
 from storage.pool import Connection
 from storage.settings import as_datetime
@@ -25,7 +33,16 @@ ROWS_MAX: Final = 1_000
 AHEAD: Final = timedelta(days=14)
 BACK: Final = timedelta(days=31)
 
-Limit = Annotated[int, Query(ge=1, le=ROWS_MAX)]
+Limit = Annotated[int, at_most(ROWS_MAX)]
+
+ReportId = Annotated[
+    str,
+    Path(
+        pattern="^[0-9a-f]{32}$",
+        description="As a visit tells it.",
+        examples=["9dc9fa9dbb6e8520ce460b10adc1371d"],
+    ),
+]
 
 router = APIRouter(prefix="/v1", tags=["sites"])
 
@@ -36,9 +53,9 @@ async def planning(
     who: Asker,
     now_ms: Now,
     *,
-    site: Code = None,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
+    site: AskedSite = None,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
     limit: Limit = 200,
 ) -> Planning:
     """Return the visits planned with `from_ms` ≤ window start < `to_ms`; of 14 days by default.
@@ -59,9 +76,9 @@ async def visit_reports(
     who: Asker,
     now_ms: Now,
     *,
-    site: Code = None,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
+    site: AskedSite = None,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
     limit: Limit = 200,
 ) -> VisitReports:
     """Return the visits with `from_ms` ≤ arrival < `to_ms`; of the last 31 days by default.
@@ -78,9 +95,7 @@ async def visit_reports(
 
 
 @router.get("/visit-reports/{report}.pdf", response_class=Response, responses=AS_PDF)
-async def visit_report_pdf(
-    conn: Conn, who: Asker, report: Annotated[str, Path(pattern="^[0-9a-f]{32}$")]
-) -> Response:
+async def visit_report_pdf(conn: Conn, who: Asker, report: ReportId) -> Response:
     """Return a report that was written of a visit, with its times, parts and signature, to print.
 
     One that its tablet contradicts (two payloads under one key) is a 404 until a person decides.

@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Path, Response
-from pydantic import Field
+from fastapi import APIRouter, Body, Response
+from pydantic import Field, with_config
 
-from api import batches, commands
+from api import batches, commands, limits
 from api.answers import BatchTaken
 from api.queries import batches as outcomes
 from api.resources import CONNECTION_WITHIN_S, Held
-from api.routes.parameters import STRICT
+from api.routes.parameters import VanCode
 
 #: How long an answer waits for ingest; a tablet asks again anyway.
 COMMITTED_WITHIN_S: Final = 5.0
@@ -18,20 +18,22 @@ COMMITTED_WITHIN_S: Final = 5.0
 router = APIRouter(prefix="/v1/devices", tags=["devices"])
 
 
+@with_config(limits.EXACT)
 @dataclass(frozen=True, slots=True)
 class EventBody:
     """A payload of the wire contract, and its kind: the last level of its topic in docs/WIRE.md."""
 
-    __pydantic_config__ = STRICT
-    kind: Annotated[str, Field(max_length=32, examples=sorted(batches.KINDS))]
+    kind: Annotated[
+        str, Field(max_length=32, examples=sorted(batches.KINDS), pattern=limits.NO_NUL)
+    ]
     payload: Annotated[Any, Field(description="As it would be published by MQTT.")]
 
 
+@with_config(limits.EXACT)
 @dataclass(frozen=True, slots=True)
 class BatchBody:
     """What the tablet has not been told to be committed yet, oldest first."""
 
-    __pydantic_config__ = STRICT
     events: Annotated[list[EventBody], Field(min_length=1, max_length=batches.EVENTS_MAX)]
 
 
@@ -55,28 +57,18 @@ BATCH_BODY: Final = {
         },
     ]
 }  # fmt: skip
-BATCH_EXAMPLE: Final = {
-    "acked_through": {"f3a9c1": 18},
-    "rejected": [
-        {"index": 3, "seq": 18, "reason": "bad_payload", "detail": "Invalid enum value 'steal'"}
-    ],
-    "pending": 0,
-}
 
 
 @router.post(
     "/{van}/events:batch",
     responses={
-        200: {"content": {"application/json": {"example": BATCH_EXAMPLE}}},
         202: {"model": BatchTaken, "description": "Not all of it is committed yet: send it again."},
     },
 )
 async def send_batch(
     held: Held,
     response: Response,
-    van: Annotated[
-        str, Path(max_length=200, description="The van's code, which is its tablet's as well.")
-    ],
+    van: VanCode,
     body: Annotated[BatchBody, Body(openapi_examples={"a minute": {"value": BATCH_BODY}})],
 ) -> BatchTaken:
     """Take scans, positions and duty switches, and answer when they are committed.

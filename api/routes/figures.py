@@ -10,15 +10,23 @@ from api.auth import Organisation, OrganisationId
 from api.queries import figures
 from api.queries.figures import Period
 from api.resources import Conn, Now
-from api.routes.parameters import OwnVan, TimeMs, as_moment, checked_span, van_key
+from api.routes.parameters import (
+    FromMs,
+    Limit,
+    OwnVan,
+    ToMs,
+    as_moment,
+    checked_span,
+    van_key,
+)
 from storage.pool import Connection
 from storage.settings import as_datetime, as_ms
 
-ROWS_MAX: Final = 5_000
 PERIOD: Final = timedelta(days=30)
 
-Limit = Annotated[int, Query(ge=1, le=ROWS_MAX)]
-Days = Annotated[int, Query(ge=1, le=3_650, description="For how long nothing was issued.")]
+Days = Annotated[
+    int, Query(ge=1, le=3_650, description="For how long nothing was issued.", examples=[365])
+]
 
 router = APIRouter(prefix="/v1/stock", tags=["stock"])
 
@@ -30,8 +38,8 @@ async def stock_figures(
     now_ms: Now,
     *,
     van: OwnVan,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
 ) -> StockFigures:
     """Return fill rates, hours out of stock and the accuracy of counts; of 30 days by default.
 
@@ -49,8 +57,8 @@ async def missing_parts(
     now_ms: Now,
     *,
     van: OwnVan,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
     limit: Limit = 500,
 ) -> MissingParts:
     """Return the parts whose lack cost jobs their first-time fix; of 30 days by default.

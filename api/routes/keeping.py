@@ -6,12 +6,12 @@ What is sent again takes the way of all messages: outbox, relay, broker, ingest.
 import base64
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Path, Query
-from pydantic import Field
+from fastapi import APIRouter, Body, Path, Response
+from pydantic import Field, with_config
 
-from api import commands
+from api import commands, limits
 from api.answers import Actions, Devices, Outbox, RejectedMessage, Servers, WhatBroker
 from api.auth import Asker, Organisation, Who
 from api.commands import BusyError, RefusedError
@@ -19,17 +19,24 @@ from api.problems import Problem
 from api.queries import operations, rejected
 from api.queries.rejected import RejectedRow
 from api.resources import Conn, Held, Now
-from api.routes.parameters import STRICT, TimeMs, checked_span
+from api.routes.edits import busy, refusal
+from api.routes.parameters import FromMs, ToMs, at_most, checked_span
 from storage import backlog
 from storage.pool import Connection
 from storage.settings import as_datetime
 
 BACK: Final = timedelta(days=31)
 CODE_MAX: Final = 200
+BASE64: Final = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
 
-RejectedId = Annotated[
-    str, Path(pattern="^[0-9a-f]{32}$", description="As a rejected message says it.")
-]
+
+def _named(example: str) -> Any:
+    return Path(
+        pattern="^[0-9a-f]{32}$", description="As a rejected message says it.", examples=[example]
+    )
+
+
+RejectedId = Annotated[str, _named("01" * 16)]
 
 router = APIRouter(prefix="/v1", tags=["operations"])
 
@@ -40,7 +47,7 @@ async def one_rejected(conn: Conn, who: Asker, rejected_id: RejectedId) -> Rejec
     return rejected.shown(await _found(conn, who, rejected_id))
 
 
-@router.post("/rejected/{rejected_id}/replay", status_code=202)
+@router.post("/rejected/{rejected_id}/replay", status_code=202, response_class=Response)
 async def replay(conn: Conn, who: Asker, now_ms: Now, rejected_id: RejectedId) -> None:
     """Send a rejected message again, as it came: for one that can be used now.
 
@@ -52,13 +59,16 @@ async def replay(conn: Conn, who: Asker, now_ms: Now, rejected_id: RejectedId) -
 
 
 @router.post("/rejected/{rejected_id}/discard", status_code=204)
-async def discard(conn: Conn, who: Asker, now_ms: Now, rejected_id: RejectedId) -> None:
+async def discard(
+    conn: Conn, who: Asker, now_ms: Now, rejected_id: Annotated[str, _named("02" * 16)]
+) -> None:
     """Throw a rejected message away for good. Who did it, and what it was about, is kept."""
     it = await _found(conn, who, rejected_id)
     if not await commands.discard(conn, who, it, now_ms):
         raise _gone()
 
 
+@with_config(limits.exact({"code_base64": "NDAwNjM4MTMzMzkzMQ==", "item": "FIL-20"}))
 @dataclass(frozen=True, slots=True)
 class MeaningBody:
     """What a bar code means: an item, and how many base units one scan of it is.
@@ -66,12 +76,9 @@ class MeaningBody:
     `code_base64` is as GET /v1/parts/unknown-codes tells it: a symbol may hold control characters.
     """
 
-    __pydantic_config__ = STRICT
-    code_base64: Annotated[
-        str, Field(min_length=1, max_length=4 * CODE_MAX, examples=["NDAwNjM4MTMzMzkzMQ=="])
-    ]
-    item: Annotated[str, Field(min_length=1, max_length=64, examples=["P-0042"])]
-    pack_qty: Annotated[int, Field(ge=1, le=1_000_000)] = 1
+    code_base64: Annotated[str, Field(min_length=4, max_length=4 * CODE_MAX, pattern=BASE64)]
+    item: limits.Code
+    pack_qty: limits.PackQuantity = 1
 
 
 @router.post("/parts/unknown-codes/mapping", status_code=204)
@@ -86,10 +93,10 @@ async def map_code(
         raise Problem(422, "unusable_code", detail) from None
     try:
         await commands.map_code(conn, who, code, body.item, body.pack_qty, now_ms)
-    except RefusedError as error:
-        raise Problem(422, "unusable_code", str(error)) from None
+    except RefusedError as refused:
+        raise refusal("unusable_code", "this code", refused.bad, "body") from None
     except BusyError:
-        raise Problem(503, "edits_under_way", "Try again in a moment.") from None
+        raise busy() from None
 
 
 @router.get("/audit")
@@ -98,9 +105,9 @@ async def audit(
     organisation: Organisation,
     now_ms: Now,
     *,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
-    limit: Annotated[int, Query(ge=1, le=1_000)] = 200,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
+    limit: Annotated[int, at_most(1_000)] = 200,
 ) -> Actions:
     """Return what operators did and to what, the newest first; of the last 31 days by default."""
     now = as_datetime(now_ms) + timedelta(seconds=1)

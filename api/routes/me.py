@@ -4,29 +4,31 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Query, Request, Response
-from pydantic import Field
+from fastapi import APIRouter, Body, Request, Response
+from pydantic import Field, with_config
 
-from api import accounts
+from api import accounts, limits
 from api.answers import AccessEntries, SessionOpened
 from api.auth import Asker, Who
 from api.problems import Problem
 from api.queries import people
 from api.resources import CONNECTION_WITHIN_S, Conn, Held
-from api.routes.parameters import STRICT
+from api.routes.parameters import Limit
 from api.routes.session import checked_password, forget_cookie, opened
-from api.sessions import PASSWORD_CHARACTERS_MAX, weakness
+from api.sessions import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, weakness
 
 router = APIRouter(prefix="/v1/me", tags=["me"])
 
 
+@with_config(limits.exact({"old": "your password", "new": "several words of your own"}))
 @dataclass(frozen=True, slots=True)
 class PasswordBody:
-    """The password so far, and the one from now on."""
+    """The password so far, and the one from now on: neither a few characters, nor about the login."""
 
-    __pydantic_config__ = STRICT
     old: Annotated[str, Field(min_length=1, max_length=PASSWORD_CHARACTERS_MAX)]
-    new: Annotated[str, Field(min_length=1, max_length=1_000)]
+    new: Annotated[
+        str, Field(min_length=PASSWORD_CHARACTERS_MIN, max_length=PASSWORD_CHARACTERS_MAX)
+    ]
 
     def __repr__(self) -> str:
         """Leave both out of whatever prints this."""
@@ -74,9 +76,7 @@ def person(who: Who) -> int:
 
 
 @router.get("/access-log")
-async def access_log(
-    conn: Conn, who: Asker, limit: Annotated[int, Query(ge=1, le=5_000)] = 500
-) -> AccessEntries:
+async def access_log(conn: Conn, who: Asker, limit: Limit = 500) -> AccessEntries:
     """Return who looked at where one's van is or was, and in which hour, newest first.
 
     One entry a person, van, hour and kind is kept. Whoever opens the page sees all vans.

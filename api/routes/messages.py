@@ -15,9 +15,9 @@ from typing import Annotated, Final
 import msgspec
 from fastapi import APIRouter, Body, Path, Query, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import Field
+from pydantic import Field, with_config
 
-from api import commands
+from api import commands, limits
 from api.answers import Message, Messages
 from api.auth import Asker, Who, own_van
 from api.batches import Message as Published
@@ -26,7 +26,7 @@ from api.queries import messages
 from api.queries.messages import WhichMessages
 from api.resources import CONNECTION_WITHIN_S, Conn, Held, Now, Resources
 from api.routes.devices import COMMITTED_WITHIN_S
-from api.routes.parameters import STRICT, OwnVan, checked_codes, van_key
+from api.routes.parameters import OwnVan, at_most, checked_codes, van_key
 
 #: The epoch of what technicians say here; its numbers are drawn, so that it has no gaps to wait for.
 EPOCH: Final = "http"
@@ -36,50 +36,30 @@ READ_MAX: Final = 500
 router = APIRouter(prefix="/v1/messages", tags=["messages"])
 
 
+@with_config(limits.EXACT)
 @dataclass(frozen=True, slots=True)
 class MessageBody:
     """What to write; a technician need not say to which van."""
 
-    __pydantic_config__ = STRICT
-    text: Annotated[str, Field(min_length=1, max_length=TEXT_MAX, pattern="^[^\\u0000]*$")]
-    van: Annotated[str | None, Field(max_length=200)] = None
-    in_reply_to: Annotated[
-        str | None, Field(min_length=1, max_length=200, pattern="^[^\\u0000]*$")
-    ] = None
+    text: Annotated[str, Field(min_length=1, max_length=TEXT_MAX, pattern=limits.NO_NUL)]
+    van: limits.Code | None = None
+    in_reply_to: Annotated[limits.Text | None, Field(min_length=1)] = None
 
 
-MESSAGE_BODY: Final = {"van": "van-017", "text": "The bakery asks you to ring at the back door."}
-MESSAGE_EXAMPLE: Final = {
-    "id": "0f8e4bd3a8c54f4f9a3f2f6f0f3b1c77",
-    "number": 5_120,
-    "van": "van-017",
-    "from_base": True,
-    "kind": "message",
-    "author": "Céline Petit",
-    "text": "The bakery asks you to ring at the back door.",
-    "order": None,
-    "items": [],
-    "in_reply_to": None,
-    "sent_ms": 1_795_165_200_000,
-    "delivered_ms": 1_795_165_201_000,
-    "read_ms": None,
-}
-MESSAGES_EXAMPLE: Final = {"messages": [MESSAGE_EXAMPLE], "after": 5_120, "truncated": False}
-AS_MESSAGE: Final = {"content": {"application/json": {"example": MESSAGE_EXAMPLE}}}
-AS_LIST: Final = {"content": {"application/json": {"example": MESSAGES_EXAMPLE}}}
+MESSAGE_BODY: Final = {"van": "V1", "text": "The bakery asks you to ring at the back door."}
 ON_ITS_WAY: Final = {"model": Message, "description": "It is on its way, and not committed yet."}
 
 
-@router.get("", responses={200: AS_LIST})
+@router.get("")
 async def list_messages(
     conn: Conn,
     who: Asker,
     *,
     van: OwnVan,
     after: Annotated[
-        int | None, Query(ge=0, le=2**62, description="An `after` given before.")
+        int | None, Query(ge=0, le=2**62, description="An `after` given before.", examples=[0])
     ] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    limit: Annotated[int, at_most(500)] = 100,
 ) -> Messages:
     """Return messages in the order in which they came: the newest, or the first beyond `after`.
 
@@ -98,7 +78,7 @@ async def list_messages(
     return Messages(page, last or 0, truncated=len(found) > limit)
 
 
-@router.post("", status_code=201, responses={201: AS_MESSAGE, 202: ON_ITS_WAY})
+@router.post("", status_code=201, responses={202: ON_ITS_WAY})
 async def write(
     held: Held,
     who: Asker,
@@ -181,13 +161,15 @@ async def _found(held: Resources, which: WhichMessages, message_id: str) -> Mess
     return found
 
 
-@router.post("/{id}/read", responses={200: AS_MESSAGE, 202: ON_ITS_WAY})
+@router.post("/{id}/read", responses={202: ON_ITS_WAY})
 async def mark_read(
     held: Held,
     who: Asker,
     now_ms: Now,
     response: Response,
-    message_id: Annotated[str, Path(alias="id", max_length=200)],
+    message_id: Annotated[
+        limits.Text, Path(alias="id", examples=["f431d6323657236049f4826339867d14"])
+    ],
 ) -> Message:
     """Say that a message was read, and all before it in the same conversation.
 

@@ -20,7 +20,15 @@ router = APIRouter(prefix="/v1/session/oidc", tags=["session"])
 
 FAILED: Final = "/?sign-in=failed"
 #: A place on the page, such as #van=V1; never another address.
-Back = Annotated[str, Query(max_length=300, pattern="^(#[A-Za-z0-9=%&._~-]*)?$")]
+Back = Annotated[
+    str,
+    Query(
+        max_length=300,
+        pattern="^(#[A-Za-z0-9=%&._~-]*)?$",
+        description="Where on the page to come back to.",
+        examples=["#van=V1"],
+    ),
+]
 
 
 @router.get("", status_code=303, response_class=RedirectResponse)

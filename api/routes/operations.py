@@ -1,26 +1,33 @@
 """For operators: is it alive, is it ready, how is it doing."""
 
+from typing import Any, Final
+
 import psycopg
 from fastapi import APIRouter, Response
 from psycopg_pool import PoolTimeout
 
 from api import metrics
+from api.answers import Health
 from api.problems import Problem
 from api.queries import installation
 from api.resources import CONNECTION_WITHIN_S, Conn, Held, Now
 from storage.settings import real_ms
 
+AS_TEXT: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
 router = APIRouter(tags=["operations"])
 
 
 @router.get("/healthz")
-async def healthz() -> dict[str, str]:
+async def healthz() -> Health:
     """Answer while the process lives, whatever the database does."""
-    return {"status": "alive"}
+    return Health("alive")
 
 
 @router.get("/readyz")
-async def readyz(conn: Conn) -> dict[str, str]:
+async def readyz(conn: Conn) -> Health:
     """Answer 200 if the database answers and holds every migration of this version, else 503."""
     if missing := await installation.missing_migrations(conn):
         raise Problem(
@@ -28,10 +35,10 @@ async def readyz(conn: Conn) -> dict[str, str]:
             "migrations_missing",
             f"The database lacks {', '.join(missing)}; apply them with `cordee migrate`.",
         )
-    return {"status": "ready"}
+    return Health("ready")
 
 
-@router.get("/metrics", response_class=Response)
+@router.get("/metrics", response_class=Response, responses=AS_TEXT)
 async def prometheus(held: Held, now_ms: Now) -> Response:
     """Return metrics in the Prometheus text format."""
     try:

@@ -1,58 +1,115 @@
 """Resupply orders: why each line is on them, who approves them, what the warehouse reports."""
 
 import uuid
-from dataclasses import dataclass, field
-from typing import Annotated, Final
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Body, Path, Query
-from pydantic import Field
+from pydantic import Field, with_config
 
-from api import commands
-from api.answers import Order, Orders, OrderState, OrderWithLines, ReportKind, ReportTaken
+from api import commands, limits
+from api.answers import Order, Orders, OrderState, OrderWithLines, ReportTaken
 from api.auth import Asker, Organisation, OrganisationId
 from api.once import OnceOnly
 from api.problems import Problem
 from api.queries import orders
 from api.resources import Conn, Now
-from api.routes.parameters import STRICT, NoBody, OwnVan, checked_codes
+from api.routes.parameters import NoBody, OwnVan, at_most, checked_codes
 from stock_tracker.barcodes import is_sscc
 from storage.pool import Connection
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
-OrderCode = Annotated[str, Path(max_length=200)]
+OrderCode = Annotated[limits.Name, Path(description="The order's code.", examples=["O-1"])]
 
 
+@with_config(limits.EXACT)
 @dataclass(frozen=True, slots=True)
 class ReportLineBody:
     """Base units of one item that were picked, shipped, found short or cancelled."""
 
-    __pydantic_config__ = STRICT
-    item: Annotated[str, Field(max_length=200)]
-    qty: Annotated[int, Field(ge=1, le=1_000_000)]
-    lot: Annotated[str | None, Field(max_length=200)] = None
-    reason: Annotated[str | None, Field(max_length=200)] = None
-    backorder: Annotated[bool, Field(description="Whether what is short will still come.")] = True
+    item: limits.Name
+    qty: Annotated[int, Field(ge=1, le=1_000_000), limits.NUMBER]
+    lot: limits.Name | None = None
+    reason: limits.Name | None = None
+    backorder: Annotated[
+        limits.Yes, Field(description="Whether what is short will still come.")
+    ] = True
 
 
-@dataclass(frozen=True, slots=True)
-class ReportBody:
+Lines = Annotated[list[ReportLineBody], Field(max_length=5_000)]
+SomeLines = Annotated[list[ReportLineBody], Field(min_length=1, max_length=5_000)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ReportBody:
     """What became of an order; see `OrderReport` in docs/WIRE.md. Who says so is who is signed in.
 
     Give an `id` of your own, and a repeat changes nothing.
     """
 
-    __pydantic_config__ = STRICT
-    kind: ReportKind
-    lines: Annotated[list[ReportLineBody], Field(max_length=5_000)] = field(default_factory=list)
-    sscc: Annotated[str | None, Field(pattern="^[0-9]{18}$")] = None
-    id: Annotated[str | None, Field(min_length=1, max_length=64)] = None
+    id: Annotated[limits.Name | None, Field(max_length=64)] = None
 
 
-REPORT_BODY: Final = {
-    "kind": "shipped",
-    "sscc": "004000000000000176",
-    "lines": [{"item": "P-0042", "qty": 8}],
+@with_config(limits.EXACT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnsweredBody(_ReportBody):
+    """The warehouse takes the order, or does not: all of it, or what its lines say."""
+
+    kind: Literal["accepted", "cancelled"]
+    lines: Lines = field(default_factory=list)
+
+
+@with_config(limits.EXACT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PickedBody(_ReportBody):
+    """What has been picked by now, or is not there."""
+
+    kind: Literal["picked", "short"]
+    lines: SomeLines
+
+
+@with_config(limits.EXACT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShippedBody(_ReportBody):
+    """What is in one box, and its number if it has one."""
+
+    kind: Literal["shipped"]
+    lines: SomeLines
+    sscc: limits.Sscc | None = None
+
+
+@with_config(limits.EXACT)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveredBody(_ReportBody):
+    """A box was left at a home or a site."""
+
+    kind: Literal["delivered"]
+    lines: Lines = field(default_factory=list)
+    sscc: limits.Sscc
+
+
+ReportBody = Annotated[
+    AnsweredBody | PickedBody | ShippedBody | DeliveredBody, Field(discriminator="kind")
+]
+
+REPORT_BODIES: Final = {
+    "accepted": {"value": {"kind": "accepted"}},
+    "short": {
+        "value": {
+            "kind": "short",
+            "id": "WH-5512",
+            "lines": [{"item": "FIL-20", "qty": 2, "reason": "damaged", "backorder": False}],
+        }
+    },
+    "shipped": {
+        "value": {
+            "kind": "shipped",
+            "sscc": "004000000000000176",
+            "lines": [{"item": "FIL-20", "qty": 4, "lot": "L7"}],
+        }
+    },
+    "delivered": {"value": {"kind": "delivered", "sscc": "004000000000000176"}},
 }
 
 
@@ -61,8 +118,8 @@ async def list_orders(
     conn: Conn,
     organisation: Organisation,
     van: OwnVan,
-    state: OrderState | None = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    state: Annotated[OrderState | None, Query(examples=["sent"])] = None,
+    limit: Annotated[int, at_most(500)] = 100,
 ) -> Orders:
     """Return orders, latest cut-off first. A van that does not exist is a 404."""
     await checked_codes(conn, organisation, van=van)
@@ -101,42 +158,28 @@ async def report(
     now_ms: Now,
     once: OnceOnly,
     code: OrderCode,
-    body: Annotated[ReportBody, Body(openapi_examples={"shipped": {"value": REPORT_BODY}})],
+    body: Annotated[ReportBody, Body(openapi_examples=REPORT_BODIES)],
 ) -> ReportTaken:
     """Say what became of an order, as the warehouse would by MQTT.
 
-    It goes the way of all reports, and the order shows it within a second or two. What is plainly
-    wrong is refused here; the rest, such as a check digit, is found among the rejected messages.
+    It goes the way of all reports, and the order shows it within a second or two. An item that is not on
+    the order is a 404.
     """
     order = await order_of(conn, who.organisation, code)
-    if body.kind in {"picked", "short", "shipped"} and not body.lines:
-        raise Problem(422, "unusable_report", f"A report of what is {body.kind} needs lines.")
-    boxed = body.kind in {"shipped", "delivered"}
-    if body.sscc is not None and not (boxed and is_sscc(body.sscc)):
-        detail = "Only what is shipped or delivered has an SSCC; its last digit is a check digit."
-        raise Problem(422, "unusable_report", detail)
-    if body.sscc is None and body.kind == "delivered":
-        raise Problem(422, "unusable_report", "Name the box that was delivered, by its SSCC.")
+    box = body.sscc if isinstance(body, ShippedBody | DeliveredBody) else None
+    if box is not None and not is_sscc(box):
+        raise Problem(422, "unusable_report", "The last digit of sscc is not its check digit.")
     known = {line.item for line in await orders.lines(conn, who.organisation, code)}
     if unknown := sorted({line.item for line in body.lines} - known):
-        raise Problem(422, "unusable_report", f"{', '.join(unknown)} is not on this order.")
+        raise Problem(404, "unusable_report", f"{', '.join(unknown)} is not on this order.")
     said_id = body.id or uuid.uuid4().hex
     said: dict[str, object] = {
         "id": said_id,
         "t": now_ms,
         "order": code,
         "kind": body.kind,
-        "lines": [
-            {
-                "item": x.item,
-                "qty": x.qty,
-                "lot": x.lot,
-                "reason": x.reason,
-                "backorder": x.backorder,
-            }
-            for x in body.lines
-        ],
-        "sscc": body.sscc,
+        "lines": [asdict(line) for line in body.lines],
+        "sscc": box,
     }
 
     async def publish() -> ReportTaken:

@@ -27,7 +27,12 @@ async def overview(conn: Conn, organisation: Organisation, now_ms: Now) -> Overv
 async def live(
     held: Held,
     who: Asker,
-    last_event_id: Annotated[str | None, Header(max_length=100)] = None,
+    last_event_id: Annotated[
+        str | None,
+        Header(
+            max_length=100, description="The id of the last event that came.", examples=["3f9a-0"]
+        ),
+    ] = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Stream the page's rows: `snapshot` first, then `delta` and `status`; see `api/live.py`.
 

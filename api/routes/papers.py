@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
-from api import commands
+from api import commands, limits
 from api.answers import NewBox
 from api.auth import Organisation, OrganisationId
 from api.once import OnceOnly
@@ -67,11 +67,14 @@ async def box_label(
     conn: Conn,
     organisation: Organisation,
     code: OrderCode,
-    sscc: Annotated[str, Path(pattern="^[0-9]{18}$")],
+    sscc: Annotated[
+        limits.Sscc, Path(description="The box's number.", examples=["004000000000000176"])
+    ],
 ) -> Response:
     """Return the label of a box of an order."""
     if not is_sscc(sscc):
-        raise Problem(422, "unusable_report", "The last digit is not its check digit: mistyped?")
+        detail = f"No box has the number {sscc}: its last digit is not its check digit."
+        raise Problem(404, "box_not_found", detail)
     found = await _found(conn, organisation, code)
     label = ShippingLabel(
         sscc, found.order, found.destination, (found.warehouse,), found.ship_to(), found.is_urgent
@@ -81,10 +84,14 @@ async def box_label(
 
 @router.get("/warehouses/{code}/bin-labels.pdf", response_class=Response, responses=AS_PDF)
 async def bin_labels(
-    conn: Conn, organisation: Organisation, code: Annotated[str, Path(max_length=200)]
+    conn: Conn,
+    organisation: Organisation,
+    code: Annotated[limits.Code, Path(description="The warehouse's code.", examples=["LYON"])],
 ) -> Response:
     """Return the labels of a warehouse's bins, 24 on a page."""
     found = await papers.bins(conn, organisation, code)
+    if found is None:
+        raise Problem(404, "warehouse_not_found", f"There is no warehouse {code!r}.")
     return Response(await asyncio.to_thread(labels.bin_labels_pdf, found), media_type=PDF)
 
 

@@ -1,14 +1,17 @@
-"""Parameters that several routes take, and what is wrong with them."""
+"""Parameters that several routes take, each with an example, and what is wrong with them.
+
+The examples are those of `api/examples.py`: one small company, so that a request and its answer fit.
+"""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
-from fastapi import Body, Depends, Header, Query
+from fastapi import Body, Depends, Header, Path, Query
 from fastapi.exceptions import RequestValidationError
-from pydantic import ConfigDict
+from pydantic import Field, with_config
 
-from api import etags
+from api import etags, limits
 from api.auth import Asker, OrganisationId, own_van
 from api.cursors import TIME_MS_MAX
 from api.problems import Problem
@@ -16,50 +19,94 @@ from api.queries import sites, vans
 from api.times import TIME_ZONE
 from geofence.tours import day_begins, service_date
 from storage.pool import Connection
-from storage.settings import as_datetime, as_ms
+from storage.settings import as_datetime
 
-TimeMs = Annotated[
-    int | None, Query(ge=0, le=TIME_MS_MAX, description="Milliseconds since 1970 UTC.")
+SPAN_MAX: Final = timedelta(days=31)
+ROWS_MAX: Final = 5_000
+ID_MAX: Final = 2**63 - 1
+
+TimeMs = Annotated[int, Field(ge=0, le=TIME_MS_MAX)]
+FromMs = Annotated[
+    TimeMs | None,
+    Query(description="Milliseconds since 1970 UTC.", examples=[1_795_132_800_000]),
 ]
-SearchText = Annotated[str, Query(max_length=100, description="Found in an item's ref or name.")]
-Code = Annotated[str | None, Query(max_length=200)]
+ToMs = Annotated[
+    TimeMs | None,
+    Query(
+        description="Milliseconds since 1970 UTC, after `from_ms`.", examples=[1_795_219_200_000]
+    ),
+]
+SearchText = Annotated[
+    limits.Text, Query(description="Found in an item's ref or name.", examples=["filter"])
+]
+Day = Annotated[
+    limits.Day | None,
+    Query(
+        alias="date",
+        description="A local day; it turns at 3 in the morning. Today's without it.",
+        examples=["2026-11-20"],
+    ),
+]
+AskedSite = Annotated[limits.Code | None, Query(description="A site's code.", examples=["BAKERY"])]
+AskedVan = Annotated[limits.Code | None, Query(description="A van's code.", examples=["V1"])]
+VanCode = Annotated[
+    limits.Code, Path(description="The van's code, as in topic names.", examples=["V1"])
+]
+SiteCode = Annotated[limits.Code, Path(description="The site's code.", examples=["BAKERY"])]
+ItemRef = Annotated[limits.Code, Path(description="The item's ref.", examples=["FIL-20"])]
 
 
-def _own_van(who: Asker, van: Code = None) -> str | None:
+def _own_van(who: Asker, van: AskedVan = None) -> str | None:
     """Return the van that is asked for; to a technician always an own one, if none is named too."""
     return own_van(who, van)
 
 
 OwnVan = Annotated[str | None, Depends(_own_van)]
-Day = Annotated[
-    date | None,
-    Query(alias="date", description="A local day, like 2026-11-20; it turns at 3 in the morning."),
-]
-#: No body takes a field that it does not know: a mistyped one is not read as left out.
-STRICT: Final = ConfigDict(extra="forbid")
 IfMatch = Annotated[
     str | None,
-    Header(alias="If-Match", max_length=1_000, description="The ETag of what you have seen."),
+    Header(
+        alias="If-Match",
+        max_length=1_000,
+        description="The ETag of what you have seen.",
+        examples=["*"],
+    ),
 ]
-SPAN_MAX: Final = timedelta(days=31)
+IfNoneMatch = Annotated[
+    str | None,
+    Header(
+        alias="If-None-Match",
+        max_length=1_000,
+        description="The ETag of what you have.",
+        examples=['"0f8e4bd3a8c54f4f"'],
+    ),
+]
 
 
+def at_most(rows: int) -> Any:
+    """Return what is said of a `limit`."""
+    return Query(ge=1, le=rows, description="How many rows at most.", examples=[50])
+
+
+Limit = Annotated[int, at_most(ROWS_MAX)]
+
+
+@with_config(limits.exact({"accept": True}))
 @dataclass(frozen=True, slots=True)
 class DecisionBody:
     """Yes or no. Who says so is who is signed in."""
 
-    __pydantic_config__ = STRICT
-    accept: bool
+    accept: limits.Yes
 
 
+@with_config(limits.exact({}))
 @dataclass(frozen=True, slots=True)
 class EmptyBody:
     """Nothing to say: who approves is who is signed in."""
 
-    __pydantic_config__ = STRICT
 
-
-NoBody = Annotated[EmptyBody | None, Body(title="Nothing", description="May be left out.")]
+NoBody = Annotated[
+    EmptyBody | None, Body(title="Nothing", description="May be left out.", examples=[{}])
+]
 
 
 async def van_key(conn: Connection, organisation: OrganisationId, code: str) -> int:
@@ -127,14 +174,21 @@ def checked_range(from_ms: int | None, to_ms: int | None) -> None:
 def checked_span(
     from_ms: int | None, to_ms: int | None, otherwise: tuple[datetime, datetime]
 ) -> tuple[datetime, datetime]:
-    """Return a range of times; what is not given is taken from another.
+    """Return a range of times, or another one where none is given.
+
+    Without `from_ms` a range is as long as the other; without `to_ms` it ends with the other, or is as
+    long where it begins later.
 
     Raises:
         RequestValidationError: It ends before it begins, or is longer than 31 days.
     """
-    since = as_moment(from_ms) or otherwise[0]
-    until = as_moment(to_ms) or otherwise[1]
-    checked_range(as_ms(since), as_ms(until))
+    since, until = as_moment(from_ms), as_moment(to_ms)
+    begins, ends = otherwise
+    if since is None:
+        since = begins if until is None else until - (ends - begins)
+    if until is None:
+        until = ends if since < ends else since + (ends - begins)
+    checked_range(from_ms, to_ms)
     if until - since > SPAN_MAX:
         named = "from_ms" if to_ms is None else "to_ms"
         raise RequestValidationError(

@@ -4,10 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from api import limits
 from api.answers import Rejected
 from api.auth import Organisation
 from api.queries import rejected
 from api.resources import Conn, Now
+from api.routes.parameters import at_most
 
 router = APIRouter(prefix="/v1/rejected", tags=["rejected"])
 
@@ -17,8 +19,8 @@ async def list_rejected(
     conn: Conn,
     organisation: Organisation,
     now_ms: Now,
-    reason: Annotated[str | None, Query(max_length=200)] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+    reason: Annotated[limits.Text | None, Query(examples=["malformed"])] = None,
+    limit: Annotated[int, at_most(500)] = 50,
 ) -> Rejected:
     """Return the reasons of the last 24 hours with their counts, and the newest messages.
 

@@ -5,13 +5,13 @@ How one is applied says `replans.py`.
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
+from api.answers import LackingPart, OneSide, ProposedStop, StopProposal, StopProposals
 from api.auth import Organisation, OrganisationId
 from api.problems import Problem
 from api.queries import plans
@@ -23,157 +23,22 @@ from geofence.tours import service_date
 from storage.pool import Connection
 
 STOP_ID_MAX: Final = 2**31 - 1
+HomeByMs = Annotated[
+    TimeMs | None,
+    Query(description="When all should be at home.", examples=[1_795_194_000_000]),
+]
 
 router = APIRouter(prefix="/v1/stops", tags=["stops"])
 
 
-@dataclass(frozen=True, slots=True)
-class ProposedStop:
-    """A stop of the proposed order; `stop` is its place in the tour as planned."""
-
-    stop_id: int
-    stop: int
-    site: str
-    site_name: str
-
-
-@dataclass(frozen=True, slots=True)
-class LackingPart:
-    """What is not on board, or needed there by other stops, in base units."""
-
-    item: str
-    name: str
-    qty: int
-
-
-@dataclass(frozen=True, slots=True)
-class OneSide:
-    """What happens to one van: minutes late of its other stops, overtime, driving (less if < 0)."""
-
-    gained_min: int
-    lost_min: int
-    overtime_before_min: int
-    overtime_min: int
-    extra_drive_min: int
-    extra_km: float
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """One way to do the stop; `giver` is the van that has it, `taker` the one that would.
-
-    `keep` is the plan, `reorder` the same van at another time, `move` another van. `weighted_min`
-    is what all minutes late and half of overtime change by: below zero is better than the plan.
-    `POST /v1/replans` carries it out, as long as the plans are those that it is `based_on`.
-    """
-
-    kind: replan.Kind
-    words: str
-    van: str
-    technician: str | None
-    expected_before_ms: int
-    expected_ms: int
-    late_before_min: int
-    late_min: int
-    weighted_min: int
-    slack_min: int
-    giver: OneSide
-    taker: OneSide | None
-    missing: list[LackingPart]
-    reordered: bool
-    order: list[ProposedStop]
-    based_on: str
-
-
-@dataclass(frozen=True, slots=True)
-class Proposals:
-    """What could be done about a stop, best first; `van` has it now. The plan is always among it."""
-
-    now_ms: int
-    stop_id: int
-    tour: str
-    stop: int
-    site: str
-    site_name: str
-    van: str
-    skill: str | None
-    proposals: list[Proposal]
-
-
-def _example_side(gained: int, lost: int, drive: int, km: float) -> dict[str, Any]:
-    return {
-        "gained_min": gained,
-        "lost_min": lost,
-        "overtime_before_min": 0,
-        "overtime_min": 0,
-        "extra_drive_min": drive,
-        "extra_km": km,
-    }
-
-
-EXAMPLE: Final = {
-    "now_ms": 1_795_165_200_000,
-    "stop_id": 4711,
-    "tour": "T-2026-11-20-V1",
-    "stop": 3,
-    "site": "BAKERY",
-    "site_name": "Bakery",
-    "van": "V1",
-    "skill": "lift",
-    "proposals": [
-        {
-            "kind": "move",
-            "words": "Give it to V2 (Bo): there at 10:25, in time; V1 would be there at 11:05, 35 min"
-            " late. The other stops of V1 gain 20 min; those of V2 lose 5 min. V2 drives 12 min"
-            " (9.4 km) more. Not free on board: 1 x FIL-20.",
-            "van": "V2",
-            "technician": "Bo",
-            "expected_before_ms": 1_795_169_100_000,
-            "expected_ms": 1_795_166_700_000,
-            "late_before_min": 35,
-            "late_min": 0,
-            "weighted_min": -50,
-            "slack_min": -5,
-            "giver": _example_side(20, 0, -18, -14.2),
-            "taker": _example_side(0, 5, 12, 9.4),
-            "missing": [{"item": "FIL-20", "name": "Filter 20", "qty": 1}],
-            "reordered": False,
-            "order": [{"stop_id": 4711, "stop": 3, "site": "BAKERY", "site_name": "Bakery"}],
-            "based_on": "6fd8e5f5c1f0a1d2b3c4d5e6",
-        },
-        {
-            "kind": "keep",
-            "words": "Keep it with V1 (Ana): there at 11:05, 35 min late.",
-            "van": "V1",
-            "technician": "Ana",
-            "expected_before_ms": 1_795_169_100_000,
-            "expected_ms": 1_795_169_100_000,
-            "late_before_min": 35,
-            "late_min": 35,
-            "weighted_min": 0,
-            "slack_min": -55,
-            "giver": _example_side(0, 0, 0, 0.0),
-            "taker": None,
-            "missing": [],
-            "reordered": False,
-            "order": [{"stop_id": 4711, "stop": 3, "site": "BAKERY", "site_name": "Bakery"}],
-            "based_on": "0a1b2c3d4e5f60718293a4b5",
-        },
-    ],
-}
-
-
-@router.get(
-    "/{stop_id}/proposals",
-    responses={200: {"content": {"application/json": {"example": EXAMPLE}}}},
-)
+@router.get("/{stop_id}/proposals")
 async def stop_proposals(
     conn: Conn,
     organisation: Organisation,
     now_ms: Now,
-    stop_id: Annotated[int, Path(ge=1, le=STOP_ID_MAX)],
-    home_by_ms: TimeMs = None,
-) -> Proposals:
+    stop_id: Annotated[int, Path(ge=1, le=STOP_ID_MAX, examples=[11])],
+    home_by_ms: HomeByMs = None,
+) -> StopProposals:
     """Return who could do a stop that is not visited yet, best first; nothing is changed.
 
     Compared are the plan, a better order of its own van, and up to 30 vans with the skill, nearest
@@ -195,7 +60,8 @@ async def stop_proposals(
         travel,
         now_ms,
     )
-    return Proposals(
+    zone = ZoneInfo(asked.time_zone)
+    return StopProposals(
         now_ms,
         stop_id,
         asked.tour,
@@ -204,7 +70,7 @@ async def stop_proposals(
         asked.site_name,
         asked.van,
         question.job.skill,
-        [_told(question, proposal, ZoneInfo(asked.time_zone), days) for proposal in found],
+        [_told(question, proposal, zone, days) for proposal in found],
     )
 
 
@@ -231,7 +97,7 @@ def _told(
     one: replan.Proposal,
     zone: ZoneInfo,
     days: Mapping[str, Day],
-) -> Proposal:
+) -> StopProposal:
     van, giver = question.vans[one.van_id], question.vans[question.giver.van_id]
     missing = [
         LackingPart(question.items[item].ref, question.items[item].name, qty)
@@ -239,7 +105,7 @@ def _told(
     ]
     missing.sort(key=lambda part: part.item)
     order = [question.stops[stop_id] for stop_id in one.order]
-    return Proposal(
+    return StopProposal(
         kind=one.kind,
         words=" ".join(_words(question, one, missing, zone)),
         van=van.code,

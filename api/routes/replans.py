@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Body, Path
-from pydantic import Field
+from pydantic import Field, with_config
 
-from api import commands
+from api import commands, limits
 from api.answers import Replan, Replans
 from api.auth import Asker, Organisation, OrganisationId
 from api.commands import BusyError, ChangedError, GoneOnError, IncompleteError, RefusedError
@@ -15,57 +15,39 @@ from api.problems import Problem
 from api.queries import replans
 from api.replans import Wanted
 from api.resources import Conn, Now
-from api.routes.edits import STOPS_MAX, busy, refusal
-from api.routes.parameters import STRICT, Day, checked_codes, today
+from api.routes.edits import busy, refusal
+from api.routes.parameters import ID_MAX, Day, checked_codes, today
 from api.routes.replan import STOP_ID_MAX, asked_stop
+from geofence.imports.tours import STOPS_MAX
 from storage.pool import Connection
 
-ID_MAX: Final = 2**63 - 1
-
 router = APIRouter(prefix="/v1/replans", tags=["stops"])
-ReplanId = Annotated[int, Path(ge=1, le=ID_MAX)]
-StopId = Annotated[int, Field(ge=1, le=STOP_ID_MAX)]
+ReplanId = Annotated[int, Path(ge=1, le=ID_MAX, examples=[1])]
+StopId = Annotated[int, Field(ge=1, le=STOP_ID_MAX), limits.NUMBER]
 
 
+@with_config(limits.EXACT)
 @dataclass(frozen=True, slots=True)
 class ReplanBody:
     """A proposal, as `GET /v1/stops/{stop_id}/proposals` told it; `order` are the ids of its stops."""
 
-    __pydantic_config__ = STRICT
     stop_id: StopId
     kind: Literal["reorder", "move"]
-    van: Annotated[str, Field(max_length=200, description="Whose order it is from then on.")]
+    van: Annotated[limits.Code, Field(description="Whose order it is from then on.")]
     order: Annotated[list[StopId], Field(min_length=1, max_length=STOPS_MAX)]
-    based_on: Annotated[str, Field(max_length=64)]
+    based_on: Annotated[limits.Text, Field(max_length=64)]
 
 
 REPLAN_BODY: Final = {
-    "stop_id": 4711,
+    "stop_id": 11,
     "kind": "move",
     "van": "V2",
-    "order": [4711, 4720],
+    "order": [11],
     "based_on": "6fd8e5f5c1f0a1d2b3c4d5e6",
 }
-REPLAN_EXAMPLE: Final = {
-    "replan_id": 12,
-    "date": "2026-11-20",
-    "kind": "move",
-    "site": "BAKERY",
-    "site_name": "Bakery",
-    "from_van": "V1",
-    "to_van": "V2",
-    "tours": ["T-2026-11-20-V1", "T-2026-11-20-V2"],
-    "applied_by": "ana",
-    "applied_at_ms": 1_795_165_200_000,
-    "undone_by": None,
-    "undone_at_ms": None,
-    "edited_since": [],
-    "undoable": True,
-}
-REPLANS_EXAMPLE: Final = {"date": "2026-11-20", "replans": [REPLAN_EXAMPLE]}
 
 
-@router.get("", responses={200: {"content": {"application/json": {"example": REPLANS_EXAMPLE}}}})
+@router.get("")
 async def list_replans(
     conn: Conn, organisation: Organisation, now_ms: Now, day: Day = None
 ) -> Replans:
@@ -74,11 +56,7 @@ async def list_replans(
     return Replans(wanted.isoformat(), await replans.of_day(conn, organisation, wanted))
 
 
-@router.post(
-    "",
-    status_code=201,
-    responses={201: {"content": {"application/json": {"example": REPLAN_EXAMPLE}}}},
-)
+@router.post("", status_code=201)
 async def apply_replan(
     conn: Conn,
     who: Asker,
@@ -102,7 +80,7 @@ async def _applied(
     await checked_codes(conn, organisation, van=body.van)
     if (body.kind == "reorder") != (body.van == asked.van):
         detail = f"{asked.van!r} has the stop: reorder is for that van, move for another."
-        raise Problem(422, "unusable_replan", detail)
+        raise Problem(409, "unusable_replan", detail)
     wanted = Wanted(
         asked.service_date, asked.van, body.van, body.stop_id, tuple(body.order), body.based_on
     )
@@ -113,7 +91,7 @@ async def _applied(
         raise Problem(412, "plan_moved", detail) from None
     except IncompleteError:
         detail = f"order must name each stop that {body.van!r} has ahead once, and {body.stop_id}."
-        raise Problem(422, "unusable_replan", detail) from None
+        raise Problem(409, "unusable_replan", detail) from None
     except RefusedError as refused:
         raise refusal("unusable_tour", "the tours", refused.bad, "body.order.{}") from None
     except BusyError:
@@ -121,10 +99,7 @@ async def _applied(
     return await _replan(conn, organisation, replan_id)
 
 
-@router.post(
-    "/{replan_id}/undo",
-    responses={200: {"content": {"application/json": {"example": REPLAN_EXAMPLE}}}},
-)
+@router.post("/{replan_id}/undo")
 async def undo_replan(
     conn: Conn, who: Asker, now_ms: Now, once: OnceOnly, replan_id: ReplanId
 ) -> Replan:

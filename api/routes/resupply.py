@@ -1,6 +1,6 @@
 """What will be ordered, handed over and counted again, and the decisions that wait for a person."""
 
-from typing import Annotated, Final
+from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
@@ -20,20 +20,22 @@ from api.queries import resupply
 from api.queries.charges import Which
 from api.resources import Conn, Now
 from api.routes.parameters import (
+    ID_MAX,
     DecisionBody,
+    FromMs,
+    ItemRef,
+    Limit,
     NoBody,
     OwnVan,
-    TimeMs,
+    ToMs,
+    VanCode,
+    at_most,
     checked_codes,
     checked_span,
     today,
     working_day,
 )
 
-ROWS_MAX: Final = 5_000
-ID_MAX: Final = 2**63 - 1
-
-Limit = Annotated[int, Query(ge=1, le=ROWS_MAX)]
 router = APIRouter(prefix="/v1", tags=["resupply"])
 
 
@@ -49,11 +51,7 @@ async def list_proposals(
 
 @router.post("/proposals/{van}/{item}/approval", status_code=204)
 async def approve_proposal(
-    conn: Conn,
-    who: Asker,
-    van: Annotated[str, Path(max_length=200)],
-    item: Annotated[str, Path(max_length=200)],
-    _: NoBody = None,
+    conn: Conn, who: Asker, van: VanCode, item: ItemRef, _: NoBody = None
 ) -> None:
     """Let a proposal be ordered although its level is unconfirmed, as long as it does not grow."""
     await checked_codes(conn, who.organisation, van=van)
@@ -66,8 +64,8 @@ async def list_transfers(
     conn: Conn,
     organisation: Organisation,
     van: OwnVan,
-    state: TransferState | None = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    state: Annotated[TransferState | None, Query(examples=["proposed"])] = None,
+    limit: Annotated[int, at_most(500)] = 100,
 ) -> Transfers:
     """Return transfers from van to van, newest first."""
     await checked_codes(conn, organisation, van=van)
@@ -79,7 +77,7 @@ async def list_transfers(
 async def decide_transfer(
     conn: Conn,
     who: Asker,
-    transfer_id: Annotated[int, Path(ge=1, le=ID_MAX)],
+    transfer_id: Annotated[int, Path(ge=1, le=ID_MAX, examples=[1])],
     body: DecisionBody,
 ) -> Transfer:
     """Accept a transfer, and both technicians are told; or refuse it, and it is ordered instead."""
@@ -109,8 +107,8 @@ async def list_variances(
     now_ms: Now,
     *,
     van: OwnVan,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
     limit: Limit = 500,
 ) -> Variances:
     """Return what counts found beyond what was booked; today's by default."""

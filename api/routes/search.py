@@ -4,6 +4,7 @@ from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query
 
+from api import limits
 from api.answers import Found
 from api.auth import Asker
 from api.queries import search
@@ -23,23 +24,23 @@ KINDS: Final[dict[Role, frozenset[Kind]]] = {
     "client": frozenset(),
 }
 
-FOUND_EXAMPLE: Final = {
-    "q": "dup",
-    "vans": [{"code": "van-017", "name": "Kangoo 17", "technician": "Ana Dupré"}],
-    "technicians": [{"code": "T-017", "name": "Ana Dupré", "van": "van-017"}],
-    "sites": [{"code": "BAKERY", "name": "Bakery Dupont", "town": "Lyon"}],
-    "items": [{"item": "FIL-20", "name": "Duplex filter 20", "barcode": None}],
-    "orders": [{"code": "O-DUP-1", "van": "van-017", "state": "sent"}],
-}
-
 router = APIRouter(prefix="/v1/search", tags=["search"])
 
 
-@router.get("", responses={200: {"content": {"application/json": {"example": FOUND_EXAMPLE}}}})
+@router.get("")
 async def find(
     conn: Conn,
     who: Asker,
-    q: Annotated[str, Query(min_length=1, max_length=100, description="Words, or parts of words.")],
+    q: Annotated[
+        str,
+        Query(
+            min_length=1,
+            max_length=100,
+            pattern=limits.NO_NUL,
+            description="Words, or parts of words.",
+            examples=["dup"],
+        ),
+    ],
 ) -> Found:
     """Return what has all these words in its code or name, the best first, 8 of a kind at most.
 

@@ -10,15 +10,15 @@ from typing import Annotated, Any, Final
 from urllib.parse import parse_qs, unquote_plus
 
 from fastapi import APIRouter, Body, Request, Response
-from pydantic import Field
+from pydantic import Field, with_config
 
-from api import accounts, tokens
+from api import accounts, limits, tokens
 from api.answers import SessionOpened, SignInWays, Token
 from api.auth import Asker, Who
 from api.doorkeeper import check_origin, cookie_name, session_token
 from api.problems import Problem
 from api.resources import CONNECTION_WITHIN_S, Held, Resources
-from api.routes.parameters import STRICT
+from api.roles import ROLES
 from api.sessions import COUNTED_OVER, PASSWORD_CHARACTERS_MAX, address_group, csrf_token, hashed
 from api.times import TIME_ZONE
 from storage.pool import Connection
@@ -31,13 +31,12 @@ FORM: Final = "application/x-www-form-urlencoded"
 UNKNOWN_SECRET: Final = bytes(32)
 
 
+@with_config(limits.exact({"login": "c.petit", "password": "your password"}))
 @dataclass(frozen=True, slots=True)
 class SignInBody:
     """Who one says one is."""
 
-    __pydantic_config__ = STRICT
-    login: Annotated[str, Field(min_length=1, max_length=200)]
-    # No example and no default: a password must never look like something to keep.
+    login: limits.Name
     password: Annotated[str, Field(min_length=1, max_length=PASSWORD_CHARACTERS_MAX)]
 
     def __repr__(self) -> str:
@@ -194,9 +193,14 @@ TOKEN_SCHEMA: Final[dict[str, Any]] = {
                         "grant_type": {"type": "string", "enum": ["client_credentials"]},
                         "client_id": {"type": "string"},
                         "client_secret": {"type": "string"},
-                        "scope": {"type": "string"},
+                        "scope": {"type": "string", "enum": list(ROLES)},
                     },
-                }
+                },
+                "example": {
+                    "grant_type": "client_credentials",
+                    "client_id": "prometheus",
+                    "client_secret": "your secret",
+                },
             }
         },
     }

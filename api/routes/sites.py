@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Final, Literal
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import Fences, Site
 from api.auth import Organisation, OrganisationId
@@ -12,8 +12,7 @@ from api.problems import Problem
 from api.queries import sites
 from api.queries.sites import StoredSite
 from api.resources import Conn, Held, Now
-from api.routes.edits import EditedCode
-from api.routes.parameters import today
+from api.routes.parameters import IfNoneMatch, SiteCode, today
 from storage.pool import Connection
 
 JSON: Final = "application/json"
@@ -21,55 +20,22 @@ ETAG: Final[dict[str, Any]] = {"ETag": {"schema": {"type": "string"}}}
 
 router = APIRouter(prefix="/v1", tags=["sites"])
 Format = Annotated[
-    Literal["json", "geojson"], Query(description="geojson is what `cordee import sites` reads.")
+    Literal["json", "geojson"],
+    Query(description="geojson is what `cordee import sites` reads.", examples=["json"]),
 ]
-
-SITE_EXAMPLE: Final = {
-    "site": "YARD",
-    "name": "Goods yard",
-    "latitude_deg": 45.751,
-    "longitude_deg": 4.8515,
-    "radius_m": 160.0,
-    "geometry": {
-        "type": "Polygon",
-        "coordinates": [
-            [[4.85, 45.75], [4.853, 45.75], [4.853, 45.752], [4.85, 45.752], [4.85, 45.75]]
-        ],
-    },
-    "time_zone": "Europe/Paris",
-    "client": "DUPONT",
-    "town": "Lyon",
-    "windows": [
-        {
-            "date": "2026-11-20",
-            "tour": "T-2026-11-20-017",
-            "van": "van-017",
-            "stop_id": 4_711,
-            "stop": 3,
-            "window_start_ms": 1_795_164_000_000,
-            "window_end_ms": 1_795_167_600_000,
-            "work_order": "W-4711",
-        }
-    ],
-}
-FENCES_EXAMPLE: Final = {
-    "columns": ["site", "longitude_deg", "latitude_deg", "radius_m"],
-    "sites": [["BAKERY", 4.85, 45.75, 80.0], ["YARD", 4.8515, 45.751, 160.0]],
-    "areas": [{"site": "YARD", "geometry": SITE_EXAMPLE["geometry"]}],
-}
 
 
 @router.get(
     "/sites/{code}",
     response_model=Site,
-    responses={200: {"content": {JSON: {"example": SITE_EXAMPLE}, **AS_GEOJSON}, "headers": ETAG}},
+    responses={200: {"content": AS_GEOJSON, "headers": ETAG}},
 )
 async def one_site(
     conn: Conn,
     organisation: Organisation,
     now_ms: Now,
     response: Response,
-    code: EditedCode,
+    code: SiteCode,
     form: Annotated[Format, Query(alias="format")] = "json",
 ) -> Site | Response:
     """Return a site with its fence and the visits that are planned there.
@@ -101,7 +67,7 @@ async def one_site(
     "/fences",
     response_model=Fences,
     responses={
-        200: {"content": {JSON: {"example": FENCES_EXAMPLE}, **AS_GEOJSON}, "headers": ETAG},
+        200: {"content": AS_GEOJSON, "headers": ETAG},
         304: {"description": "The fences are those of `If-None-Match`.", "headers": ETAG},
     },
 )
@@ -111,7 +77,7 @@ async def all_fences(
     organisation: Organisation,
     request: Request,
     form: Annotated[Format, Query(alias="format")] = "json",
-    if_none_match: Annotated[str | None, Header(max_length=1_000)] = None,
+    if_none_match: IfNoneMatch = None,
 ) -> Response:
     """Return every fence in few bytes: a row a site, and apart the areas of those that are no circles.
 

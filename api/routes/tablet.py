@@ -1,47 +1,31 @@
 """What a tablet takes along for a day without the network. It asks often; unchanged, it is told only that."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 from hashlib import blake2b
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 
 from api.answers import Catalogue, MyDay
 from api.auth import Asker
 from api.etags import etag, is_known
 from api.queries import plans, tablet
 from api.resources import Conn, Now
-from api.routes.parameters import today
-from api.routes.tours import TOUR_EXAMPLE
+from api.routes.parameters import IfNoneMatch, today
 
 #: Today and the next two: what is not loaded is not there in a cellar.
 DAYS: Final = 3
 
-DAY_EXAMPLE: Final = {"date": "2026-11-20", "duty": "on", "tours": [TOUR_EXAMPLE]}
-CATALOGUE_EXAMPLE: Final = {
-    "items": [{"item": "FIL-20", "name": "Filter 20", "base_unit": "piece"}],
-    "codes": [{"code": "04006381333931", "item": "FIL-20", "pack_qty": 1}],
+ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"headers": {"ETag": {"description": "Of this answer.", "schema": {"type": "string"}}}},
+    304: {"description": "What you have is what there is."},
 }
-
-IfNoneMatch = Annotated[
-    str | None,
-    Header(alias="If-None-Match", max_length=1_000, description="The ETag of what you have."),
-]
 
 router = APIRouter(prefix="/v1", tags=["tablet"])
 
 
-def _described(example: Mapping[str, Any]) -> dict[int | str, dict[str, Any]]:
-    tag = {"ETag": {"description": "Of this answer.", "schema": {"type": "string"}}}
-    return {
-        200: {"content": {"application/json": {"example": example}}, "headers": tag},
-        304: {"description": "What you have is what there is."},
-    }
-
-
-@router.get("/me/day", response_model=MyDay, responses=_described(DAY_EXAMPLE))
+@router.get("/me/day", response_model=MyDay, responses=ANSWERS)
 async def my_day(conn: Conn, who: Asker, now_ms: Now, known: IfNoneMatch = None) -> Response:
     """Return the tours of one's van of today and the next two days, and whether it is on duty."""
     first = today(now_ms)
@@ -59,7 +43,7 @@ async def my_day(conn: Conn, who: Asker, now_ms: Now, known: IfNoneMatch = None)
     return _answer(MyDay(first.isoformat(), duty, tours), known)
 
 
-@router.get("/catalogue", response_model=Catalogue, responses=_described(CATALOGUE_EXAMPLE))
+@router.get("/catalogue", response_model=Catalogue, responses=ANSWERS)
 async def catalogue(conn: Conn, known: IfNoneMatch = None) -> Response:
     """Return every part and every bar code: what a scan means, without the network."""
     return _answer(await tablet.catalogue(conn), known)

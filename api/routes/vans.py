@@ -3,23 +3,31 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Query
 
-from api.answers import Stock, Van, Vans, Visits
+from api.answers import Stock, Track, Van, Vans, Visits
 from api.auth import Asker, Organisation, own_van
 from api.formats import GeoJSONResponse, feature, point
 from api.queries import stock, vans, visits
 from api.resources import Conn, Held, Now
-from api.routes.parameters import SearchText, TimeMs, as_moment, checked_range, van_key
+from api.routes.parameters import (
+    ROWS_MAX,
+    FromMs,
+    SearchText,
+    ToMs,
+    VanCode,
+    as_moment,
+    at_most,
+    checked_range,
+    van_key,
+)
 from api.routes.visits import Cursor, Limit, Shadowed, VerdictChoice, page_of_visits
 from storage.settings import as_ms
 
 TRACK_SPAN: Final = timedelta(hours=12)
 TRACK_POINTS_MAX: Final = 20_000
-STOCK_LEVELS_MAX: Final = 5_000
 
 router = APIRouter(prefix="/v1/vans", tags=["vans"])
-VanCode = Annotated[str, Path(description="The van's code, as in topic names.", max_length=200)]
 
 
 @router.get("")
@@ -43,7 +51,7 @@ async def one_van(
     return found
 
 
-@router.get("/{van}/track", response_class=GeoJSONResponse)
+@router.get("/{van}/track", response_class=GeoJSONResponse, responses={200: {"model": Track}})
 async def van_track(
     conn: Conn,
     held: Held,
@@ -51,10 +59,12 @@ async def van_track(
     organisation: Organisation,
     van: VanCode,
     *,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
-    limit: Annotated[int, Query(ge=1, le=TRACK_POINTS_MAX)] = 5_000,
-    form: Annotated[Literal["geojson"], Query(alias="format")] = "geojson",  # noqa: ARG001
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
+    limit: Annotated[int, at_most(TRACK_POINTS_MAX)] = 5_000,
+    form: Annotated[  # noqa: ARG001
+        Literal["geojson"], Query(alias="format", examples=["geojson"])
+    ] = "geojson",
 ) -> GeoJSONResponse:
     """Return a van's fixes as a GeoJSON feature, lon-lat, with one time and speed a point.
 
@@ -100,8 +110,8 @@ async def van_visits(
     organisation: Organisation,
     van: VanCode,
     *,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
     verdict: VerdictChoice = "visit",
     shadowed: Shadowed = False,
     cursor: Cursor = None,
@@ -132,8 +142,10 @@ async def van_stock(
     van: VanCode,
     *,
     q: SearchText = "",
-    below: Annotated[bool, Query(description="Only at or below the reorder point.")] = False,
-    limit: Annotated[int, Query(ge=1, le=STOCK_LEVELS_MAX)] = 500,
+    below: Annotated[
+        bool, Query(description="Only at or below the reorder point.", examples=[True])
+    ] = False,
+    limit: Annotated[int, at_most(ROWS_MAX)] = 500,
 ) -> Stock:
     """Return what a van holds: items below their reorder point first."""
     key = await van_key(conn, organisation, van)

@@ -12,17 +12,33 @@ from api.formats import AS_GEOJSON, GeoJSONResponse, collection, feature, point
 from api.problems import Problem
 from api.queries import visits
 from api.resources import Conn
-from api.routes.parameters import Code, OwnVan, TimeMs, as_moment, checked_codes, checked_range
+from api.routes.parameters import (
+    AskedSite,
+    FromMs,
+    OwnVan,
+    ToMs,
+    as_moment,
+    at_most,
+    checked_codes,
+    checked_range,
+)
 from storage.pool import Connection
 
 VISITS_MAX: Final = 500
 
-VerdictChoice = Literal["visit", "pass", "undecided", "any"]
-Shadowed = Annotated[bool, Query(description="Also what another site's visit overshadows.")]
-Cursor = Annotated[
-    str | None, Query(max_length=1_000, description="The `next_cursor` of the page before.")
+VerdictChoice = Annotated[Literal["visit", "pass", "undecided", "any"], Query(examples=["visit"])]
+Shadowed = Annotated[
+    bool, Query(description="Also what another site's visit overshadows.", examples=[False])
 ]
-Limit = Annotated[int, Query(ge=1, le=VISITS_MAX)]
+Cursor = Annotated[
+    str | None,
+    Query(
+        max_length=1_000,
+        description="The `next_cursor` of the page before, as it came.",
+        examples=[cursors.encode(cursors.VisitKey(1_795_165_200_000, "V1", "BAKERY"))],
+    ),
+]
+Limit = Annotated[int, at_most(VISITS_MAX)]
 
 router = APIRouter(prefix="/v1/visits", tags=["visits"])
 
@@ -59,14 +75,14 @@ async def list_visits(
     organisation: Organisation,
     *,
     van: OwnVan,
-    site: Code = None,
-    from_ms: TimeMs = None,
-    to_ms: TimeMs = None,
+    site: AskedSite = None,
+    from_ms: FromMs = None,
+    to_ms: ToMs = None,
     verdict: VerdictChoice = "visit",
     shadowed: Shadowed = False,
     cursor: Cursor = None,
     limit: Limit = 100,
-    form: Annotated[Literal["json", "geojson"], Query(alias="format")] = "json",
+    form: Annotated[Literal["json", "geojson"], Query(alias="format", examples=["json"])] = "json",
 ) -> Visits | Response:
     """Return visits with `from_ms` ≤ arrival < `to_ms`, newest first.
 

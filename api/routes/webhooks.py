@@ -10,8 +10,8 @@ from api.auth import Asker, Organisation
 from api.problems import Problem
 from api.queries import webhooks
 from api.resources import Conn, Now
+from api.routes.parameters import ID_MAX, at_most
 
-ID_MAX: Final = 2**63 - 1
 WEBHOOK_ID_MAX: Final = 2**31 - 1
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
@@ -27,9 +27,9 @@ async def list_webhooks(conn: Conn, organisation: Organisation) -> Webhooks:
 async def list_deliveries(
     conn: Conn,
     organisation: Organisation,
-    state: DeliveryState | None = None,
-    webhook: Annotated[int | None, Query(ge=1, le=WEBHOOK_ID_MAX)] = None,
-    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    state: Annotated[DeliveryState | None, Query(examples=["dead"])] = None,
+    webhook: Annotated[int | None, Query(ge=1, le=WEBHOOK_ID_MAX, examples=[1])] = None,
+    limit: Annotated[int, at_most(500)] = 100,
 ) -> WebhookDeliveries:
     """Return deliveries, the ones last changed first.
 
@@ -46,7 +46,7 @@ async def resend(
     conn: Conn,
     who: Asker,
     now_ms: Now,
-    delivery_id: Annotated[int, Path(ge=1, le=ID_MAX)],
+    delivery_id: Annotated[int, Path(ge=1, le=ID_MAX, examples=[1])],
 ) -> WebhookDelivery:
     """Send a dead delivery again, from the first attempt on, under the same `webhook-id`."""
     organisation = who.organisation

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from storage.sheets import UnusableRowError, moment
+from storage.sheets import UnknownCodeError, UnusableRowError, moment
 
 DEFAULT_TIME_ZONE: Final = "Europe/Paris"
 
@@ -21,7 +21,7 @@ def zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: "Europe" is a folder
-        raise UnusableRowError(
+        raise UnknownCodeError(
             f"time zone {name} is not known: give an IANA name like Europe/Paris"
         ) from None
 

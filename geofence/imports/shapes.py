@@ -7,11 +7,12 @@ are fixes: whether one is inside a shape says `geofence/fences.py`.
 """
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import numpy as np
 import shapely
+from msgspec import Meta
 
 from storage.sheets import UnusableRowError
 
@@ -21,6 +22,16 @@ EARTH_RADIUS_M: Final = 6_371_008.8
 RADIUS_M_MIN: Final = 10
 RADIUS_M_MAX: Final = 20_000
 HALF_WIDTH_M_MIN: Final = 5
+
+RadiusM = Annotated[
+    float,
+    Meta(
+        ge=HALF_WIDTH_M_MIN,  # a circle's limit is held where it is known to be one
+        le=RADIUS_M_MAX,
+        description=f"a number of metres from {RADIUS_M_MIN} to {RADIUS_M_MAX}, or from "
+        f"{HALF_WIDTH_M_MIN} as half the width of a line",
+    ),
+]
 
 Position = tuple[float, float]
 """Longitude and latitude in degrees; an altitude is dropped."""

@@ -8,14 +8,12 @@ that ingest reads again.
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated
 
 import msgspec
-from msgspec import Meta
 
 from geofence.imports.geojson import geojson_rows
 from geofence.imports.local_times import DEFAULT_TIME_ZONE, zone
-from geofence.imports.shapes import HALF_WIDTH_M_MIN, RADIUS_M_MAX, RADIUS_M_MIN, place
+from geofence.imports.shapes import RADIUS_M_MAX, RADIUS_M_MIN, RadiusM, place
 from storage.imports import ImportResult, begin, merge, result, stage
 from storage.pool import Connection
 from storage.sheets import (
@@ -28,16 +26,6 @@ from storage.sheets import (
     csv_rows,
     sift,
 )
-
-RadiusM = Annotated[
-    float,
-    Meta(
-        ge=HALF_WIDTH_M_MIN,  # a circle's limit is held where it is known to be one
-        le=RADIUS_M_MAX,
-        description=f"a number of metres from {RADIUS_M_MIN} to {RADIUS_M_MAX}, or from "
-        f"{HALF_WIDTH_M_MIN} as half the width of a line",
-    ),
-]
 
 
 class SiteRow(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta
 
 from geofence.imports.local_times import arrival, window, zone
-from geofence.imports.needs import parts, skill
+from geofence.imports.needs import Minutes, Quantity, parts, skill
 from storage.imports import ImportResult, begin, ids_by_code, merge, result, stage
 from storage.pool import Connection
 from storage.sheets import (
@@ -31,29 +31,31 @@ from storage.sheets import (
     sift,
 )
 
+STOPS_MAX: Final = 1_000
+
 
 class TourRow(msgspec.Struct, frozen=True):
     """A line of tours.csv: one stop. Windows are HH:MM at the site, or ISO 8601 with an offset.
 
     `planned_arrival`, of the same form, is when the plan has the van there: who is early waits so
     that it leaves as planned. The skill is one word; parts are items with quantities, like
-    `P-0001:2;P-0002` (1 where none is given). A file without one of these columns leaves what is
-    known; where it is there, an empty cell means none.
+    `P-0001:2;P-0002` (1 where none is given), or by item where they come from no file. A file
+    without one of these columns leaves what is known; where it is there, an empty cell means none.
     """
 
     tour: Code
     van: str
     date: Annotated[date, Meta(description="a day like 2026-01-31")]
-    stop: Annotated[int, Meta(ge=1, le=1_000, description="a whole number from 1 to 1000")]
+    stop: Annotated[
+        int, Meta(ge=1, le=STOPS_MAX, description=f"a whole number from 1 to {STOPS_MAX}")
+    ]
     site: str
     window_start: str
     window_end: str
-    planned_minutes: Annotated[
-        float, Meta(ge=0, le=10_080, description="a number of minutes from 0 to 10080")
-    ]
+    planned_minutes: Minutes
     work_order: Name | None = None
     skill: Code | None = None
-    parts: str | None = None
+    parts: str | dict[str, Quantity] | None = None
     planned_arrival: str | None = None
 
 
@@ -254,7 +256,7 @@ async def _refuse_tours(conn: Connection, owner: int) -> list[BadRow]:
     """Drop staged tours that cannot be, until the rest can: a refused one keeps its old day."""
     refused: list[BadRow] = []
     while found := await (await conn.execute(REFUSE_TOURS, [owner, owner])).fetchall():
-        refused += [BadRow(line, reason, {"tour": tour}) for line, reason, tour in found]
+        refused += [BadRow(line, reason, {"tour": tour}, "taken") for line, reason, tour in found]
     return refused
 
 

@@ -382,7 +382,7 @@ PROBES: Final = (
     ),
     Probe(
         "PUT", "/v1/me/password", "/v1/me/password", EVERYBODY,
-        body={"old": "x", "new": "short"}, people=True,
+        body={"old": "x", "new": "several words"}, people=True,
     ),
     Probe("DELETE", "/v1/session", "/v1/session", EVERYBODY, ends=True),
     Probe("DELETE", "/v1/me/sessions", "/v1/me/sessions", EVERYBODY, ends=True, people=True),

@@ -7,10 +7,7 @@ import httpx
 import psycopg
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from pydantic import TypeAdapter
 
-from api import answers
-from api.routes import alerts, edits, people, replans, search, sites, tours, ways
 from tests.integration.api_client import (
     MINUTE_MS,
     NOW_MS,
@@ -19,6 +16,7 @@ from tests.integration.api_client import (
     client_of,
     machine_token,
     problem,
+    refusal,
     settings_at,
 )
 
@@ -557,15 +555,17 @@ async def test_without_a_database_the_process_is_alive_but_not_ready(
         ("/v1/vans/V1/track", {"limit": 20_001}),
         ("/v1/vans/V1/track", {"from_ms": 9, "to_ms": 3}),
         ("/v1/vans/V1/stock", {"limit": 5_001}),
-        ("/v1/vans/V1/stock", {"q": "x" * 101}),
+        ("/v1/vans/V1/stock", {"q": "x" * 201}),
         ("/v1/alerts", {"state": "gone"}),
         ("/v1/alerts", {"kind": "early"}),
         ("/v1/tours", {"date": "tomorrow"}),
+        ("/v1/tours", {"date": "1999-12-31"}),
+        ("/v1/tours", {"date": "1795165200"}),
         ("/v1/vans/V1/tour", {"date": "2026-02-30"}),
         ("/v1/vans/V1/legs", {"from_ms": 9, "to_ms": 3}),
         ("/v1/vans/V1/legs", {"from_ms": 0, "to_ms": 31 * 86_400_000 + 1}),
         ("/v1/vans/V1/legs", {"from_ms": 0}),
-        ("/v1/fixes/unusable", {"to_ms": 5}),
+        ("/v1/fixes/unusable", {"from_ms": 5, "to_ms": 5}),
         ("/v1/fixes/unusable", {"from_ms": 0}),
         ("/v1/alerts", {"limit": 501}),
         ("/v1/orders", {"state": "lost"}),
@@ -594,8 +594,8 @@ async def test_a_wrong_parameter_is_named(
         ("/../pyproject.toml", {}, (404, "route_not_found")),
         ("/%2e%2e/app.py", {}, (404, "route_not_found")),
         ("/docs", {}, (404, "route_not_found")),
-        ("/v1/vans/%00", {}, (400, "bad_text")),
-        ("/v1/vans/V1/stock", {"q": "a\0"}, (400, "bad_text")),
+        ("/v1/vans/%00", {}, (422, "invalid_parameters")),
+        ("/v1/vans/V1/stock", {"q": "a\0"}, (422, "invalid_parameters")),
     ],
 )
 async def test_what_cannot_be_answered_is_a_problem(
@@ -605,9 +605,14 @@ async def test_what_cannot_be_answered_is_a_problem(
 
 
 async def test_other_methods_are_refused(api: httpx.AsyncClient) -> None:
-    response = await api.post("/v1/vans")
-    assert response.status_code == 405
-    assert response.json()["code"] == "method_not_allowed"
+    for path, there_are in {
+        "/v1/vans": "GET",
+        "/v1/session": "DELETE, GET, POST",
+        "/app.js": "GET, HEAD",
+    }.items():
+        response = await api.patch(path)
+        assert refusal(response) == (405, "method_not_allowed")
+        assert response.headers["allow"] == there_are
 
 
 async def test_a_mistake_of_ours_tells_nothing_of_itself(
@@ -701,31 +706,3 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/messages", "/v1/messages/{id}/read",
         "/v1/fences", "/v1/search",
     }  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("path", "method", "example", "shape"),
-    [
-        ("/v1/tours", "get", tours.TOURS_EXAMPLE, answers.Tours),
-        ("/v1/vans/{van}/tour", "get", tours.TOUR_EXAMPLE, answers.Tour),
-        ("/v1/vans/{van}/legs", "get", ways.LEGS_EXAMPLE, answers.Legs),
-        ("/v1/fixes/unusable", "get", ways.UNUSABLE_EXAMPLE, answers.Unusable),
-        ("/v1/alerts", "get", alerts.ALERTS_EXAMPLE, answers.Alerts),
-        ("/v1/alerts/{alert_id}", "get", alerts.ALERT_EXAMPLE, answers.AlertWithHistory),
-        ("/v1/replans", "get", replans.REPLANS_EXAMPLE, answers.Replans),
-        ("/v1/sites/{code}", "get", sites.SITE_EXAMPLE, answers.Site),
-        ("/v1/fences", "get", sites.FENCES_EXAMPLE, answers.Fences),
-        ("/v1/search", "get", search.FOUND_EXAMPLE, answers.Found),
-        ("/v1/people", "get", people.PEOPLE_EXAMPLE, answers.People),
-        ("/v1/tours/{code}", "put", edits.TOUR_EXAMPLE, answers.TourEdited),
-        ("/v1/sites/{code}", "put", edits.SITE_EXAMPLE, answers.SiteEdited),
-    ],
-)
-async def test_examples_of_the_description_have_the_shape_of_the_answers(
-    api: httpx.AsyncClient, path: str, method: str, example: object, shape: type[object]
-) -> None:
-    """Every field of the answer is in its example; the description itself leaves nulls out."""
-    adapter = TypeAdapter(shape)
-    assert adapter.dump_python(adapter.validate_python(example), mode="json") == example
-    described = (await answer(api, "/v1/openapi.json"))["paths"][path][method]
-    assert described["responses"]["200"]["content"]["application/json"]["example"]

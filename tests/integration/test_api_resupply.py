@@ -110,24 +110,28 @@ async def test_a_report_by_http_reaches_ingest_as_the_warehouse_would_have_sent_
     assert (said["author"], said["posted_by"]) == (None, ADMIN)
 
 
+PUMP = {"item": "PUMP", "qty": 1}
+
+
 @pytest.mark.parametrize(
-    "body",
+    ("body", "refused"),
     [
-        {"kind": "shipped"},
-        {"kind": "shipped", "lines": [{"item": "SEAL_5", "qty": 1}]},
-        {
-            "kind": "shipped",
-            "lines": [{"item": "PUMP", "qty": 1}],
-            "sscc": BOX[:-1] + "1",
-        },
-        {"kind": "accepted", "sscc": BOX},
+        ({"kind": "shipped"}, (422, "invalid_parameters")),
+        ({"kind": "picked", "lines": []}, (422, "invalid_parameters")),
+        ({"kind": "delivered"}, (422, "invalid_parameters")),
+        ({"kind": "accepted", "sscc": BOX}, (422, "invalid_parameters")),
+        ({"kind": "lost"}, (422, "invalid_parameters")),
+        ({"kind": "shipped", "lines": [{**PUMP, "qty": "1"}]}, (422, "invalid_parameters")),
+        ({"kind": "shipped", "lines": [{**PUMP, "back_order": 0}]}, (422, "invalid_parameters")),
+        ({"kind": "shipped", "lines": [{"item": "SEAL_5", "qty": 1}]}, (404, "unusable_report")),
+        ({"kind": "shipped", "lines": [PUMP], "sscc": BOX[:-1] + "1"}, (422, "unusable_report")),
     ],
 )
 async def test_a_report_that_cannot_be_is_refused_and_nothing_is_sent(
-    api: httpx.AsyncClient, conn: Conn, body: dict[str, Any]
+    api: httpx.AsyncClient, conn: Conn, body: dict[str, Any], refused: tuple[int, str]
 ) -> None:
-    status, problem = await post(api, "/v1/orders/O-1/reports", **body)
-    assert (status, problem["code"]) == (422, "unusable_report")
+    status, problem = await post(api, "/v1/orders/O-1/reports", by="c", **body)
+    assert (status, problem["code"]) == refused
     assert conn.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
 
 
@@ -322,7 +326,13 @@ async def test_papers_of_another_organisation_or_of_a_mistyped_box_are_refused(
         assert (await api.get(f"/v1/orders/O-9/{path}")).json()["code"] == "order_not_found"
     assert (await post(api, "/v1/orders/O-9/boxes"))[0] == 404
     mistyped = await api.get(f"/v1/orders/O-1/boxes/{BOX[:-1]}1.pdf")
-    assert mistyped.status_code == 422
+    assert (mistyped.status_code, mistyped.json()["code"]) == (404, "box_not_found")
+
+
+async def test_a_warehouse_that_is_not_there_has_no_bins(api: httpx.AsyncClient) -> None:
+    for code in ("NICE", "NOWHERE"):
+        found = await api.get(f"/v1/warehouses/{code}/bin-labels.pdf")
+        assert (found.status_code, found.json()["code"]) == (404, "warehouse_not_found")
 
 
 async def test_bins_are_labelled_with_the_code_of_one_piece(

@@ -133,7 +133,7 @@ async def test_a_day_turns_at_three_in_the_morning(
         assert (await answer(api, "/v1/vans/V1/tour"))["tour"] == "NEW"
 
 
-@pytest.mark.parametrize("params", [{"date": "2026-11-22"}, {"date": "0001-01-01"}])
+@pytest.mark.parametrize("params", [{"date": "2026-11-22"}, {"date": "2000-01-01"}])
 async def test_a_van_without_a_tour_that_day_is_not_found(
     api: httpx.AsyncClient, params: dict[str, str]
 ) -> None:

@@ -187,12 +187,12 @@ async def test_of_two_who_apply_the_same_proposal_at_once_one_is_told_to_look_ag
 @pytest.mark.parametrize(
     ("changes", "refused"),
     [
-        ({"order": [1]}, (422, "unusable_replan")),
-        ({"order": [3]}, (422, "unusable_replan")),
-        ({"order": [1, 3, 3]}, (422, "unusable_replan")),
-        ({"order": [1, 3, 4]}, (422, "unusable_replan")),
-        ({"kind": "reorder"}, (422, "unusable_replan")),
-        ({"van": "V1"}, (422, "unusable_replan")),
+        ({"order": [1]}, (409, "unusable_replan")),
+        ({"order": [3]}, (409, "unusable_replan")),
+        ({"order": [1, 3, 3]}, (409, "unusable_replan")),
+        ({"order": [1, 3, 4]}, (409, "unusable_replan")),
+        ({"kind": "reorder"}, (409, "unusable_replan")),
+        ({"van": "V1"}, (409, "unusable_replan")),
         ({"van": "X9"}, (404, "van_not_found")),
         ({"van": "V3"}, (412, "plan_moved")),
         ({"stop_id": 9}, (404, "stop_not_found")),

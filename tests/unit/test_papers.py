@@ -84,7 +84,7 @@ def test_the_written_pages_are_current() -> None:
 
 def test_a_check_names_a_stale_page_and_writes_nothing(tmp_path: Path) -> None:
     written = papers.write(tmp_path, check=False)
-    assert len(written) == 4 + len(PAYLOADS)
+    assert len(written) == 5 + len(PAYLOADS)
     (tmp_path / "WIRE.md").write_text("old")
     (tmp_path / "schemas/Gone.json").write_text("{}")
     stale = {tmp_path / "WIRE.md", tmp_path / "schemas/Gone.json"}

@@ -69,11 +69,13 @@ export function metres([lon1, lat1], [lon2, lat2]) {
   return Math.hypot(wide, lat2 - lat1) * M_PER_DEG;
 }
 
+const isLine = ({ type }) => type.endsWith("LineString");
+
 /** The site with this fence, as PUT /v1/sites/{code} takes it. */
 export function bodyOf(site, draft) {
-  const { name, time_zone = null, client = null } = site;
-  const rest = { name, time_zone, client };
+  const { name, time_zone = null, client = null, town = null } = site;
+  const rest = { name, time_zone, client, town };
   if (draft.kind === "circle") return { ...rest, longitude_deg: draft.centre[0], latitude_deg: draft.centre[1], radius_m: draft.radius_m };
-  if (draft.kind === "fixed") return { ...rest, geometry: draft.geometry, radius_m: draft.radius_m };
+  if (draft.kind === "fixed") return { ...rest, geometry: draft.geometry, ...(isLine(draft.geometry) && { radius_m: draft.radius_m }) };
   return { ...rest, geometry: { type: "Polygon", coordinates: [[...draft.corners, draft.corners[0]]] } };
 }
