@@ -608,7 +608,7 @@ async def test_other_methods_are_refused(api: httpx.AsyncClient) -> None:
     for path, there_are in {
         "/v1/vans": "GET",
         "/v1/session": "DELETE, GET, POST",
-        "/app.js": "GET, HEAD",
+        "/base/format.js": "GET, HEAD",
     }.items():
         response = await api.patch(path)
         assert refusal(response) == (405, "method_not_allowed")

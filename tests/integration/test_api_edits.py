@@ -469,4 +469,4 @@ async def test_an_edit_does_not_wait_for_a_long_import(
 async def test_an_edit_of_a_code_that_cannot_be_stored_is_refused(api: httpx.AsyncClient) -> None:
     [(where, _)] = await reasons(api, "/v1/sites/a%00b", CIRCLE)
     assert where == "path.code"
-    assert await problem(api, "/v1/sites/BAKERY") == (405, "method_not_allowed")
+    assert await problem(api, "/v1/tours/TOUR1") == (405, "method_not_allowed")

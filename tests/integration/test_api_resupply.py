@@ -130,7 +130,7 @@ PUMP = {"item": "PUMP", "qty": 1}
 async def test_a_report_that_cannot_be_is_refused_and_nothing_is_sent(
     api: httpx.AsyncClient, conn: Conn, body: dict[str, Any], refused: tuple[int, str]
 ) -> None:
-    status, problem = await post(api, "/v1/orders/O-1/reports", by="c", **body)
+    status, problem = await post(api, "/v1/orders/O-1/reports", **body)
     assert (status, problem["code"]) == refused
     assert conn.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
 

@@ -119,7 +119,7 @@ async def test_the_givers_other_stops_keep_their_ids_and_both_days_are_matched_a
     assert conn.execute(PLACES).fetchall() == [
         ("TOUR1", 2, 2, "SCHOOL"),
         ("TOUR2", 1, 3, "BAKERY"),
-        ("TOUR2", 2, 1002, "POOL"),
+        ("TOUR2", 2, 1003, "POOL"),
         ("TOUR3", 1, 4, "POOL"),
         ("TOUR9", 1, 9, "HARBOUR"),
     ]

@@ -116,9 +116,9 @@ async def test_a_name_that_is_typed_is_refused_and_nothing_is_done(
     before = open_questions.execute(act.kept.encode()).fetchall()
     answered = await api.post(act.path, json={**(act.body or {}), "by": "somebody else"})
     assert refusal(answered) == (422, "invalid_parameters")
-    assert answered.json()["errors"] == [
-        {"where": "body.by", "message": "is not known here: leave it out"}
-    ]
+    [error] = answered.json()["errors"]
+    assert error["where"].rpartition(".")[2] == "by"
+    assert error["message"] == "is not known here: leave it out"
     assert open_questions.execute(act.kept.encode()).fetchall() == before
     assert open_questions.execute("SELECT count(*) FROM outbox").fetchone() == (0,)
 
