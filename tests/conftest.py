@@ -6,6 +6,7 @@ that has changed the schema, or filled a database, leaves it behind.
 """
 
 import itertools
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -77,8 +78,13 @@ GROWS_MAX = 2
 @pytest.fixture(autouse=True)
 def own_logging() -> Iterator[None]:
     """Commands that a test runs in this process set up logging for themselves; the next test has its own."""
+    known = logging.Logger.manager.loggerDict.values()
+    levels = {it: it.level for it in known if isinstance(it, logging.Logger)}
     yield
     structlog.reset_defaults()
+    for logger, level in levels.items():
+        if logger.level != level:
+            logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")
