@@ -99,7 +99,7 @@ ENDS_MS = {
 }
 END_OF_DAY_MS = NOW_MS + 17 * HOUR_MS
 #: These have a limit of rows, and none of time.
-OF_ANY_LENGTH = ("/v1/visits", "/v1/vans/{van}/visits", "/v1/vans/{van}/track")
+OF_ANY_LENGTH = ("/v1/alerts", "/v1/visits", "/v1/vans/{van}/visits", "/v1/vans/{van}/track")
 
 
 def is_no_range(case: Any) -> bool:

@@ -7,11 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from api.answers import Basemap
 from api.app import content_policy
-from api.routes.basemap import EXAMPLE, PMTILES, TILES
+from api.routes.basemap import PMTILES, TILES
 from storage.settings import Settings
 from tests.integration.api_client import answer, client_of, problem, settings_at
 
@@ -97,7 +96,3 @@ def test_only_the_vans_page_may_run_webassembly() -> None:
 def test_what_is_no_address_of_a_style_is_refused_at_the_start(url: str) -> None:
     with pytest.raises(ValidationError, match="map_style_url"):
         Settings(map_style_url=url)
-
-
-def test_the_example_has_the_shape_of_the_answer() -> None:
-    assert TypeAdapter(Basemap).validate_python(EXAMPLE)
