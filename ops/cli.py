@@ -9,11 +9,11 @@ from typing import Final
 
 import click
 
-#: Each subcommand, and where it is.
+#: Each subcommand, and where it is: below `ops.commands`, or wherever a full name says.
 COMMANDS: Final = {
     "api": "api:api",
     "backup": "backup:backup",
-    "bench": "verify:bench",
+    "bench": "benchmarks.command:bench",
     "clean": "demo:clean",
     "demo": "demo:demo",
     "docs": "docs:docs",
@@ -51,7 +51,8 @@ class Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, name = COMMANDS[cmd_name].split(":")
-        command: click.Command = getattr(import_module(f"ops.commands.{module}"), name)
+        full = module if "." in module else f"ops.commands.{module}"
+        command: click.Command = getattr(import_module(full), name)
         return command
 
 

@@ -1,15 +1,13 @@
-"""`cordee verify`, and `cordee bench`."""
+"""`cordee verify`."""
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from ops import bench as benches
-from ops import embedded, imports, stock_bench, stock_verify
+from ops import embedded, imports, stock_verify
 from ops import verify as verifies
 from ops.access import parts as access
 from ops.faults import campaign, poison, pressure
@@ -80,17 +78,3 @@ def verify(
     judges = {"faults": campaign.failed, "poison": poison.failed, "pressure": pressure.failed}
     wrong += what in judges and judges[what](figures)
     sys.exit(0 if figures.get("tables_equal", True) and not wrong else 1)
-
-
-@click.command()
-@click.argument("what", type=click.Choice(["geofence", "late", "stock"]))
-@click.option("--json", "as_json", is_flag=True, help="On one line.")
-def bench(what: str, *, as_json: bool) -> None:
-    """Measure the geofence engine, what late fixes cost, or stock, in whole runs on one core."""
-    measures: dict[str, Callable[[], dict[str, Any]]] = {
-        "geofence": benches.geofence,
-        "late": benches.late,
-        "stock": stock_bench.stock,
-    }
-    figures = measures[what]()
-    click.echo(json.dumps(figures, indent=None if as_json else 2))

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from ops import stock_bench, stock_verify
+from benchmarks import stock as stock_bench
+from ops import stock_verify
 
 
 @pytest.fixture(scope="module")
