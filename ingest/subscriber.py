@@ -28,6 +28,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.batch import Delivery
+from ingest.frugal import FrugalClient
 from ingest.messages import QOS, SUBSCRIPTIONS
 from storage import backlog, broker
 from storage.settings import Settings, real_ms
@@ -100,9 +101,10 @@ class Subscriber:
         self._arrived = asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._connection = 0
+        self._same_connection = threading.Lock()
         self._closing = False
         self._ask_again_at: float | None = None
-        client = Client(
+        client = FrugalClient(
             CallbackAPIVersion.VERSION2,
             client_id=settings.ingest_client_id,
             clean_session=False,
@@ -168,12 +170,11 @@ class Subscriber:
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Tell the broker that these are done with, and make room for as many more."""
-        connection = self._connection
-        for delivery in deliveries:
-            came_by, packet_id = delivery.ticket
-            self._held.discard(delivery.ticket)  # first: acknowledged, the id is the broker's again
-            if came_by == connection and packet_id != NO_PACKET_ID:
-                self._client.ack(packet_id, QOS)
+        tickets = [delivery.ticket for delivery in deliveries]
+        self._held.difference_update(tickets)  # first: acknowledged, an id is the broker's again
+        with self._same_connection:
+            ids = [its for by, its in tickets if by == self._connection and its != NO_PACKET_ID]
+            self._client.ack_all(ids)
         self._room.give_back(len(deliveries), sum(map(size_of, deliveries)))
 
     def wake(self) -> None:
@@ -191,7 +192,6 @@ class Subscriber:
         if reason.is_failure:
             log.warning("broker refused the connection", reason=str(reason))
             return
-        self._connection += 1
         log.info("connected to the broker", session_kept=flags.session_present)
         client.subscribe([(topic, QOS) for topic in SUBSCRIPTIONS])
 
@@ -218,6 +218,8 @@ class Subscriber:
         reason: ReasonCode,
         _properties: Properties | None,
     ) -> None:
+        with self._same_connection:
+            self._connection += 1  # before paho connects again: what is queued by then, it drops
         if reason.is_failure:
             log.warning("lost the broker, reconnecting", reason=str(reason))
 
