@@ -29,7 +29,7 @@ def keeper(browser: Browser, conn: psycopg.Connection[Any], database_url: str) -
     conn.execute(REFERENCE)
     conn.execute(REJECTED)
     token = new_session(database_url, new_user(database_url, "ola", "ops"))
-    with opened_page(browser, ["422"], token) as page:
+    with opened_page(browser, ["404"], token) as page:
         yield page
 
 

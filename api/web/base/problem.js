@@ -18,11 +18,16 @@ const WORDS = {
   order_not_waiting: () => t("The order does not wait for this any more."),
 };
 
+const ERRORS_MAX = 3;
+
+/** What is wrong with each part of what was sent, the first few. */
+const said = ({ errors = [] }) => errors.slice(0, ERRORS_MAX).map(({ message }) => message);
+
 /** An answer that is not what was asked for. `code` is the API's; `status` 0 says nothing was reached. */
 export class Problem extends Error {
   constructor(status, body = {}) {
     const words = status === 0 ? t("Cordée cannot be reached just now. Try again in a moment.") : WORDS[body.code]?.();
-    super(words ?? body.detail ?? body.title ?? t("This did not work ({status}).", { status }));
+    super(words ?? ([body.detail ?? body.title, ...said(body)].filter(Boolean).join(" ") || t("This did not work ({status}).", { status })));
     Object.assign(this, { status, code: body.code ?? null, errors: body.errors ?? [] });
   }
 }
