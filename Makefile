@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run check test lock audit vendor docs clean
+.PHONY: help setup run check test lock audit vendor pictures docs clean
 
 help:  ## say what each command does
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
@@ -64,6 +64,9 @@ audit: .venv/.tools  ## look for known weaknesses in what the locks pin (asks th
 
 vendor:  ## fetch the web console's modules anew from tools/web's lock (needs node 20 and npm)
 	$(PYTHON) tools/vendor.py
+
+pictures: browser  ## take the pictures of the pages in docs/images anew (two minutes; look at them)
+	$(BIN)/python -m tools.pictures
 
 docs: setup  ## write the generated pages of docs/ anew: wire contract, settings, API, schema
 	$(BIN)/cordee docs

@@ -42,6 +42,8 @@ SETTLE_S: Final = 20.0
 MINUTE_S: Final = 60.0
 STREAMS: Final = 200
 PROBE: Final = "van-001"
+#: Nothing that the van itself says meanwhile is newer.
+AHEAD_MS: Final = 60_000
 
 #: The table of vans where the map is else: what a row says can be read.
 VANS_IN_THE_MIDDLE: Final = """
@@ -153,14 +155,19 @@ def _waits(page: Page, site: Site) -> list[float]:
 
     The page shows once a second what is newest, so a sample is published when the one before was seen.
     """
-    settings = _settings(site)
+    settings = settings_of(site)
     now = clock(settings)
     waits = []
     with connected(settings.broker_port, "probe") as sock:
         for nth in range(SAMPLES):
             kmh = 200 + nth  # no van of the fleet is as fast, so each is seen once
             position = Position(
-                t=now() + 1, lat=48.85, lon=2.35, acc_m=5.0, speed_mps=kmh / 3.6, ignition=True
+                t=now() + AHEAD_MS,
+                lat=48.85,
+                lon=2.35,
+                acc_m=5.0,
+                speed_mps=kmh / 3.6,
+                ignition=True,
             )
             load = load_of([(f"fleet/v1/{PROBE}/position", msgspec.json.encode(position))])
             published = time.time()
@@ -181,7 +188,7 @@ def _seen(page: Page, kmh: int) -> float:
     return float(seen)
 
 
-def _settings(site: Site) -> Settings:
+def settings_of(site: Site) -> Settings:
     """Return the settings of a service of the demo, as it was given them."""
     environment = Path(f"/proc/{site.pid('ingest')}/environ").read_text().split("\0")
     own = dict(part.split("=", 1) for part in environment if part.startswith("CORDEE_"))
@@ -194,7 +201,7 @@ def _stretch(site: Site, name: str) -> dict[str, Any]:
     before, began = cpu.of_tree(site.pid("api")), time.time()
     time.sleep(MINUTE_S)
     used = cpu.of_tree(site.pid("api")) - before
-    with psycopg.connect(_settings(site).database_url) as conn:
+    with psycopg.connect(settings_of(site).database_url) as conn:
         rows = conn.execute(LAGS, (began, began + MINUTE_S)).fetchall()
     counts = np.sum([counts for (counts,) in rows], axis=0)
     return {
