@@ -34,6 +34,7 @@ from api.routes import (
     devices,
     edits,
     figures,
+    ingress,
     keeping,
     me,
     messages,
@@ -108,7 +109,7 @@ for _part in (
     operations, vans, tours, visits, ways, alerts, orders, charges, rejected, overview, replan,
     edits, webhooks, resupply, policies, papers, figures, session, oidc, me, client_sites, retention,
     keeping, basemap, people, replans, precache, devices, tablet, messages,
-    sites, search,
+    sites, search, ingress,
 ):  # fmt: skip
     ROUTES.include_router(_part.router, dependencies=[Depends(judged)])
 

@@ -566,9 +566,13 @@ async def publish(conn: Connection, messages: Sequence[Message], now: int) -> No
     async with conn.transaction(), conn.cursor() as cursor:
         await cursor.execute(AWAIT, ([message.id for message in messages],))
         fresh = {bytes(each) for (each,) in await cursor.fetchall()}
-        await cursor.executemany(
-            PUBLISH, [(it.topic, it.payload, now) for it in messages if it.id in fresh]
-        )
+        await pass_on(conn, [it for it in messages if it.id in fresh], now)
+
+
+async def pass_on(conn: Connection, messages: Sequence[Message], now: int) -> None:
+    """Send messages of a van on their way; nobody waits for what becomes of them."""
+    async with conn.transaction(), conn.cursor() as cursor:
+        await cursor.executemany(PUBLISH, [(it.topic, it.payload, now) for it in messages])
         await cursor.execute(TELL_RELAY)
 
 

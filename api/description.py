@@ -47,6 +47,7 @@ SCHEMES: Final[dict[str, Any]] = {
         "name": "X-CSRF-Token",
         "description": "The `csrf_token` of `GET /v1/session`.",
     },
+    "device": {"type": "http", "scheme": "basic"},
     "token": {
         "type": "oauth2",
         "flows": {"clientCredentials": {"tokenUrl": "/v1/token", "scopes": {}}},

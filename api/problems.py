@@ -58,6 +58,8 @@ import say of an edit names it, so that it can be found.
 | not_for_machines       | 403    | only a person has a password and sessions                  |
 | unusable_password      | 422    | the new password is too easy to guess                      |
 | oidc_failed            | 4xx    | the identity provider's answer cannot be used              |
+| unknown_device         | 401    | no van's device has this credential, or no longer          |
+| too_often              | 429    | a device sends, or a stranger tries, faster than is let in |
 | too_many_attempts      | 429    | too many sign-ins have failed; wait a quarter of an hour   |
 | invalid_parameters     | 422    | a parameter is missing, ill-typed or out of bounds         |
 | unusable_tour          | 422    | the import would refuse stops of this tour; nothing is     |
@@ -136,6 +138,8 @@ TITLES: Final = {
     "not_for_machines": "Only a person can do this",
     "unusable_password": "This password cannot be used",
     "oidc_failed": "The sign-in elsewhere failed",
+    "unknown_device": "No device is known by this",
+    "too_often": "Too often",
     "too_many_attempts": "Too many sign-ins have failed",
     "invalid_parameters": "A parameter is wrong",
     "unusable_tour": "This tour cannot be used",

@@ -10,6 +10,7 @@ from api import accounts
 from api.access_log import AccessLog
 from api.accounts import Lifetime
 from api.awaited import Commits
+from api.buckets import Limit
 from api.fences import FenceBodies
 from api.live import LiveHub
 from api.passwords import Desk
@@ -34,6 +35,10 @@ class Resources:
     commits: Commits
     fences: FenceBodies = field(default_factory=FenceBodies)
     desk: Desk = field(default_factory=Desk)
+    #: Devices that send positions by HTTP: the backlog of an hour at once, and then what one drives.
+    devices: Limit = field(default_factory=lambda: Limit(rate_per_s=5.0, burst=600.0))
+    #: Addresses from which nobody's credentials come.
+    strangers: Limit = field(default_factory=lambda: Limit(rate_per_s=1 / 30, burst=30.0))
     _token_key: bytes = b""
 
     async def token_key(self) -> bytes:

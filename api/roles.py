@@ -80,6 +80,10 @@ _TABLE: Final = (
     Rule("GET", "/v1/messages", _OWN_STOCK),
     Rule("POST", "/v1/messages", _OWN_STOCK),
     Rule("POST", "/v1/messages/{id}/read", _OWN_STOCK),
+    # For devices, which prove themselves by their own credentials (api/routes/ingress.py).
+    Rule("POST", "/v1/ingress/owntracks", PUBLIC),
+    Rule("GET", "/v1/ingress/osmand", PUBLIC),
+    Rule("POST", "/v1/ingress/osmand", PUBLIC),
     # Where vans are and were.
     Rule("GET", "/v1/vans", _OWN_VAN),
     Rule("GET", "/v1/vans/{van}", _OWN_VAN),

@@ -150,6 +150,7 @@ TOUR: Final = {
     ],
 }
 SSCC: Final = "004000000000000176"
+LOCATION: Final = {"_type": "location", "lat": 48, "lon": 2, "tst": 1_795_165_200}
 #: Nobody takes it further: no ingest runs.
 BATCH: Final = {"events": [{"kind": "none", "payload": {}}]}
 
@@ -238,6 +239,13 @@ def _of_sites(path: str) -> Probe:
     )  # fmt: skip
 
 
+#: No sign-in lets anybody in here, only a device's credential: without, all are refused as unknown.
+DEVICES: Final = (
+    Probe("POST", "/v1/ingress/owntracks", "/v1/ingress/owntracks", EVERYBODY, body=LOCATION),
+    Probe("GET", "/v1/ingress/osmand", "/v1/ingress/osmand?id=V1&lat=48&lon=2", EVERYBODY),
+    Probe("POST", "/v1/ingress/osmand", "/v1/ingress/osmand", EVERYBODY, body={"device_id": "V1"}),
+)
+
 #: A public route is asked without signing in: `roles` is everybody, and so is nobody.
 PUBLIC: Final = (
     Probe("GET", "/healthz", "/healthz", EVERYBODY),
@@ -248,6 +256,7 @@ PUBLIC: Final = (
     Probe("GET", "/v1/session/oidc", "/v1/session/oidc", EVERYBODY),
     Probe("GET", "/v1/session/oidc/callback", "/v1/session/oidc/callback", EVERYBODY),
     Probe("POST", "/v1/token", "/v1/token", EVERYBODY, body={}),
+    *DEVICES,
 )
 
 PROBES: Final = (

@@ -61,6 +61,7 @@ def provision() -> None:
 @click.option("--host", help="Where devices find the broker.  [default: CORDEE_BROKER_NAME]")
 @click.option("--port", type=int, help="[default: CORDEE_BROKER_PORT]")
 @click.option("--app", type=click.Choice(get_args(tablet.App)), default="owntracks")
+@click.option("--api", default="", help="https://NAME of the API, for apps that send by HTTP.")
 @click.option("--qr", type=click.Path(path_type=Path, dir_okay=False), help="A .png or .svg file.")
 def van(
     code: str,
@@ -69,6 +70,7 @@ def van(
     host: str | None,
     port: int | None,
     app: tablet.App,
+    api: str,
     qr: Path | None,
     *,
     rotate: bool,
@@ -76,8 +78,9 @@ def van(
 ) -> None:
     """Make, replace or end the credential of a device of van ID.
 
-    Shows what to type into it, this once, with a QR code: of a link for the OwnTracks app, or with
-    `--app cordee` of JSON for an app of your own.
+    Shows what to type into it, this once, with a QR code: of a link for the OwnTracks app (by HTTP with
+    `--api`), with `--app traccar` of one for Traccar Client, with `--app cordee` of JSON for an app of
+    your own.
     """
     if rotate and revoke:
         raise click.UsageError("either --rotate or --revoke")
@@ -90,7 +93,10 @@ def van(
         host or settings.broker_name or settings.broker_host,
         port or settings.broker_port,
         settings.broker_tls or bool(settings.broker_ca),
+        api.rstrip("/"),
     )
+    if app == "traccar" and not api:
+        raise click.UsageError("--app traccar needs --api https://NAME")
     if qr is not None and qr.suffix.lower() not in {".png", ".svg"}:
         raise click.UsageError("--qr needs a file that ends in .png or .svg")
     made = _do(

@@ -10,13 +10,10 @@ each here, half a minute of a core for 200 vans that come back after an outage; 
 A user name ends in 60 random bits and is the client id as well. Mosquitto enforces that; NATS
 hands a session to whoever names its client id, so there it must be one that nobody else knows.
 
-No broker reads the other's hash, hence two. Mosquitto's is `$7$rounds$salt$key`, base64, PBKDF2 with
-SHA-512 (`mosquitto_passwd`, version 2).
+No broker reads the other's hash, hence two. Mosquitto's is that of `mosquitto_passwd`, version 2; positions
+that come by HTTP are let in by it too (`api/devices.py`).
 """
 
-import base64
-import hashlib
-import hmac
 import re
 import secrets
 from dataclasses import dataclass
@@ -24,6 +21,7 @@ from typing import Final
 
 import bcrypt
 
+from api.devices import is_password, mosquitto_hash, token_hash
 from api.passwords import random_password, random_text
 
 GROUPS: Final = 6
@@ -42,10 +40,11 @@ PBKDF2_SALT_BYTES: Final = 12
 
 @dataclass(frozen=True, slots=True)
 class Hashes:
-    """Of one password: what NATS checks it by, and what Mosquitto does."""
+    """Of one password: what NATS checks it by, and what Mosquitto does; of a token, if there is one."""
 
     bcrypt: str
     pbkdf2: str
+    token: bytes | None = None
 
 
 def new_password() -> str:
@@ -66,24 +65,17 @@ def unusable(password: str) -> str | None:
     return None
 
 
-def hashes(password: str) -> Hashes:
-    """Return both hashes of a password, each with a salt of its own."""
+def hashes(password: str, token: str | None = None) -> Hashes:
+    """Return both hashes of a password, each with a salt of its own, and that of a token."""
     salt = secrets.token_bytes(PBKDF2_SALT_BYTES)
     return Hashes(
         bcrypt.hashpw(password.encode(), bcrypt.gensalt(BCRYPT_COST)).decode(),
-        _mosquitto(password, salt, PBKDF2_ROUNDS),
+        mosquitto_hash(password, salt, PBKDF2_ROUNDS),
+        None if token is None else token_hash(token),
     )
 
 
 def matches(password: str, known: Hashes) -> bool:
     """Return whether both hashes are of this password."""
-    _, _, rounds, salt, _ = known.pbkdf2.split("$")
-    again = _mosquitto(password, base64.b64decode(salt), int(rounds))
-    return bcrypt.checkpw(password.encode(), known.bcrypt.encode()) and hmac.compare_digest(
-        again, known.pbkdf2
-    )
-
-
-def _mosquitto(password: str, salt: bytes, rounds: int) -> str:
-    key = hashlib.pbkdf2_hmac("sha512", password.encode(), salt, rounds)
-    return f"$7${rounds}${base64.b64encode(salt).decode()}${base64.b64encode(key).decode()}"
+    again = bcrypt.checkpw(password.encode(), known.bcrypt.encode())
+    return again and is_password(password, known.pbkdf2)

@@ -38,13 +38,14 @@ class UnusableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A new credential, with the password that nobody will see again."""
+    """A new credential, with the password that nobody will see again; a van's has a token as well."""
 
     role: Role
     code: str
     device: str
     user_name: str
     password: str
+    token: str | None = None
 
 
 async def van(conn: Connection, code: str) -> Owner:
@@ -129,9 +130,10 @@ async def revoke(conn: Connection, owner: Owner, device: str | None, now: int) -
 
 async def _put(conn: Connection, owner: Owner, device: str, now: int) -> Made:
     password = passwords.new_password()
+    token = passwords.new_password() if owner.role == "van" else None
     user_name = passwords.new_user_name(owner.code or owner.role)
     try:
-        hashes = passwords.hashes(password)
+        hashes = passwords.hashes(password, token)
         await store.put(conn, owner, device, user_name, hashes, as_datetime(now))
     except psycopg.errors.UniqueViolation as error:
         if error.diag.constraint_name != "broker_credential_current_once":
@@ -140,7 +142,7 @@ async def _put(conn: Connection, owner: Owner, device: str, now: int) -> Made:
             f"{owner.role} {owner.code} has a credential for {device!r} already: --rotate replaces"
             " it, --revoke ends it, --device NAME makes one for another device"
         ) from error
-    return Made(owner.role, owner.code, device, user_name, password)
+    return Made(owner.role, owner.code, device, user_name, password, token)
 
 
 async def adopt(conn: Connection, settings: Settings, now: int) -> None:

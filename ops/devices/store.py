@@ -24,8 +24,8 @@ ALL: Final = ONE + ORDER
 
 INSERT: Final = """
 INSERT INTO broker_credential
-  (role, van_id, warehouse_id, device, user_name, bcrypt_hash, pbkdf2_hash, created_time)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+  (role, van_id, warehouse_id, device, user_name, bcrypt_hash, pbkdf2_hash, token_hash, created_time)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 END: Final = """
@@ -107,7 +107,7 @@ async def put(
     await conn.execute(
         INSERT,
         (owner.role, owner.van_id, owner.warehouse_id, device, user_name,
-         hashes.bcrypt, hashes.pbkdf2, now),
+         hashes.bcrypt, hashes.pbkdf2, hashes.token, now),
     )  # fmt: skip
 
 

@@ -705,4 +705,5 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/v1/visit-reports/{report}.pdf",
         "/v1/messages", "/v1/messages/{id}/read",
         "/v1/fences", "/v1/search",
+        "/v1/ingress/owntracks", "/v1/ingress/osmand",
     }  # fmt: skip

@@ -13,6 +13,7 @@ and every other one that fits must be taken.
 `make fuzzapi` asks more (`CORDEE_API_EXAMPLES`); `pytest -k "/v1/orders"` asks some.
 """
 
+import asyncio
 import base64
 import os
 import uuid
@@ -45,8 +46,11 @@ from api.sessions import CSRF_HEADER, PLAIN_COOKIE, csrf_token, hashed, weakness
 from geofence.imports.geojson import geojson_rows
 from geofence.imports.local_times import window
 from ops.access.table import COMPANY
+from ops.devices import provision
 from stock_tracker.barcodes import is_sscc
 from stock_tracker.reference import BarcodeRow
+from storage.pool import connect
+from storage.settings import real_ms
 from storage.sheets import UnusableRowError
 from tests.conftest import Databases
 from tests.integration.api_client import NOW_MS, new_session, new_user
@@ -67,6 +71,8 @@ SIGNING_IN = ("/v1/session", "/v1/me/sessions", "/v1/me/password", "/v1/token")
 #: No identity provider is set up here: test_oidc.py has one.
 WITHOUT_PROVIDER = ("/v1/session/oidc", "/v1/session/oidc/callback")
 
+#: Whose positions a device may say, its own credential says.
+DEVICES = "/v1/ingress/"
 #: What these name, an answer must have told before; test_replans.py asks first. No file of tiles is set.
 TOLD_BEFORE = ("/v1/replans", "/v1/replans/{replan_id}/undo", "/v1/map/tiles.pmtiles")
 
@@ -279,9 +285,13 @@ class Server:
     database_url: str
     asked: Counter[tuple[Role, str]] = field(default_factory=Counter)
     signed_in: dict[Role, dict[str, str]] = field(default_factory=dict)
+    #: User and password of a van's device.
+    device: bytes = b""
 
     def headers(self, role: Role, path: str) -> dict[str, str]:
         """Return what lets somebody in; on routes about signing in a new session, and no failures."""
+        if path.startswith(DEVICES):
+            return {"authorization": f"Basic {base64.b64encode(self.device).decode()}"}
         if path in SIGNING_IN:
             with psycopg.connect(self.database_url) as conn:
                 conn.execute("DELETE FROM failed_sign_in")
@@ -327,9 +337,16 @@ def opened(databases: Databases) -> Iterator[Server]:
         # Nobody ingests here.
         patch.setattr(devices, "COMMITTED_WITHIN_S", 0.0)
         patch.setattr(messages, "COMMITTED_WITHIN_S", 0.0)
-        yield Server(api.url, url)
+        yield Server(api.url, url, device=asyncio.run(device(url)))
     passwords.nobodys.cache_clear()
     databases.give_back(url)
+
+
+async def device(url: str) -> bytes:
+    """Return the user and password of a new device of V1."""
+    async with connect(url, "test", size_max=1) as pool, pool.connection() as conn:
+        made = await provision.make(conn, await provision.van(conn, "V1"), "phone", real_ms() - 1)
+    return f"{made.user_name}:{made.password}".encode()
 
 
 @pytest.fixture(scope="module")

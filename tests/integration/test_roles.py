@@ -13,7 +13,7 @@ from api.app import create_app
 from api.doorkeeper import doors_of, judged
 from api.roles import ROLES, Role, rule_of
 from ops.access.http import Asker, Tried, judge, try_all
-from ops.access.table import COMPANY, LETTERS, NOW, PROBES, PUBLIC, Probe
+from ops.access.table import COMPANY, DEVICES, LETTERS, NOW, PROBES, PUBLIC, Probe
 from storage.settings import Settings, as_ms
 from tests.integration.api_client import (
     machine_token,
@@ -74,7 +74,7 @@ async def test_every_role_gets_what_the_table_says_and_nothing_else(database_url
         tried = await judge(client_of(app, database_url), askers, again)
     assert tried.figures()["findings"] == []
     assert tried.routes == len(roles.RULES)
-    assert tried.pairs == len(PROBES) * 12 + len(PUBLIC)
+    assert tried.pairs == len(PROBES) * 12 + len(PUBLIC) + len(DEVICES) * 3
     assert tried.rows > 150
 
 

@@ -175,6 +175,13 @@ REFUSED = {
     "UPDATE van_message SET text = NULL": "van_message_says_something",
     "UPDATE van_message SET read_at = now()": "van_message_reader_named",
     "UPDATE awaited SET message_id = 'short'": "awaited_id_whole",
+    "UPDATE broker_credential SET token_hash = 'short'": "broker_credential_token_whole",
+    """UPDATE broker_credential SET role = 'relay', van_id = NULL, token_hash = sha256('t')""": (
+        "broker_credential_token_of_a_van"
+    ),
+    f"""UPDATE broker_credential SET token_hash = sha256('t');
+       {CREDENTIAL} 'van', 2, NULL, 'tablet', 'other', {HASHES};
+       UPDATE broker_credential SET token_hash = sha256('t')""": "broker_credential_token_once",
     "INSERT INTO template_line VALUES (1, 1, 5, 5, 9, 1)": "template_line_ordered",
     "INSERT INTO template_line VALUES (1, 1, 2, 10, 9, 1)": "template_line_ordered",
     "INSERT INTO template_line VALUES (1, 1, -1, 5, 9, 1)": "template_line_ordered",

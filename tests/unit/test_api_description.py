@@ -124,6 +124,8 @@ def test_what_changes_something_needs_a_token_against_other_sites_beside_a_sessi
         for method, operation in methods.items():
             if "security" in operation:
                 ways = operation["security"]
+                if {"device": []} in ways:
+                    continue  # no session opens these
                 assert ({"session": [], "csrf": []} in ways) == (method != "get")
                 assert {"token": []} in ways
 

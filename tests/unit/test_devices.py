@@ -4,6 +4,7 @@ import base64
 import io
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -14,13 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from api.devices import mosquitto_hash
 from api.passwords import ALPHABET
 from ops.devices import mosquitto, nats, passwords, tablet
 from ops.devices.provision import Made, UnusableError
 from ops.devices.rights import ROLES, Rights, refusal, rights
 from ops.devices.tablet import Address
 
-MADE = Made("van", "van-001", "phone", "van-001-abcdefghijkm", "aaaa-bbbb-cccc-dddd-eeee-ffff")
+MADE = Made(
+    "van", "van-001", "phone", "van-001-abcdefghijkm", "aaaa-bbbb-cccc-dddd-eeee-ffff",
+    "tttt-uuuu-vvvv-wwww-xxxx-yyyy",
+)  # fmt: skip
 ADDRESS = Address("broker.example", 8883, tls=True)
 
 
@@ -115,7 +120,7 @@ def test_mosquittos_own_tool_writes_the_same_hash_for_the_same_salt(tmp_path: Pa
     theirs = file.read_text().strip().removeprefix("u:")
     _, kind, rounds, salt, _ = theirs.split("$")
     assert kind == "7"
-    assert passwords._mosquitto("a password of ours", base64.b64decode(salt), int(rounds)) == theirs
+    assert mosquitto_hash("a password of ours", base64.b64decode(salt), int(rounds)) == theirs
 
 
 def test_mosquitto_is_told_users_and_topics_line_by_line() -> None:
@@ -139,12 +144,32 @@ def test_owntracks_reads_its_configuration_from_the_link() -> None:
     assert read["pubQos"] == 1
 
 
-@pytest.mark.parametrize("app", ["owntracks", "cordee"])
+def test_owntracks_may_be_told_to_speak_http() -> None:
+    link = urlsplit(tablet.owntracks(MADE, replace(ADDRESS, api="https://api.example")))
+    read = msgspec.json.decode(base64.b64decode(parse_qs(link.query)["inline"][0]))
+    assert (read["mode"], read["url"]) == (3, "https://api.example/v1/ingress/owntracks")
+    assert (read["username"], read["password"], read["auth"]) == (
+        MADE.user_name, MADE.password, True,
+    )  # fmt: skip
+    assert "host" not in read
+
+
+def test_traccar_client_is_told_where_to_send_and_its_token_and_no_password() -> None:
+    """The app takes what stands before the question mark as its server, and `id` as identifier."""
+    link = urlsplit(tablet.traccar(MADE, replace(ADDRESS, api="https://api.example")))
+    assert f"{link.scheme}://{link.netloc}{link.path}" == "https://api.example/v1/ingress/osmand"
+    assert parse_qs(link.query)["id"] == [MADE.token]
+    assert MADE.password not in link.geturl()
+    with pytest.raises(UnusableError, match="--api"):
+        tablet.traccar(MADE, ADDRESS)
+
+
+@pytest.mark.parametrize("app", ["owntracks", "cordee", "traccar"])
 def test_the_picture_of_a_code_is_read_back_as_what_it_says(
     app: tablet.App, tmp_path: Path
 ) -> None:
     file = tmp_path / "code.png"
-    text = tablet.content(MADE, ADDRESS, app)
+    text = tablet.content(MADE, replace(ADDRESS, api="https://api.example"), app)
     tablet.save(text, file)
     (read,) = zxingcpp.read_barcodes(Image.open(file))
     assert read.text == text
