@@ -369,8 +369,10 @@ def over(stop: Stop, visit: Presence | None) -> Fact:
     if visit is None:
         return Fact("ended", stop.window_end, "the window is over")
     minutes = _minutes(visit.arrived_at - stop.window_end)
-    words = f"{minutes} min late" if minutes > 0 else "in time"
-    return Fact("ended", stop.window_end, f"arrived {words}", visit.arrived_at, minutes)
+    reason = "arrived in time"
+    if minutes > 0:
+        reason = f"arrived {minutes} min after the window ended"
+    return Fact("ended", stop.window_end, reason, visit.arrived_at, minutes)
 
 
 def _minutes(ms: int) -> int:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import httpx
 import psycopg
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -26,7 +27,7 @@ from storage.settings import clock
 IMAGES: Final = Path(__file__).parents[1] / "docs/images"
 SPEED: Final = 40.0
 #: From 7:10, when the demo begins, to the middle of the morning.
-SIMULATED_S: Final = 3 * 3_600 + 1_200
+SIMULATED_S: Final = 2 * 3_600 + 1_200
 COLOURS: Final = 200
 PATIENCE_MS: Final = 60_000
 WIDE: Final = {"width": 1440, "height": 900}
@@ -43,6 +44,14 @@ WHERE site_id IN (SELECT site_id FROM stop JOIN tour USING (tour_id)
 LATE: Final = """
 SELECT van.code FROM alert JOIN van USING (van_id) WHERE state = 'open' AND kind = 'late' ORDER BY due_at LIMIT 1
 """
+
+
+#: What becomes of the first orders.
+STAGES: Final = (
+    *[("accepted", "picked", "shipped")] * 4,
+    *[("accepted", "picked")] * 3,
+    *[("accepted",)] * 4,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +71,7 @@ PICTURES: Final = (
     Picture("warehouse", "warehouse", "warehouse/", "main", WIDE),
     Picture("van", "technician", "van/", "main", TABLET),
     Picture("client", "client", "client/", "tbody tr", WIDE),
-    Picture("operations", "ops", "operations/", "tbody tr", WIDE),
+    Picture("operations", "ops", "operations/", "main", WIDE),
     Picture("account", "planner", "account/", "main", WIDE),
 )
 PEOPLE: Final = (
@@ -84,6 +93,7 @@ def main() -> None:
         passwords = asyncio.run(_add_people(url))
         with psycopg.connect(url) as conn:
             late = conn.execute(LATE).fetchone() or ("van-001",)
+        _work_in_the_warehouse(site, passwords["warehouse"])
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=chromium(), args=list(CHROMIUM_ARGUMENTS)
@@ -110,6 +120,19 @@ def _let_time_pass(site: Site) -> None:
 async def _add_people(url: str) -> dict[str, str]:
     async with connect(url, "pictures", size_max=1) as pool, pool.connection() as conn:
         return {person.login: await people.add_user(conn, person) for person in PEOPLE}
+
+
+def _work_in_the_warehouse(site: Site, password: str) -> None:
+    """Report some orders as a warehouse would in the middle of its morning."""
+    with httpx.Client(base_url=site.url, cookies=site.session("warehouse", password)) as client:
+        client.headers["x-csrf-token"] = client.get("/v1/session").json()["csrf_token"]
+        orders = client.get("/v1/orders?state=sent&limit=20").json()["orders"]
+        for order, kinds in zip(orders, STAGES, strict=False):
+            lines = client.get(f"/v1/orders/{order['code']}").json()["lines"]
+            said = [{"item": line["item"], "qty": line["requested"]} for line in lines]
+            for kind in kinds:
+                report = {"kind": kind, "lines": [] if kind == "accepted" else said}
+                client.post(f"/v1/orders/{order['code']}/reports", json=report).raise_for_status()
 
 
 def _take(

@@ -24,19 +24,17 @@ ROOT: Final = Path(__file__).parents[1]
 LOCALES: Final = ROOT / "storage/locales"
 COMPILED: Final = ROOT / "api/web/locales"
 PAGES: Final = ROOT / "api/web"
-KEYWORDS: Final[Any] = {"t": None, "tn": (1, 2), "tc": ((1, "c"), 2)}
+KEYWORDS: Final[Any] = {"t": None, "tn": (1, 2)}
 #: A call of a page with its first two arguments, as far as they are literals.
-CALL: Final = re.compile(
-    r'(?<![\w.])(t|tn|tc)\(\s*("(?:[^"\\]|\\.)*")(?:\s*,\s*("(?:[^"\\]|\\.)*"))?'
-)
+CALL: Final = re.compile(r'(?<![\w.])(t|tn)\(\s*("(?:[^"\\]|\\.)*")(?:\s*,\s*("(?:[^"\\]|\\.)*"))?')
 COMMENT: Final = re.compile(r"^\s*(//|\*|/\*).*$", re.MULTILINE)
 BRACES: Final = re.compile(r"\{\w+\}")
 #: Plurals are chosen by these examples: every category of CLDR that a whole number can have.
 NUMBERS: Final = (*range(201), 1_000, 1_000_000, 2_000_000)
 
 
-Said = tuple[str | tuple[str, str], str | None]
-"""A sentence, or its two forms, and its context."""
+Said = str | tuple[str, str]
+"""A sentence, or its two forms."""
 
 
 def collected() -> Catalog:
@@ -44,8 +42,8 @@ def collected() -> Catalog:
     catalogue = Catalog(project="Cordée", charset="utf-8")
     for path, sentences in sources():
         where = [(path.relative_to(ROOT).as_posix(), 0)]
-        for said, context in sentences:
-            catalogue.add(said, locations=where, context=context)
+        for said in sentences:
+            catalogue.add(said, locations=where)
     return catalogue
 
 
@@ -62,8 +60,8 @@ def sources() -> Iterator[tuple[Path, Iterator[Said]]]:
 
 def said_by_module(source: bytes) -> Iterator[Said]:
     """Yield what a Python module says."""
-    for _, said, _, context in extract("python", io.BytesIO(source), KEYWORDS):
-        yield said, context
+    for _, said, _, _ in extract("python", io.BytesIO(source), KEYWORDS):
+        yield said
 
 
 def said_by_page(source: str) -> Iterator[Said]:
@@ -75,9 +73,9 @@ def said_by_page(source: str) -> Iterator[Said]:
     for name, *literals in CALL.findall(COMMENT.sub("", source)):
         first, second = (json.loads(literal) if literal else "" for literal in literals)
         if name == "t":
-            yield first, None
+            yield first
         elif second:
-            yield ((first, second), None) if name == "tn" else (second, first)
+            yield first, second
 
 
 def brought_up_to_date(path: Path, template: Catalog) -> tuple[Catalog, bytes]:
@@ -109,7 +107,7 @@ def compiled(catalogue: Catalog, language: str) -> str:
     category = Locale.parse(language).plural_form
     plural = {category(n): _form(catalogue, n) for n in NUMBERS}
     messages = {
-        (f"{message.context}\x04{_id(message)}" if message.context else _id(message)): (
+        _id(message): (
             list(message.string) if isinstance(message.string, tuple) else message.string
         )
         for message in catalogue

@@ -521,8 +521,8 @@ def test_a_risk_that_was_shown_is_told_when_its_time_has_come() -> None:
     ("arrived_at", "words"),
     [
         (END, "arrived in time"),
-        (END + 1, "arrived 1 min late"),
-        (END + 4 * MINUTE, "arrived 4 min late"),
+        (END + 1, "arrived 1 min after the window ended"),
+        (END + 4 * MINUTE, "arrived 4 min after the window ended"),
     ],
 )
 def test_a_risk_is_over_with_the_arrival(arrived_at: int, words: str) -> None:

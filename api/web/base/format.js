@@ -24,7 +24,6 @@ function make() {
     weekday: of({ weekday: "short", day: "numeric", month: "short" }),
     full: of({ weekday: "long", day: "numeric", month: "long", year: "numeric" }),
     iso: new Intl.DateTimeFormat("en-CA", { timeZone: zone }),
-    parts: new Intl.DateTimeFormat("en-GB", { timeZone: zone, hour: "2-digit", minute: "2-digit", hourCycle: "h23" }),
   };
 }
 
@@ -51,12 +50,6 @@ export const day = (ms, now) =>
 
 /** 2026-11-26, where the work is: what the API's dates are. */
 export const isoDay = (ms) => formats.iso.format(ms);
-
-/** Minutes since midnight, where the work is. */
-export function minuteOfDay(ms) {
-  const [hours, minutes] = formats.parts.format(ms).split(":").map(Number);
-  return hours * 60 + minutes;
-}
 
 export const timeOfDay = (ms) => formats.hourMinuteSecond.format(ms);
 export const longDay = (ms) => formats.weekday.format(ms);

@@ -73,13 +73,6 @@ const found = (id) => {
 /** A sentence, with values for its {braces}. */
 export const t = (id, values) => filled(found(id), values);
 
-/** A word that English has for several things: the context tells which is meant. */
-export const tc = (context, id, values) => {
-  const key = `${context}\u0004${id}`;
-  const text = found(key);
-  return filled(language === PSEUDO ? stretched(id) : text === key ? id : text, values);
-};
-
 /** A sentence about `n` of something; {n} is the number as the language writes it. */
 export function tn(one, many, n, values) {
   const all = { n: number.format(n), ...values };

@@ -1,6 +1,7 @@
 // What a client wants to know of its own sites: who comes when, when exactly as the morning goes on, and
 // what was done. Asked again every half minute; positions of vans are nobody's business here.
 
+import { Again } from "../base/again.js";
 import { Part, define, html, nothing, repeat } from "../base/lit.js";
 import { count, day, duration, fullDay, isoDay, range, time } from "../base/format.js";
 import { t } from "../base/i18n.js";
@@ -19,17 +20,12 @@ class Client extends Part {
     planned: { state: true }, reports: { state: true }, problem: { state: true }, site: { state: true }, now: { state: true },
   };
 
+  again = new Again(this, AGAIN_MS, () => this.ask());
+
   constructor() {
     super();
     this.site = new URLSearchParams(location.hash.slice(1)).get("site") ?? "";
     this.problem = "";
-  }
-
-  connectedCallback() {
-    super.connectedCallback();
-    this.ask();
-    setInterval(() => document.visibilityState === "visible" && this.ask(), AGAIN_MS);
-    document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && this.ask());
   }
 
   async ask() {

@@ -1,5 +1,6 @@
 // For those who keep it running: how it does, who is silent, what could not be used and what becomes of it.
 
+import { Again } from "../base/again.js";
 import { Part, define, html, nothing } from "../base/lit.js";
 import { count, duration, percent, rate, span } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
@@ -32,17 +33,13 @@ class Operations extends Part {
     servers: { state: true }, outbox: { state: true }, devices: { state: true }, problem: { state: true },
   };
 
+  again = new Again(this, AGAIN_MS, () => this.ask());
+
   constructor() {
     super();
     this.problem = "";
     this.readAddress();
     addEventListener("hashchange", () => this.readAddress());
-  }
-
-  connectedCallback() {
-    super.connectedCallback();
-    this.ask();
-    setInterval(() => document.visibilityState === "visible" && this.ask(), AGAIN_MS);
   }
 
   readAddress() {

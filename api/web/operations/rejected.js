@@ -1,6 +1,7 @@
 // What could not be used in the last day: why, what it was, and what becomes of it. Codes that nobody has
 // entered are given their meaning here.
 
+import { Again } from "../base/again.js";
 import { Part, define, html, nothing } from "../base/lit.js";
 import { count, time } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
@@ -11,24 +12,16 @@ import "../base/table.js";
 import { twoLines } from "../base/table.js";
 
 const SHOWN = 200;
+const AGAIN_MS = 15_000;
 
 class Rejected extends Part {
   static properties = { now: { attribute: false }, found: { state: true }, codes: { state: true }, reason: { state: true }, problem: { state: true } };
 
+  again = new Again(this, AGAIN_MS, () => this.ask());
+
   constructor() {
     super();
     this.reason = "";
-  }
-
-  connectedCallback() {
-    super.connectedCallback();
-    this.ask();
-    this.asking = setInterval(() => this.ask(), 15_000);
-  }
-
-  disconnectedCallback() {
-    super.disconnectedCallback();
-    clearInterval(this.asking);
   }
 
   async ask() {

@@ -1,5 +1,6 @@
 // Who is told by HTTP, and what did not get through.
 
+import { Again } from "../base/again.js";
 import { Part, define, html, nothing } from "../base/lit.js";
 import { count, time } from "../base/format.js";
 import { t } from "../base/i18n.js";
@@ -9,6 +10,7 @@ import { status } from "../base/status.js";
 import "../base/table.js";
 import { twoLines } from "../base/table.js";
 
+const AGAIN_MS = 15_000;
 const STATES = {
   pending: ["scheduled", () => t("waits")],
   retrying: ["at_risk", () => t("is tried again")],
@@ -18,17 +20,7 @@ const STATES = {
 
 class Webhooks extends Part {
   static properties = { now: { attribute: false }, webhooks: { state: true }, deliveries: { state: true }, problem: { state: true } };
-
-  connectedCallback() {
-    super.connectedCallback();
-    this.ask();
-    this.asking = setInterval(() => this.ask(), 15_000);
-  }
-
-  disconnectedCallback() {
-    super.disconnectedCallback();
-    clearInterval(this.asking);
-  }
+  again = new Again(this, AGAIN_MS, () => this.ask());
 
   async ask() {
     try {

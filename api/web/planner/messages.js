@@ -1,5 +1,6 @@
 // What base and van have written to one another, who has read it, and a field to write.
 
+import { Again } from "../base/again.js";
 import { define, html, nothing } from "../base/lit.js";
 import { time } from "../base/format.js";
 import { t } from "../base/i18n.js";
@@ -15,16 +16,7 @@ const EVERY_MS = 30_000;
 class Messages extends Pane {
   static properties = { van: {}, busy: { state: true }, problem: { state: true } };
   list = new Asked(this);
-
-  connectedCallback() {
-    super.connectedCallback();
-    this.again = setInterval(() => this.list.again(), EVERY_MS);
-  }
-
-  disconnectedCallback() {
-    super.disconnectedCallback();
-    clearInterval(this.again);
-  }
+  again = new Again(this, EVERY_MS, () => this.list.again(), { first: false });
 
   willUpdate(changed) {
     if (changed.has("van")) this.problem = "";

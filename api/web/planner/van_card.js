@@ -1,5 +1,6 @@
 // A van: what it does, where it goes next, what it is about to lack, what was said, and the way it came.
 
+import { Again } from "../base/again.js";
 import { define, html, nothing } from "../base/lit.js";
 import { count, day, duration, kmh, place, time } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
@@ -19,20 +20,11 @@ const STOCK_MAX = 200;
 class VanCard extends Pane {
   static properties = { code: {}, all: { state: true } };
   stock = new Asked(this);
+  again = new Again(this, STOCK_EVERY_MS, () => this.stock.again(), { first: false });
 
   constructor() {
     super();
     this.all = false;
-  }
-
-  connectedCallback() {
-    super.connectedCallback();
-    this.again = setInterval(() => this.stock.again(), STOCK_EVERY_MS);
-  }
-
-  disconnectedCallback() {
-    super.disconnectedCallback();
-    clearInterval(this.again);
   }
 
   render() {

@@ -36,9 +36,37 @@ export const aboutAlert = (alert, now) =>
     ? t("last position {time}", { time: time(alert.due_at_ms, now) })
     : stopOf(alert.stop, alert.site_name);
 
+/** What `geofence/alerts.py` says of an alert, by its words; a number in them is {n}. */
+const REASONS = {
+  "the van had arrived in time; raised on what was known then": () => t("the van had arrived in time; raised on what was known then"),
+  "arrived {n} min after the window ended": (n) => t("arrived {n} min after the window ended", { n }),
+  "arrived in time": () => t("arrived in time"),
+  "the window is not over; raised on what was known then": () => t("the window is not over; raised on what was known then"),
+  "nobody came that day": () => t("nobody came that day"),
+  "not arrived when the window ended": () => t("not arrived when the window ended"),
+  "the van had been there": () => t("the van had been there"),
+  "the day is not over": () => t("the day is not over"),
+  "the visit was not that long": () => t("the visit was not that long"),
+  "{n} min longer than planned": (n) => t("{n} min longer than planned", { n }),
+  "the window is over": () => t("the window is over"),
+  "expected in time again": () => t("expected in time again"),
+  "expected {n} min after the window's end": (n) => t("expected {n} min after the window’s end", { n }),
+  "expected {n} min before the window's end: it may be late": (n) => t("expected {n} min before the window’s end: it may be late", { n }),
+  "it reports": () => t("it reports"),
+  "off duty": () => t("off duty"),
+  "no position: whether it is late cannot be known": () => t("no position: whether it is late cannot be known"),
+  "it had reported all the time: the messages came late": () => t("it had reported all the time: the messages came late"),
+  "back after {n} min": (n) => t("back after {n} min", { n }),
+};
+
+function reasonOf({ reason }) {
+  const [number = ""] = reason.match(/\d+/) ?? [];
+  return REASONS[reason.replace(/\d+/, "{n}")]?.(number) ?? reason;
+}
+
 /** Why it is so, as far as is known, and what follows. */
 export function whyAlert(alert) {
-  const words = [alert.kind === "overstayed" && alert.state === "open" ? t("longer than planned") : alert.reason];
+  const words = [alert.kind === "overstayed" && alert.state === "open" ? t("longer than planned") : reasonOf(alert)];
   if (alert.handling?.cause) words.push(t("cause: {cause}", { cause: found(alert.handling.cause) }));
   else if (alert.cause && (alert.kind === "late" || alert.kind === "at_risk")) {
     words.push(t("cause: {cause}", { cause: CAUSES[alert.cause]?.() ?? alert.cause }));

@@ -117,6 +117,9 @@ class Warehouse extends Part {
       const column = COLUMNS.find((one) => one.takes(order));
       if (column) lanes.get(column).push(order);
     }
+    if (all.length === 0) {
+      return html`<p class="empty">${t("No order waits here. Orders come at each cut-off; what the next one will ask for is under Waiting.")}</p>`;
+    }
     const order = all.find((one) => one.code === this.chosen);
     return html`<div class="desk ${order ? "with-order" : ""}">
       <div class="board">${SHOWN.map((column) => this.lane(column, lanes.get(column)))}</div>

@@ -1,6 +1,7 @@
 // What is lacking and who could help out; and what waits for somebody: boxes nobody has received, counts
 // that surprised, parts of proposals that nobody has confirmed.
 
+import { Again } from "../base/again.js";
 import { Part, define, html, nothing } from "../base/lit.js";
 import { count, time } from "../base/format.js";
 import { t } from "../base/i18n.js";
@@ -13,16 +14,7 @@ const AGAIN_MS = 30_000;
 
 class Shortages extends Part {
   static properties = { what: { attribute: false }, who: { attribute: false }, now: { attribute: false }, found: { state: true }, problem: { state: true } };
-
-  connectedCallback() {
-    super.connectedCallback();
-    this.asking = setInterval(() => this.ask(), AGAIN_MS);
-  }
-
-  disconnectedCallback() {
-    super.disconnectedCallback();
-    clearInterval(this.asking);
-  }
+  again = new Again(this, AGAIN_MS, () => this.ask(), { first: false });
 
   willUpdate(changed) {
     if (changed.has("what")) this.ask();
