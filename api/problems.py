@@ -31,6 +31,7 @@ import say of an edit names it, so that it can be found.
 | changed_meanwhile      | 412    | it is another version by now: look again                   |
 | tour_not_found         | 404    | the van has no tour on that day                            |
 | stop_not_found         | 404    | no such stop, or another organisation's                    |
+| csv_too_long           | 422    | a CSV would have more rows than a spreadsheet takes        |
 | rejected_over          | 404    | no such rejected message, or no longer                     |
 | unusable_code          | 422    | the import would refuse this bar code; nothing is kept     |
 | delivery_not_found     | 404    | no such delivery, or another organisation's                |
@@ -112,6 +113,7 @@ TITLES: Final = {
     "tour_not_found": "No such tour",
     "stop_not_found": "No such stop",
     "rejected_over": "No such rejected message",
+    "csv_too_long": "Too long for a spreadsheet",
     "unusable_code": "This bar code cannot be used",
     "delivery_not_found": "No such delivery",
     "delivery_not_dead": "The delivery is not dead",

@@ -38,6 +38,7 @@ from api.routes.parameters import (
     checked_codes,
     checked_range,
 )
+from api.spreadsheets import AS_CSV, AsSpreadsheet, rows_of
 from storage.pool import Connection
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
@@ -72,7 +73,7 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
 }
 
 
-@router.get("")
+@router.get("", response_model=Alerts, responses={200: {"content": AS_CSV}})
 async def list_alerts(
     conn: Conn,
     organisation: Organisation,
@@ -86,7 +87,8 @@ async def list_alerts(
     from_ms: FromMs = None,
     to_ms: ToMs = None,
     limit: Annotated[int, at_most(500)] = 200,
-) -> Alerts:
+    sheet: AsSpreadsheet,
+) -> Alerts | Response:
     """Return alerts with `from_ms` ≤ `due_at_ms` < `to_ms`: open ones first, then the latest changed.
 
     Of the open ones late stops come first (the longest overdue on top), then missed ones, stops at
@@ -103,7 +105,9 @@ async def list_alerts(
         since=as_moment(from_ms),
         until=as_moment(to_ms),
     )
-    return Alerts(await alerts.of_organisation(conn, organisation, now_ms, which, limit))
+    most = rows_of(sheet, limit)
+    found = await alerts.of_organisation(conn, organisation, now_ms, which, most)
+    return Alerts(found) if sheet is None else await sheet.of("alerts", Alert, found)
 
 
 @router.get("/{alert_id}", responses=ANSWERS)

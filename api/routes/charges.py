@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from api import limits
-from api.answers import Charges, QuestionKind, StockQuestions, UnknownCodes, WaitingScans
+from api.answers import Charge, Charges, QuestionKind, StockQuestions, UnknownCodes, WaitingScans
 from api.auth import Asker, Organisation, OrganisationId
 from api.problems import Problem
 from api.queries import charges
@@ -23,6 +23,7 @@ from api.routes.parameters import (
     today,
     working_day,
 )
+from api.spreadsheets import AS_CSV, AsSpreadsheet, rows_of
 from stock_tracker import store
 from stock_tracker.ledger import ScanKey
 from storage.pool import Connection
@@ -35,7 +36,7 @@ WorkOrder = Annotated[
 router = APIRouter(prefix="/v1/parts", tags=["stock"])
 
 
-@router.get("")
+@router.get("", response_model=Charges, responses={200: {"content": AS_CSV}})
 async def list_charges(
     conn: Conn,
     organisation: Organisation,
@@ -47,15 +48,17 @@ async def list_charges(
     from_ms: FromMs = None,
     to_ms: ToMs = None,
     limit: Limit = 500,
-) -> Charges:
+    sheet: AsSpreadsheet,
+) -> Charges | Response:
     """Return what was done with parts, and at which visit and for which job; today's by default.
 
     A van or site that does not exist is a 404.
     """
     which = await _which(conn, organisation, now_ms, van, site, from_ms, to_ms)
-    found = await charges.of_organisation(
-        conn, organisation, which, limit + 1, work_order=work_order
-    )
+    most = rows_of(sheet, limit + 1)
+    found = await charges.of_organisation(conn, organisation, which, most, work_order=work_order)
+    if sheet is not None:
+        return await sheet.of("parts", Charge, found)
     return Charges(found[:limit], truncated=len(found) > limit)
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path
 from fastapi.responses import Response
 
-from api.answers import Planning, VisitReports
+from api.answers import Planning, VisitReport, VisitReports
 from api.auth import Asker, Who
 from api.problems import Problem
 from api.queries import client_sites
@@ -24,6 +24,7 @@ from api.routes.parameters import (
     today,
     working_day,
 )
+from api.spreadsheets import AS_CSV, AsSpreadsheet, rows_of
 from stock_tracker.papers import visit_report
 from storage.pool import Connection
 from storage.settings import as_datetime
@@ -70,7 +71,7 @@ async def planning(
     return Planning(now_ms, found[:limit], truncated=len(found) > limit)
 
 
-@router.get("/visit-reports")
+@router.get("/visit-reports", response_model=VisitReports, responses={200: {"content": AS_CSV}})
 async def visit_reports(
     conn: Conn,
     who: Asker,
@@ -80,7 +81,8 @@ async def visit_reports(
     from_ms: FromMs = None,
     to_ms: ToMs = None,
     limit: Limit = 200,
-) -> VisitReports:
+    sheet: AsSpreadsheet,
+) -> VisitReports | Response:
     """Return the visits with `from_ms` ≤ arrival < `to_ms`; of the last 31 days by default.
 
     Each with what was written of it and signed. A report of a site where the van was not seen stands
@@ -90,7 +92,9 @@ async def visit_reports(
     since, until = checked_span(from_ms, to_ms, (now - BACK, now))
     await _reached(conn, who, site)
     which = WhichSites(since, until, who.client_id, site)
-    found = await done.reports(conn, who.organisation, which, limit + 1)
+    found = await done.reports(conn, who.organisation, which, rows_of(sheet, limit + 1))
+    if sheet is not None:
+        return await sheet.of("visit-reports", VisitReport, found)
     return VisitReports(found[:limit], truncated=len(found) > limit)
 
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Body, Path, Response
 from pydantic import Field, with_config
 
 from api import commands, limits
-from api.answers import Actions, Devices, Outbox, RejectedMessage, Servers, WhatBroker
+from api.answers import Action, Actions, Devices, Outbox, RejectedMessage, Servers, WhatBroker
 from api.auth import Asker, Organisation, Who
 from api.commands import BusyError, RefusedError
 from api.problems import Problem
@@ -21,6 +21,7 @@ from api.queries.rejected import RejectedRow
 from api.resources import Conn, Held, Now
 from api.routes.edits import busy, refusal
 from api.routes.parameters import FromMs, ToMs, at_most, checked_span
+from api.spreadsheets import AS_CSV, AsSpreadsheet, rows_of
 from storage import backlog
 from storage.pool import Connection
 from storage.settings import as_datetime
@@ -99,7 +100,7 @@ async def map_code(
         raise busy() from None
 
 
-@router.get("/audit")
+@router.get("/audit", response_model=Actions, responses={200: {"content": AS_CSV}})
 async def audit(
     conn: Conn,
     organisation: Organisation,
@@ -108,11 +109,15 @@ async def audit(
     from_ms: FromMs = None,
     to_ms: ToMs = None,
     limit: Annotated[int, at_most(1_000)] = 200,
-) -> Actions:
+    sheet: AsSpreadsheet,
+) -> Actions | Response:
     """Return what operators did and to what, the newest first; of the last 31 days by default."""
     now = as_datetime(now_ms) + timedelta(seconds=1)
     since, until = checked_span(from_ms, to_ms, (now - BACK, now))
-    found = await operations.actions(conn, organisation, since, until, limit + 1)
+    most = rows_of(sheet, limit + 1)
+    found = await operations.actions(conn, organisation, since, until, most)
+    if sheet is not None:
+        return await sheet.of("audit", Action, found)
     return Actions(found[:limit], truncated=len(found) > limit)
 
 

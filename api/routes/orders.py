@@ -4,7 +4,7 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Body, Path, Query
+from fastapi import APIRouter, Body, Path, Query, Response
 from pydantic import Field, with_config
 
 from api import commands, limits
@@ -15,6 +15,7 @@ from api.problems import Problem
 from api.queries import orders
 from api.resources import Conn, Now
 from api.routes.parameters import NoBody, OwnVan, at_most, checked_codes
+from api.spreadsheets import AS_CSV, AsSpreadsheet, rows_of
 from stock_tracker.barcodes import is_sscc
 from storage.pool import Connection
 
@@ -113,17 +114,21 @@ REPORT_BODIES: Final = {
 }
 
 
-@router.get("")
+@router.get("", response_model=Orders, responses={200: {"content": AS_CSV}})
 async def list_orders(
     conn: Conn,
     organisation: Organisation,
+    *,
     van: OwnVan,
     state: Annotated[OrderState | None, Query(examples=["sent"])] = None,
     limit: Annotated[int, at_most(500)] = 100,
-) -> Orders:
+    sheet: AsSpreadsheet,
+) -> Orders | Response:
     """Return orders, latest cut-off first. A van that does not exist is a 404."""
     await checked_codes(conn, organisation, van=van)
-    return Orders(await orders.of_organisation(conn, organisation, limit, van=van, state=state))
+    most = rows_of(sheet, limit)
+    found = await orders.of_organisation(conn, organisation, most, van=van, state=state)
+    return Orders(found) if sheet is None else await sheet.of("orders", Order, found)
 
 
 @router.get("/{code}")

@@ -1,24 +1,58 @@
 """Tours: what was planned for a day, and what became of it."""
 
-from fastapi import APIRouter
+from dataclasses import dataclass, fields, replace
+from datetime import date
+from typing import Any
 
-from api.answers import Tour, Tours
+from fastapi import APIRouter, Response
+
+from api.answers import TimelineStop, Tour, Tours, TourSummary
 from api.auth import Organisation
 from api.problems import Problem
 from api.queries import plans, vans
 from api.resources import Conn, Now
 from api.routes.parameters import Day, VanCode, today, van_key
+from api.spreadsheets import AS_CSV, AsSpreadsheet
 
 router = APIRouter(prefix="/v1", tags=["tours"])
 
 
-@router.get("/tours")
-async def list_tours(conn: Conn, organisation: Organisation, now_ms: Now, day: Day = None) -> Tours:
-    """Return every tour of a day, by van, each with its stops in order; today's without `date`."""
+@dataclass(frozen=True)
+class _OfTour:
+    """Whose a stop is."""
+
+    date: str
+    van: str
+    technician: str | None
+    tour: str
+
+
+@dataclass(frozen=True)
+class TourLine(TimelineStop, _OfTour):
+    """A stop on a line of a CSV."""
+
+
+def _line(day: date, tour: TourSummary, stop: TimelineStop) -> TourLine:
+    told: dict[str, Any] = {it.name: getattr(stop, it.name) for it in fields(stop)}
+    return TourLine(day.isoformat(), tour.van, tour.technician, tour.tour, **told)
+
+
+@router.get("/tours", response_model=Tours, responses={200: {"content": AS_CSV}})
+async def list_tours(
+    conn: Conn, organisation: Organisation, now_ms: Now, *, day: Day = None, sheet: AsSpreadsheet
+) -> Tours | Response:
+    """Return every tour of a day, by van, each with its stops in order; today's without `date`.
+
+    A CSV has a row for each stop.
+    """
     present = today(now_ms)
     wanted = day or present
     states = await vans.states(conn, organisation, now_ms) if wanted == present else {}
-    return Tours(wanted.isoformat(), await plans.tours(conn, organisation, wanted, present, states))
+    found = await plans.tours(conn, organisation, wanted, present, states)
+    if sheet is not None:
+        lines = [_line(wanted, tour, stop) for tour in found for stop in tour.timeline]
+        return await replace(sheet, day=wanted).of("tours", TourLine, lines)
+    return Tours(wanted.isoformat(), found)
 
 
 @router.get("/vans/{van}/tour")

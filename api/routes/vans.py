@@ -3,9 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
-from api.answers import Stock, Track, Van, Vans, Visits
+from api.answers import Stock, StockLevel, Track, Van, Vans, Visits
 from api.auth import Asker, Organisation, own_van
 from api.formats import GeoJSONResponse, feature, point
 from api.queries import stock, vans, visits
@@ -22,6 +22,7 @@ from api.routes.parameters import (
     van_key,
 )
 from api.routes.visits import Cursor, Limit, Shadowed, VerdictChoice, page_of_visits
+from api.spreadsheets import AS_CSV, AsSpreadsheet, rows_of
 from storage.settings import as_ms
 
 TRACK_SPAN: Final = timedelta(hours=12)
@@ -135,7 +136,7 @@ async def van_visits(
     )
 
 
-@router.get("/{van}/stock")
+@router.get("/{van}/stock", response_model=Stock, responses={200: {"content": AS_CSV}})
 async def van_stock(
     conn: Conn,
     organisation: Organisation,
@@ -146,8 +147,12 @@ async def van_stock(
         bool, Query(description="Only at or below the reorder point.", examples=[True])
     ] = False,
     limit: Annotated[int, at_most(ROWS_MAX)] = 500,
-) -> Stock:
+    sheet: AsSpreadsheet,
+) -> Stock | Response:
     """Return what a van holds: items below their reorder point first."""
     key = await van_key(conn, organisation, van)
-    levels = await stock.of_van(conn, key, limit + 1, search=q, below_only=below)
+    most = rows_of(sheet, limit + 1)
+    levels = await stock.of_van(conn, key, most, search=q, below_only=below)
+    if sheet is not None:
+        return await sheet.of("stock", StockLevel, levels)
     return Stock(van, levels[:limit], truncated=len(levels) > limit)

@@ -11,7 +11,7 @@ from api.auth import Organisation, OrganisationId
 from api.formats import AS_GEOJSON, GeoJSONResponse, collection, feature, point
 from api.problems import Problem
 from api.queries import visits
-from api.resources import Conn
+from api.resources import Conn, Now
 from api.routes.parameters import (
     AskedSite,
     FromMs,
@@ -21,7 +21,9 @@ from api.routes.parameters import (
     at_most,
     checked_codes,
     checked_range,
+    today,
 )
+from api.spreadsheets import AS_CSV, ROWS_MAX, Bom, Spreadsheet
 from storage.pool import Connection
 
 VISITS_MAX: Final = 500
@@ -69,10 +71,11 @@ async def page_of_visits(
     return Visits(page, cursors.encode(cursors.VisitKey(last.arrived_at_ms, last.van, last.site)))
 
 
-@router.get("", response_model=Visits, responses={200: {"content": AS_GEOJSON}})
+@router.get("", response_model=Visits, responses={200: {"content": {**AS_GEOJSON, **AS_CSV}}})
 async def list_visits(
     conn: Conn,
     organisation: Organisation,
+    now_ms: Now,
     *,
     van: OwnVan,
     site: AskedSite = None,
@@ -82,7 +85,11 @@ async def list_visits(
     shadowed: Shadowed = False,
     cursor: Cursor = None,
     limit: Limit = 100,
-    form: Annotated[Literal["json", "geojson"], Query(alias="format", examples=["json"])] = "json",
+    form: Annotated[
+        Literal["json", "geojson", "csv"],
+        Query(alias="format", description="A csv has all rows, not a page.", examples=["json"]),
+    ] = "json",
+    bom: Bom = False,
 ) -> Visits | Response:
     """Return visits with `from_ms` ≤ arrival < `to_ms`, newest first.
 
@@ -91,20 +98,18 @@ async def list_visits(
     """
     checked_range(from_ms, to_ms)
     await checked_codes(conn, organisation, van=van, site=site)
-    page = await page_of_visits(
-        conn,
-        organisation,
-        visits.VisitFilter(
-            van=van,
-            site=site,
-            since=as_moment(from_ms),
-            until=as_moment(to_ms),
-            verdict=None if verdict == "any" else verdict,
-            shadowed=shadowed,
-        ),
-        cursor,
-        limit,
+    which = visits.VisitFilter(
+        van=van,
+        site=site,
+        since=as_moment(from_ms),
+        until=as_moment(to_ms),
+        verdict=None if verdict == "any" else verdict,
+        shadowed=shadowed,
     )
+    if form == "csv":
+        every = await visits.of_organisation(conn, organisation, which, ROWS_MAX + 1)
+        return await Spreadsheet(today(now_ms), bom).of("visits", Visit, every)
+    page = await page_of_visits(conn, organisation, which, cursor, limit)
     if form == "geojson":
         features = [_feature(visit) for visit in page.visits]
         return GeoJSONResponse(collection(features, next_cursor=page.next_cursor))

@@ -24,6 +24,7 @@ from zoneinfo import ZoneInfo
 from stock_tracker.papers.page import pdf
 from stock_tracker.papers.symbols import Symbol, code_128, data_matrix
 from stock_tracker.resupply.orders import Mode
+from storage.spreadsheet import harmless
 
 GOES_TO: Final[Mapping[Mode, str]] = {
     "van": "The van",
@@ -35,7 +36,6 @@ DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 BARS_WIDTH_MM: Final = 100.0
 MODULE_MM: Final = 0.38
 SMALLEST_MODULE_MM: Final = 0.25
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS: Final = (
     *("order", "bin", "ref", "name", "qty", "pack_qty"),
     *("packs", "lot", "expiry", "substitute_for", "why"),
@@ -152,7 +152,7 @@ def pick_list_csv(order: PickList) -> bytes:
             *(packs(line.qty, line.pack_qty), line.lot or ""),
             *(line.expiry.isoformat() if line.expiry else "", line.substitute_for or "", line.why),
         )
-        sheet.writerow(_harmless(cell) for cell in cells)
+        sheet.writerow(harmless(cell) for cell in cells)
     return text.getvalue().encode()
 
 
@@ -204,7 +204,3 @@ def _total(lines: list[PickLine]) -> str:
     return (
         f"{count} {'line' if count == 1 else 'lines'}, {units} {'unit' if units == 1 else 'units'}"
     )
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(FORMULA) else cell
