@@ -26,6 +26,8 @@ INSERT INTO visit (van_id, site_id, arrived_at, last_inside_at, left_at, closed_
                    uncertain, ignition_off, centre_mm_sum, service_date, punctuality)
 VALUES (1, 1, '2026-11-18 09:00Z', '2026-11-18 09:42Z', '2026-11-18 09:43Z', '2026-11-18 09:45Z',
         'visit', false, true, 1, '2026-11-18', 'unplanned');
+INSERT INTO visit_report VALUES ('V1', 'e', 9, 0, 1, '2026-11-18 09:40Z', 'BAKERY', NULL, 'Filter replaced.',
+  NULL, NULL, 'Mme Dupont', NULL, 'M0 0', NULL, false, '2026-11-18 09:41Z');
 """
 
 
@@ -49,6 +51,11 @@ def test_a_client_sees_when_somebody_comes_and_what_was_done_at_its_own_sites_on
         done.get_by_role("button", name="Details of Bakery").click()
         expect(done).to_contain_text("42 min")
         expect(done).to_contain_text("No parts were used.")
+        expect(done).to_contain_text("Signed by Mme Dupont.")
+        paper = done.get_by_role("link", name="Visit report (PDF)").get_attribute("href")
+        assert page.request.get(f"{api.url}{paper[1:]}").body().startswith(b"%PDF")
+        sheet = done.get_by_role("link", name="Download as CSV").get_attribute("href")
+        assert "Filter replaced." in page.request.get(f"{api.url}{sheet[1:]}").text()
         assert "Rival" not in page.content()
         assert "SECRET" not in page.content()
         assert page.evaluate("document.documentElement.scrollWidth") <= width

@@ -1,9 +1,10 @@
 // What a client wants to know of its own sites: who comes when, when exactly as the morning goes on, and
 // what was done. Asked again every half minute; positions of vans are nobody's business here.
 
+import { asCsv } from "../base/csv.js";
 import { Again } from "../base/again.js";
 import { Part, define, html, nothing, repeat } from "../base/lit.js";
-import { count, day, duration, fullDay, isoDay, range, time } from "../base/format.js";
+import { NONE, count, day, duration, fullDay, isoDay, range, time } from "../base/format.js";
 import { t } from "../base/i18n.js";
 import { read } from "../base/session.js";
 import { open } from "../base/shell.js";
@@ -71,9 +72,9 @@ class Client extends Part {
           .empty=${t("Nothing is planned at your sites in the next two weeks.")}></cordee-table>
       </section>
       <section class="panel" aria-labelledby="done">
-        <div class="head"><h2 id="done">${t("Visits of the last 31 days")}</h2></div>
+        <div class="head"><h2 id="done">${t("Visits of the last 31 days")}</h2>${asCsv(this.site ? `/v1/visit-reports?site=${encodeURIComponent(this.site)}` : "/v1/visit-reports")}</div>
         <cordee-table .columns=${REPORTS} .rows=${this.reports?.filter(mine) ?? null} .detail=${details}
-          .key=${(report) => `${report.site} ${report.arrived_at_ms}`} .named=${(report) => report.site_name}
+          .key=${(report) => `${report.site} ${atOf(report)}`} .named=${(report) => report.site_name}
           .empty=${t("Nobody was at your sites in the last 31 days.")}></cordee-table>
       </section>`;
   }
@@ -122,25 +123,35 @@ const PLANNED = [
 
 const REPORTS = [
   { name: "site", label: t("Site"), show: (r) => twoLines(r.site_name, r.work_order), sort: (r) => r.site_name, className: "wide" },
-  { name: "day", label: t("Day"), show: (r) => day(r.arrived_at_ms, 0), sort: (r) => r.arrived_at_ms },
-  { name: "from", label: t("Arrived"), show: (r) => time(r.arrived_at_ms, r.arrived_at_ms), className: "number" },
+  { name: "day", label: t("Day"), show: (r) => day(atOf(r), 0), sort: atOf },
+  { name: "from", label: t("Arrived"), show: (r) => (r.arrived_at_ms === null ? NONE : time(r.arrived_at_ms, r.arrived_at_ms)), className: "number" },
   { name: "to", label: t("Left"), show: (r) => left(r), className: "number" },
-  { name: "dwell", label: t("Stayed"), show: (r) => duration(r.dwell_s), sort: (r) => r.dwell_s, className: "number" },
+  { name: "dwell", label: t("Stayed"), show: (r) => (r.dwell_s === null ? NONE : duration(r.dwell_s)), sort: (r) => r.dwell_s, className: "number" },
   { name: "technician", label: t("Technician"), show: (r) => r.technician ?? "" },
   { name: "parts", label: t("Parts"), show: (r) => count(r.parts.length), className: "number" },
 ];
 
+/** When it was; of what was written where no van was seen, when that was. */
+const atOf = (report) => report.arrived_at_ms ?? report.signed[0].t_ms;
+
 const left = (report) =>
-  report.left_at_ms === null ? t("still there") : `${report.uncertain ? "≈ " : ""}${time(report.left_at_ms, report.left_at_ms)}`;
+  report.arrived_at_ms === null ? NONE
+    : report.left_at_ms === null ? t("still there") : `${report.uncertain ? "≈ " : ""}${time(report.left_at_ms, report.left_at_ms)}`;
 
 function details(report) {
   const planned = report.window_start_ms === null ? t("It was not planned.")
-    : t("Planned {window}", { window: range(report.window_start_ms, report.window_end_ms, report.arrived_at_ms) });
+    : t("Planned {window}", { window: range(report.window_start_ms, report.window_end_ms, atOf(report)) });
   return html`
     <p>${planned}${report.uncertain ? html` ${t("When it left is uncertain: the positions leave more than five minutes open.")}` : nothing}</p>
     ${report.parts.length ? html`<ul>${report.parts.map((part) => html`<li>${partLine(part)}</li>`)}</ul>`
-      : html`<p class="quiet">${t("No parts were used.")}</p>`}`;
+      : html`<p class="quiet">${t("No parts were used.")}</p>`}
+    ${report.signed.map(written)}`;
 }
+
+/** What the technician wrote, who signed it, and the paper. */
+const written = (signed) => html`<p>${signed.work}</p>
+  <p class="quiet">${signed.absent ? t("Nobody was there to sign.") : t("Signed by {name}.", { name: signed.signer })}
+    <a href="/v1/visit-reports/${signed.report}.pdf" target="_blank">${t("Visit report (PDF)")}</a></p>`;
 
 const partLine = (part) =>
   part.kind === "return" ? t("{n} × {item} {name}, taken back", { n: count(part.qty), item: part.item, name: part.name })

@@ -1,5 +1,6 @@
 // What operators did by hand in the last month, and to what.
 
+import { asCsv } from "../base/csv.js";
 import { Part, define, html } from "../base/lit.js";
 import { longDay, nameOf, time } from "../base/format.js";
 import { t } from "../base/i18n.js";
@@ -23,7 +24,7 @@ class Audit extends Part {
 
   render() {
     return html`<section class="panel" aria-label=${t("Who did what")}>
-      <div class="head"><h2>${t("Who did what, last 31 days")}</h2></div>
+      <div class="head"><h2>${t("Who did what, last 31 days")}</h2>${asCsv("/v1/audit")}</div>
       <cordee-table .columns=${COLUMNS} .rows=${this.actions ?? null} .key=${(one) => `${one.done_ms} ${one.subject} ${one.action}`}
         .empty=${t("Nobody has sent again, discarded or entered anything by hand.")}></cordee-table></section>`;
   }

@@ -1,5 +1,6 @@
 // The latest visits, newest first.
 
+import { asCsv } from "../base/csv.js";
 import { define, html, nothing } from "../base/lit.js";
 import { duration, NONE, time } from "../base/format.js";
 import { t } from "../base/i18n.js";
@@ -11,7 +12,8 @@ class Visits extends Pane {
   render() {
     const codes = this.desk.show ? new Set(this.desk.shown.vans.map((van) => van.code)) : null;
     const visits = this.desk.rows("visits")?.filter((visit) => !codes || codes.has(visit.van)).sort((a, b) => b.arrived_at_ms - a.arrived_at_ms) ?? null;
-    return html`<cordee-table .label=${t("Latest visits")} .columns=${columns(this.desk.now())} .rows=${visits} .key=${(v) => `${v.van} ${v.site} ${v.arrived_at_ms}`} .named=${(v) => v.van}
+    return html`<p class="line quiet">${asCsv("/v1/visits?verdict=any")}</p>
+      <cordee-table .label=${t("Latest visits")} .columns=${columns(this.desk.now())} .rows=${visits} .key=${(v) => `${v.van} ${v.site} ${v.arrived_at_ms}`} .named=${(v) => v.van}
       .empty=${t("No visit yet. One appears when a van stays at a site: a minute where a stop is planned, three elsewhere.")}
       .choosable=${true} @chosen=${(event) => this.desk.choose("site", event.detail.row.site)}></cordee-table>`;
   }

@@ -3,6 +3,7 @@
 //
 // The board is asked for whenever the live view says that orders have changed, and every half minute.
 
+import { asCsv } from "../base/csv.js";
 import { Part, define, html, nothing, repeat } from "../base/lit.js";
 import { count } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
@@ -105,6 +106,7 @@ class Warehouse extends Part {
             <option value="">${t("All")}</option>
             ${warehouses.map((code) => html`<option ?selected=${code === this.warehouse}>${code}</option>`)}
           </select></label>` : nothing}
+        ${asCsv("/v1/orders")}
       </div>
       ${this.problem ? html`<p class="problem" role="alert">${this.problem}</p>` : nothing}
       ${this.view === "board" ? this.board(all) : html`<cordee-shortages .what=${this.view} .who=${this.who} .now=${this.now}></cordee-shortages>`}`;

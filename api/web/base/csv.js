@@ -1,0 +1,8 @@
+// A list as a file for a spreadsheet: all rows, whatever the page shows.
+
+import { html } from "./lit.js";
+import { t } from "./i18n.js";
+
+/** A link that downloads the list at `path`, an address of the API with its query. */
+export const asCsv = (path) =>
+  html`<a href=${`${path}${path.includes("?") ? "&" : "?"}format=csv&bom=true`} download>${t("Download as CSV")}</a>`;
