@@ -113,6 +113,9 @@ function whenOf(visit, now) {
   return [t("Planned between"), range(visit.window_start_ms, visit.window_end_ms, now)];
 }
 
+/** When it was; of what was written where no van was seen, when that was. */
+const atOf = (report) => report.arrived_at_ms ?? report.signed[0].t_ms;
+
 const PLANNED = [
   { name: "site", label: t("Site"), show: (v) => twoLines(v.site_name, v.work_order), className: "wide" },
   { name: "day", label: t("Day"), show: (v) => fullDay(v.window_start_ms), sort: (v) => v.window_start_ms },
@@ -130,9 +133,6 @@ const REPORTS = [
   { name: "technician", label: t("Technician"), show: (r) => r.technician ?? "" },
   { name: "parts", label: t("Parts"), show: (r) => count(r.parts.length), className: "number" },
 ];
-
-/** When it was; of what was written where no van was seen, when that was. */
-const atOf = (report) => report.arrived_at_ms ?? report.signed[0].t_ms;
 
 const left = (report) =>
   report.arrived_at_ms === null ? NONE
