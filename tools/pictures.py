@@ -69,7 +69,7 @@ PICTURES: Final = (
     Picture("sign-in", None, "", "input[type=password]", WIDE),
     Picture("planner", "planner", "planner/#van={late}", ".gantt-row", WIDE),
     Picture("warehouse", "warehouse", "warehouse/", "main", WIDE),
-    Picture("van", "technician", "van/", "main", TABLET),
+    Picture("van", "technician", "van/#tour", "van-tour li", TABLET),
     Picture("client", "client", "client/", "tbody tr", WIDE),
     Picture("operations", "ops", "operations/", "main", WIDE),
     Picture("account", "planner", "account/", "main", WIDE),

@@ -10,6 +10,7 @@ NOW_MS = 1_795_165_200_000
 MINUTE_MS = 60_000
 WAIT_MS = 15_000
 
+#: An ingest that runs already reads it anew.
 REFERENCE = """
 INSERT INTO technician (technician_id, organisation_id, code, name) VALUES (1, 1, 'T1', 'Ana Diaz');
 INSERT INTO warehouse (warehouse_id, organisation_id, code, name, latitude_deg, longitude_deg)
@@ -27,6 +28,7 @@ VALUES (1, 1, 'BAKERY', 'Bakery <b>Dupont</b> & fils', 45.75, 4.85, 100);
 INSERT INTO tour (tour_id, code, van_id, service_date) VALUES (1, 'TOUR1', 1, '2026-11-20');
 INSERT INTO stop (stop_id, tour_id, position, site_id, window_start, window_end, planned_duration_s)
 VALUES (1, 1, 1, 1, '2026-11-20 07:00Z', '2026-11-20 08:30Z', 3600);
+UPDATE reference_version SET version = version + 1;
 """
 
 

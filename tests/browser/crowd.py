@@ -2,7 +2,6 @@
 
 It serves the real pages and, beside them, the few routes that the planner's page reads, so that what is
 measured or tried is the page, and neither a database nor ingest.
-`python -m tests.browser.measure_planner` measures.
 """
 
 import json

@@ -19,6 +19,10 @@ from tests.browser.test_van import scan as scan_on_board
 from tests.browser.test_warehouse import ORDERS, lane, scan
 from tests.integration.api_client import new_session, new_user
 
+DEPOT = """
+INSERT INTO location (organisation_id, kind, warehouse_id) VALUES (1, 'warehouse', 1);
+UPDATE reference_version SET version = version + 1;
+"""
 ON_BOARD = "SELECT item_id, qty FROM level WHERE location_id = 101 ORDER BY 1"
 
 
@@ -26,9 +30,7 @@ ON_BOARD = "SELECT item_id, qty FROM level WHERE location_id = 101 ORDER BY 1"
 def stocked(conn: psycopg.Connection[Any]) -> psycopg.Connection[Any]:
     conn.execute(REFERENCE)
     conn.execute(ORDERS)
-    conn.execute(
-        "INSERT INTO location (organisation_id, kind, warehouse_id) VALUES (1, 'warehouse', 1)"
-    )
+    conn.execute(DEPOT)
     conn.execute("INSERT INTO count_line SELECT 'import', 'x', 1, 101, 1, '', 3, '2026-11-18Z'")
     return conn
 
@@ -64,6 +66,8 @@ def test_what_the_warehouse_ships_by_scanning_the_tablet_receives(
 
     expect(lane(picker, "Received").get_by_role("listitem")).to_have_count(1, timeout=WAIT_MS)
     assert stocked.execute(ON_BOARD).fetchall() == [(1, 3 + 7), (2, 2)]
+    moved = "SELECT kind, item_id, qty FROM movement WHERE device = 'V1' ORDER BY item_id"
+    assert stocked.execute(moved).fetchall() == [("receive", 1, 7), ("receive", 2, 2)]
     received = "SELECT item_id, received FROM resupply_line WHERE order_id = 1 ORDER BY 1"
     assert stocked.execute(received).fetchall() == [(1, 7), (2, 2)]
 
