@@ -148,6 +148,11 @@ def pack(van: str, events: Sequence[tuple[str, object]]) -> Packed:
     return packed
 
 
+def alone(van: str, kind: str, payload: object) -> Message:
+    """Return an event as a message of its own, however long: for who cannot be told that it is refused."""
+    return Message(f"fleet/v1/{van}/{kind}", _raw(payload))
+
+
 def _raw(payload: object) -> bytes:
     """Return a payload as it is published; nothing of one that is too deep to be written."""
     try:

@@ -100,10 +100,13 @@ def _number(text: str | None) -> object:
 
 
 def _as_number(value: object) -> float | None:
-    """Return a value if it is a number of which more can be said."""
+    """Return a value if it is a number of which more can be said: JSON's may be longer than any float."""
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    return value if math.isfinite(value) else None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
 
 
 def _known(value: object) -> object:

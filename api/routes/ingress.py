@@ -207,7 +207,9 @@ def _form(body: bytes) -> dict[str, str]:
 
 async def _take(held: Resources, device: Device, found: Sequence[Position]) -> Response:
     packed = batches.pack(device.van, [("position", position) for position in found])
-    await _pass_on(held, packed.messages)
+    # An app would send a refused one again for ever: ingest sets it aside.
+    too_long = [batches.alone(device.van, "position", found[it.index]) for it in packed.refused]
+    await _pass_on(held, [*packed.messages, *too_long])
     return Response()
 
 

@@ -145,6 +145,24 @@ async def test_what_cannot_be_used_is_set_aside_and_answered_as_taken(
     assert str(made.token).encode() not in b"".join(payload for _, payload in kept)
 
 
+async def test_what_is_too_long_for_a_position_is_set_aside_and_not_silently_gone(
+    api: httpx.AsyncClient, made: Made, settings: Settings, ingest: Running
+) -> None:
+    long = "x" * 70_000
+    async with relaying(settings):
+        good = traccar(made, 60)
+        bad = traccar(made, 50, latitude=long)
+        both = {**good, "location": [good["location"], bad["location"]]}
+        longest = traccar(made, 40, latitude=10**400, speed=10**400)
+        for said in (both, longest):
+            assert (await api.post(OSMAND, json=said)).status_code == 200
+        await ingest.until("SELECT count(*) FROM rejected", [(2,)])
+        await ingest.until("SELECT count(*) FROM fix", [(1,)])
+    kept = b"".join(payload for (payload,) in rows(settings, "SELECT payload FROM rejected"))
+    assert long.encode() in kept
+    assert str(made.token).encode() not in kept
+
+
 # ---- whose it is
 
 

@@ -112,6 +112,20 @@ def test_a_query_says_what_the_table_says(
     assert of_query(said) == expected
 
 
+@pytest.mark.parametrize("part", ["timestamp", "speed", "accuracy", "heading", "level"])
+def test_a_number_longer_than_any_float_is_passed_on_and_set_aside(part: str) -> None:
+    long = 10**400
+    coords = {"latitude": 48.1, "longitude": 11.5, part: long}
+    body = {"timestamp": 1_795_165_200, "coords": coords, "battery": {"level": 0.5}}
+    if part == "timestamp":
+        body["timestamp"] = long
+    if part == "level":
+        body["battery"] = {"level": long}
+    found = of_json({"location": body})
+    assert long in found[0].values()
+    accounted(found)
+
+
 texts = st.text(max_size=20)
 names = st.sampled_from(["lat", "lon", "location", "timestamp", "speed", "bearing", "accuracy", "batt",
                          "valid", "ignition"])  # fmt: skip

@@ -8,11 +8,14 @@ import { status } from "../base/status.js";
 import { twoLines } from "../base/table.js";
 import { Pane } from "./desk.js";
 
+/** What is downloaded: the visits of the last month, passes among them. */
+const MONTH_MS = 31 * 86_400_000;
+
 class Visits extends Pane {
   render() {
     const codes = this.desk.show ? new Set(this.desk.shown.vans.map((van) => van.code)) : null;
     const visits = this.desk.rows("visits")?.filter((visit) => !codes || codes.has(visit.van)).sort((a, b) => b.arrived_at_ms - a.arrived_at_ms) ?? null;
-    return html`<p class="line quiet">${asCsv("/v1/visits?verdict=any")}</p>
+    return html`<p class="line quiet">${asCsv(`/v1/visits?verdict=any&from_ms=${Math.floor(this.desk.now()) - MONTH_MS}`)}</p>
       <cordee-table .label=${t("Latest visits")} .columns=${columns(this.desk.now())} .rows=${visits} .key=${(v) => `${v.van} ${v.site} ${v.arrived_at_ms}`} .named=${(v) => v.van}
       .empty=${t("No visit yet. One appears when a van stays at a site: a minute where a stop is planned, three elsewhere.")}
       .choosable=${true} @chosen=${(event) => this.desk.choose("site", event.detail.row.site)}></cordee-table>`;
