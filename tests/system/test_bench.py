@@ -1,6 +1,6 @@
 """The benchmarks run, on a small scale; what they measure decides nothing here."""
 
-from ops import bench
+from benchmarks import engine as bench
 
 
 def test_the_engine_is_measured_by_number_of_fences() -> None:
