@@ -54,6 +54,11 @@ def test_five_thousand_vans_are_rows_that_are_made_as_one_comes_to_them(crowded:
         assert crowded.locator(".gantt-row").count() < 40
         # It is the same place after all that; the drawer shows it.
         expect(crowded.locator("cordee-drawer h3").first).to_have_text("van-0160")
+        # What is chosen is named to readers of screens as long as it is drawn.
+        expect(grid).to_have_attribute("aria-activedescendant", "gantt-van-0160")
+        grid.evaluate("grid => { grid.scrollTop = 0; }")
+        expect(chosen).to_have_count(0)
+        expect(grid).not_to_have_attribute("aria-activedescendant", re.compile(""))
 
 
 def test_the_arrows_go_from_stop_to_stop_and_to_the_stop_beside_in_time(

@@ -70,11 +70,10 @@ export class Gantt extends Pane {
   render() {
     const first = Math.max(0, Math.floor(this.scrolled / ROW) - BEYOND);
     const last = Math.min(this.rows.length, Math.ceil((this.scrolled + this.seen.height) / ROW) + BEYOND);
-    const active = this.#active;
     return html`
       <svg class="unseen" aria-hidden="true"><defs>${["late", "at_risk"].map(hatch)}</defs></svg>
       <div class="gantt" role="grid" tabindex="0" aria-label=${t("Tours of the day, a row each van")} aria-rowcount=${this.rows.length}
-        aria-activedescendant=${active ?? nothing} @scroll=${this.#scroll} @keydown=${this.#key}>
+        @scroll=${this.#scroll} @keydown=${this.#key}>
         <div class="gantt-all" role="rowgroup" .style=${`width: ${LABEL + this.width}px; height: ${HEAD + this.rows.length * ROW}px`}>
           <div class="gantt-head" aria-hidden="true">${this.#hours()}</div>
           ${repeat(this.rows.slice(first, last), (van) => van.code, (van, nth) => this.#row(van, first + nth))}
@@ -192,9 +191,12 @@ export class Gantt extends Pane {
 
   // ---- choosing by keys -------------------------------------------------------------------------------
 
-  get #active() {
+  /** Tells readers of screens what is chosen; only what is drawn can be named. */
+  #name() {
     const { stop, van } = this.desk.subject;
-    return stop ? `gantt-stop-${stop}` : van ? `gantt-${van}` : null;
+    const chosen = document.getElementById(stop ? `gantt-stop-${stop}` : `gantt-${van}`);
+    if (chosen) this.grid.setAttribute("aria-activedescendant", chosen.id);
+    else this.grid.removeAttribute("aria-activedescendant");
   }
 
   #key = (event) => {
@@ -228,6 +230,7 @@ export class Gantt extends Pane {
 
   /** Scrolls to what is chosen, when that is another one. */
   updated() {
+    this.#name();
     const { van, stop } = this.desk.subject;
     const chosen = `${van} ${stop} ${this.desk.preview?.proposal.van}`;
     if (chosen === this.revealed) return;
