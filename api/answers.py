@@ -1501,6 +1501,8 @@ class SessionOpened:
 
     `csrf_token` goes into the header `X-CSRF-Token` of every request that changes something; a
     program needs none. `vans` are those that a technician drives. `time_zone` is where the work is.
+    By `now_ms`, and by how many seconds of the installation pass in a real one (`clock_factor`), a device
+    whose own clock is wrong tells its times.
     """
 
     login: str
@@ -1509,6 +1511,8 @@ class SessionOpened:
     vans: list[str]
     time_zone: str
     csrf_token: str | None
+    now_ms: int
+    clock_factor: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -918,7 +918,7 @@ _ANSWERS: Final[tuple[object, ...]] = (
         orders=[FoundOrder("O-DUP-1", "V1", "sent")],
     ),
     # ---- who is signed in ----
-    SessionOpened("c.petit", "Chloé Petit", "planner", [], "Europe/Paris", "8c1f0f5c"),
+    SessionOpened("c.petit", "Chloé Petit", "planner", [], "Europe/Paris", "8c1f0f5c", NOW, 1.0),
     SignInWays(password=True, provider="example.com"),
     Token("eyJhbGciOiJIUzI1NiJ9", "Bearer", 600, "ops"),
     AccessEntries([AccessEntry(NOW, "V1", "position", "c.petit", "planner")], truncated=False),

@@ -94,14 +94,15 @@ def match(stops: Iterable[Stop], arrivals: Iterable[Arrival]) -> dict[Arrival, M
 
     Args:
         stops: All stops of the day, in any order.
-        arrivals: All visits of the day that stand, in any order.
+        arrivals: All visits of the day that stand, in any order. Of those that began at one moment, for
+            sites may overlap, the order is that of the plan.
     """
     stops_at: dict[int, list[Stop]] = defaultdict(list)
     for stop in sorted(stops, key=lambda stop: stop.position):
         stops_at[stop.site_id].append(stop)
     seen: dict[int, int] = defaultdict(int)
     matches: dict[Arrival, Match] = {}
-    kept: list[tuple[Arrival, int]] = []
+    kept: list[tuple[int, int, Arrival]] = []
     for arrival in sorted(arrivals, key=lambda arrival: arrival.arrived_at):
         at_site = stops_at.get(arrival.site_id, [])
         nth = seen[arrival.site_id]
@@ -109,11 +110,13 @@ def match(stops: Iterable[Stop], arrivals: Iterable[Arrival]) -> dict[Arrival, M
         if nth < len(at_site):
             stop = at_site[nth]
             matches[arrival] = Match(stop.stop_id, punctuality(stop, arrival.arrived_at))
-            kept.append((arrival, stop.position))
+            kept.append((arrival.arrived_at, stop.position, arrival))
         else:
             matches[arrival] = Match(None, "repeated" if at_site else "unplanned")
-    for i in out_of_order([position for _, position in kept]):
-        matches[kept[i][0]] = replace(matches[kept[i][0]], wrong_order=True)
+    kept.sort(key=lambda one: one[:2])
+    for i in out_of_order([position for _, position, _ in kept]):
+        arrival = kept[i][2]
+        matches[arrival] = replace(matches[arrival], wrong_order=True)
     return matches
 
 

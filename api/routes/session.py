@@ -125,7 +125,7 @@ async def opened(
         samesite="strict",
     )
     response.headers["cache-control"] = "no-store"
-    return told(who)
+    return told(held, who)
 
 
 def forget_cookie(request: Request, response: Response) -> None:
@@ -139,7 +139,7 @@ def forget_cookie(request: Request, response: Response) -> None:
     )
 
 
-def told(who: Who) -> SessionOpened:
+def told(held: Resources, who: Who) -> SessionOpened:
     """Return what somebody is told of himself."""
     return SessionOpened(
         login=who.login,
@@ -148,14 +148,16 @@ def told(who: Who) -> SessionOpened:
         vans=list(who.vans),
         time_zone=TIME_ZONE,
         csrf_token=csrf_token(who.token) if who.token is not None else None,
+        now_ms=held.clock(),
+        clock_factor=held.settings.clock_factor,
     )
 
 
 @router.get("/session")
-async def who_am_i(who: Asker, response: Response) -> SessionOpened:
+async def who_am_i(held: Held, who: Asker, response: Response) -> SessionOpened:
     """Return who is signed in, and as what; 401 if nobody is."""
     response.headers["cache-control"] = "no-store"
-    return told(who)
+    return told(held, who)
 
 
 @router.get("/session/ways")

@@ -29,6 +29,8 @@ WHO: Final = {
     "vans": [],
     "time_zone": "Europe/Paris",
     "csrf_token": "none",
+    "now_ms": NOW_MS,
+    "clock_factor": 1.0,
 }
 
 

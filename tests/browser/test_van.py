@@ -20,7 +20,7 @@ from ingest import signatures
 from ingest.messages import VisitReport
 from stock_tracker import barcodes
 from tests.browser.company import REFERENCE, WAIT_MS
-from tests.browser.conftest import ARGUMENTS, chromium, opened_page
+from tests.browser.conftest import ARGUMENTS, NOW_MS, chromium, opened_page
 from tests.integration.api_client import new_session, new_user
 
 AXE: Final = Path(__file__).with_name("vendor") / "axe.min.js"
@@ -276,6 +276,18 @@ def test_of_a_batch_that_is_refused_whole_only_the_event_at_fault_is_set_aside(
     assert sorted(it["seq"] for it in base.of("scan")) == [1, 2, 3, 4, 6, 7]
     outbox(tablet).click()
     expect(tablet.get_by_role("dialog")).to_contain_text("not like that")
+
+
+def test_a_device_whose_clock_is_wrong_tells_the_servers_time_from_the_first_message_on(
+    api: Any, tablet: Page, base: Base, conn: psycopg.Connection[Any], expected_errors: list[str]
+) -> None:
+    expected_errors.append("ERR_FAILED")
+    tablet.context.route("**/v1/live*", lambda route: route.abort())  # which tells the time as well
+    conn.execute(WRITTEN)
+    ready(tablet, api.url)
+    poll(lambda: bool(base.of("message")), tablet)  # what was written has come to the tablet
+    told = [event["payload"]["t"] for event in base.events]
+    assert max(abs(t - NOW_MS) for t in told) < 600_000  # nothing of the day on which this is run
 
 
 def test_two_tabs_send_everything_once(api: Any, tablet: Page, base: Base) -> None:

@@ -95,8 +95,21 @@ def test_a_stop_without_a_visit_is_kept_by_nobody() -> None:
     assert match([stop(1, 5), stop(2, 6)], []) == {}
 
 
+def test_of_arrivals_at_one_moment_the_order_is_that_of_the_plan() -> None:
+    both = [Arrival(5, NOON), Arrival(6, NOON)]
+    for told in (both, both[::-1]):
+        matches = match([stop(1, 6), stop(2, 5)], told)
+        assert [matches[arrival].stop_id for arrival in both] == [102, 101]
+        assert not any(found.wrong_order for found in matches.values())
+
+
 arrivals_of_a_day = st.lists(
-    st.builds(Arrival, st.integers(1, 3), st.integers(NOON - HOUR, NOON + 3 * HOUR)), unique=True
+    st.builds(
+        Arrival,
+        st.integers(1, 3),
+        st.one_of(st.sampled_from((NOON, NOON + HOUR)), st.integers(NOON - HOUR, NOON + 3 * HOUR)),
+    ),
+    unique=True,
 )
 stops_of_a_day = st.lists(st.integers(1, 3), max_size=6).map(
     lambda sites: [stop(i, site_id, NOON + i * HOUR // 2) for i, site_id in enumerate(sites)]

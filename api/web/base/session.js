@@ -100,7 +100,7 @@ export async function signedIn() {
   for (;;) {
     try {
       const answer = await fetch("/v1/session", { headers: { accept: "application/json" } });
-      if (answer.ok) return welcome(await answer.json());
+      if (answer.ok) return welcome(await answer.json(), answer.headers.has("x-cordee-kept"));
       if (answer.status === 401) return null;
     } catch {
       // Again, below.
@@ -126,9 +126,9 @@ export async function signOut() {
   }
 }
 
-/** Takes over who is signed in, from an answer that opened a session. */
-export function welcome(answer) {
-  session.who = answer;
+/** Takes over who is signed in, from an answer that opened a session; one that was kept tells no time. */
+export function welcome(answer, isKept = false) {
+  session.who = isKept ? { ...answer, now_ms: null } : answer;
   if (answer.time_zone) setZone(answer.time_zone);
-  return answer;
+  return session.who;
 }

@@ -20,6 +20,7 @@ const LIVE = { visits: ["day"], orders: ["orders", "boxes", "transfers", "stock"
 
 /** Opens the tablet of a van: what it shows is what is kept, until the server has answered. */
 export async function openTablet(who, van, installed) {
+  if (who.now_ms !== null) learn(who.now_ms, who.clock_factor); // before anything is said with a time
   const tablet = new Tablet(who, van, await openStore(van), installed);
   await tablet.look();
   return tablet;
