@@ -10,6 +10,7 @@ import pytest
 from ops.faults import compare
 from ops.faults.proxy import Proxy
 from tests.conftest import Databases
+from tests.integration.listening import listening
 
 
 @pytest.fixture
@@ -23,9 +24,8 @@ async def echo() -> AsyncIterator[int]:
                 await writer.drain()
         writer.close()
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield server.sockets[0].getsockname()[1]
+    async with listening(serve) as port:
+        yield port
 
 
 async def ask(port: int, said: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -14,6 +14,8 @@ from structlog.testing import capture_logs
 
 from geofence.fences import distance_m
 from geofence.forecast.router import Answer, Leg, Policy, Router, batches_of
+from ops.embedded import free_port
+from tests.integration.listening import listening
 
 #: The tests' router drives 36 km/h as the crow flies.
 MPS: Final = 10.0
@@ -122,12 +124,9 @@ class Osrm:
 async def osrm() -> AsyncIterator[Osrm]:
     service = Osrm()
     service.is_open.set()
-    server = await asyncio.start_server(service.serve, "127.0.0.1", 0)
-    service.port = server.sockets[0].getsockname()[1]
-    yield service
-    service.is_open.set()
-    server.close()
-    await server.wait_closed()
+    async with listening(service.serve) as service.port:
+        yield service
+        service.is_open.set()
 
 
 @dataclass
@@ -375,10 +374,7 @@ async def test_while_the_pause_lasts_nobody_is_asked(osrm: Osrm) -> None:
 
 
 async def test_nobody_listens_at_all() -> None:
-    server = await asyncio.start_server(lambda _r, _w: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
+    port = free_port()
     with capture_logs() as logs:
         async with running(Router(f"http://127.0.0.1:{port}", QUICK)) as router:
             router.ask([leg(0, 5)])

@@ -37,6 +37,7 @@ from ingest.webhooks.store import Delivery
 from ops import embedded
 from storage.pool import Pool, connect
 from storage.settings import Settings, as_datetime
+from tests.integration.listening import listening
 from tests.integration.test_orders import FRIDAY_EVENING, MONDAY_MORNING, MONDAY_NOON
 from tests.integration.test_stock_ledger import commit, opened, rows, scan
 
@@ -130,13 +131,9 @@ class Receiver:
 async def receiving(tls: ssl.SSLContext | None = None) -> AsyncIterator[Receiver]:
     receiver = Receiver()
     receiver.is_open.set()
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=tls)
-    receiver.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(receiver.serve, tls) as receiver.port:
         yield receiver
-    finally:
         receiver.is_open.set()
-        server.close()
 
 
 @pytest.fixture

@@ -150,15 +150,15 @@ def test_the_visits_in_wrong_order_are_those_that_keep_stops_out_of_order(
 ) -> None:
     matches = match(stops, arrivals)
     position_of = {stop.stop_id: stop.position for stop in stops}
-    kept = [
-        arrival
-        for arrival in sorted(arrivals, key=lambda arrival: arrival.arrived_at)
-        if arrival in matches and matches[arrival].stop_id is not None
-    ]
-    wrong = out_of_order([position_of[matches[arrival].stop_id or 0] for arrival in kept])
-    assert [arrival for arrival in matches if matches[arrival].wrong_order] == [
-        kept[i] for i in wrong
-    ]
+    kept = sorted(
+        (arrival.arrived_at, position_of[found.stop_id], arrival.site_id)
+        for arrival, found in matches.items()
+        if found.stop_id is not None
+    )
+    wrong = out_of_order([position for _, position, _ in kept])
+    assert {arrival for arrival, found in matches.items() if found.wrong_order} == {
+        Arrival(site_id, at) for at, _, site_id in (kept[i] for i in wrong)
+    }
 
 
 # ---- wrong order
