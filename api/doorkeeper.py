@@ -84,7 +84,7 @@ class Doorkeeper:
             try:
                 await self._judge(scope)
             except Problem as problem:
-                await problems.response(problem)(scope, receive, send)
+                await problems.answer(Request(scope), problem)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 

@@ -1,8 +1,10 @@
 """Errors as `application/problem+json` (RFC 9457), with stable codes.
 
 Whatever goes wrong, the body has `type`, `title`, `status`, `code` and `detail`. Programs read
-`code`, people read `detail`; a `title` belongs to its code. 422 adds `errors`, a list of
-`{where, message}`. Of parameters the value that was sent is never echoed; what the checks of the
+`code`, people read `title` and `detail`. The title belongs to its code and is told in the language that
+`Accept-Language` asks for, which `Content-Language` names. The detail is for those who write programs, and
+always English; pages have words of their own for the codes that people meet. 422 adds `errors`, a
+list of `{where, message}`. Of parameters the value that was sent is never echoed; what the checks of the
 import say of an edit names it, so that it can be found.
 
 | code                   | status | meaning                                                    |
@@ -86,70 +88,72 @@ from fastapi.responses import JSONResponse
 from psycopg_pool import PoolTimeout
 from starlette.exceptions import HTTPException
 
+from storage.words import Words, asked_for, sentence
+
 logger = structlog.get_logger()
 
 TITLES: Final = {
-    "van_not_found": "No such van",
-    "site_not_found": "No such site",
-    "visit_report_not_found": "No such visit report",
-    "message_not_found": "No such message",
-    "not_the_receiver": "Somebody else was written to",
-    "order_not_found": "No such order",
-    "no_map_tiles": "No file of map tiles",
-    "warehouse_not_found": "No such warehouse",
-    "box_not_found": "No such box",
-    "order_not_waiting": "The order does not wait",
-    "proposal_not_found": "Nothing is proposed",
-    "transfer_not_found": "No such transfer",
-    "transfer_over": "The transfer is over",
-    "unusable_report": "This report cannot be used",
-    "report_id_taken": "Another report has this id",
-    "scan_not_waiting": "No such scan waits",
-    "alert_not_found": "No such alert",
-    "person_not_found": "No such person",
-    "unusable_handling": "An alert cannot be handled like that",
-    "precondition_required": "Say what you have seen",
-    "changed_meanwhile": "It has changed meanwhile",
-    "tour_not_found": "No such tour",
-    "stop_not_found": "No such stop",
-    "rejected_over": "No such rejected message",
-    "csv_too_long": "Too long for a spreadsheet",
-    "unusable_code": "This bar code cannot be used",
-    "delivery_not_found": "No such delivery",
-    "delivery_not_dead": "The delivery is not dead",
-    "webhook_off": "The webhook is off",
-    "stop_visited": "The stop has been visited",
-    "stop_over": "The stop's day is over",
-    "replan_not_found": "No such replan",
-    "plan_moved": "The plan has moved",
-    "unusable_replan": "This replan cannot be",
-    "replan_gone_on": "It cannot be undone any more",
-    "idempotency_key_reused": "The key belongs to another request",
-    "request_under_way": "The first request is under way",
-    "route_not_found": "Nothing lives here",
-    "method_not_allowed": "Not with this method",
-    "bad_cursor": "Not a cursor of this API",
-    "bad_text": "Text that cannot be stored",
-    "bad_request": "The request was refused",
-    "not_signed_in": "Nobody is signed in",
-    "sign_in_failed": "This is not login and password",
-    "invalid_client": "This is not client id and secret",
-    "not_for_this_role": "Not for this role",
-    "no_rule": "Nobody may use this route",
-    "csrf_failed": "The request may come from another site",
-    "not_for_machines": "Only a person can do this",
-    "unusable_password": "This password cannot be used",
-    "oidc_failed": "The sign-in elsewhere failed",
-    "unknown_device": "No device is known by this",
-    "too_often": "Too often",
-    "too_many_attempts": "Too many sign-ins have failed",
-    "invalid_parameters": "A parameter is wrong",
-    "unusable_tour": "This tour cannot be used",
-    "unusable_site": "This site cannot be used",
-    "database_unavailable": "The database does not answer",
-    "edits_under_way": "Somebody else is editing",
-    "migrations_missing": "The database is not up to date",
-    "internal_error": "A mistake of ours",
+    "van_not_found": sentence("No such van"),
+    "site_not_found": sentence("No such site"),
+    "visit_report_not_found": sentence("No such visit report"),
+    "message_not_found": sentence("No such message"),
+    "not_the_receiver": sentence("Somebody else was written to"),
+    "order_not_found": sentence("No such order"),
+    "no_map_tiles": sentence("No file of map tiles"),
+    "warehouse_not_found": sentence("No such warehouse"),
+    "box_not_found": sentence("No such box"),
+    "order_not_waiting": sentence("The order does not wait"),
+    "proposal_not_found": sentence("Nothing is proposed"),
+    "transfer_not_found": sentence("No such transfer"),
+    "transfer_over": sentence("The transfer is over"),
+    "unusable_report": sentence("This report cannot be used"),
+    "report_id_taken": sentence("Another report has this id"),
+    "scan_not_waiting": sentence("No such scan waits"),
+    "alert_not_found": sentence("No such alert"),
+    "person_not_found": sentence("No such person"),
+    "unusable_handling": sentence("An alert cannot be handled like that"),
+    "precondition_required": sentence("Say what you have seen"),
+    "changed_meanwhile": sentence("It has changed meanwhile"),
+    "tour_not_found": sentence("No such tour"),
+    "stop_not_found": sentence("No such stop"),
+    "rejected_over": sentence("No such rejected message"),
+    "csv_too_long": sentence("Too long for a spreadsheet"),
+    "unusable_code": sentence("This bar code cannot be used"),
+    "delivery_not_found": sentence("No such delivery"),
+    "delivery_not_dead": sentence("The delivery is not dead"),
+    "webhook_off": sentence("The webhook is off"),
+    "stop_visited": sentence("The stop has been visited"),
+    "stop_over": sentence("The stop's day is over"),
+    "replan_not_found": sentence("No such replan"),
+    "plan_moved": sentence("The plan has moved"),
+    "unusable_replan": sentence("This replan cannot be"),
+    "replan_gone_on": sentence("It cannot be undone any more"),
+    "idempotency_key_reused": sentence("The key belongs to another request"),
+    "request_under_way": sentence("The first request is under way"),
+    "route_not_found": sentence("Nothing lives here"),
+    "method_not_allowed": sentence("Not with this method"),
+    "bad_cursor": sentence("Not a cursor of this API"),
+    "bad_text": sentence("Text that cannot be stored"),
+    "bad_request": sentence("The request was refused"),
+    "not_signed_in": sentence("Nobody is signed in"),
+    "sign_in_failed": sentence("This is not login and password"),
+    "invalid_client": sentence("This is not client id and secret"),
+    "not_for_this_role": sentence("Not for this role"),
+    "no_rule": sentence("Nobody may use this route"),
+    "csrf_failed": sentence("The request may come from another site"),
+    "not_for_machines": sentence("Only a person can do this"),
+    "unusable_password": sentence("This password cannot be used"),
+    "oidc_failed": sentence("The sign-in elsewhere failed"),
+    "unknown_device": sentence("No device is known by this"),
+    "too_often": sentence("Too often"),
+    "too_many_attempts": sentence("Too many sign-ins have failed"),
+    "invalid_parameters": sentence("A parameter is wrong"),
+    "unusable_tour": sentence("This tour cannot be used"),
+    "unusable_site": sentence("This site cannot be used"),
+    "database_unavailable": sentence("The database does not answer"),
+    "edits_under_way": sentence("Somebody else is editing"),
+    "migrations_missing": sentence("The database is not up to date"),
+    "internal_error": sentence("A mistake of ours"),
 }
 
 
@@ -170,24 +174,32 @@ class ProblemResponse(JSONResponse):
     media_type = "application/problem+json"
 
 
-def response(problem: Problem) -> ProblemResponse:
-    """Return the problem as HTTP says it."""
+def reader(request: Request) -> Words:
+    """Return the words of the language that a request asks for."""
+    return asked_for(",".join(request.headers.getlist("accept-language")))
+
+
+def answer(request: Request, problem: Problem) -> ProblemResponse:
+    """Return the problem as HTTP says it, to whoever asked."""
+    words = reader(request)
     body: dict[str, object] = {
         "type": f"/problems/{problem.code}",
-        "title": TITLES[problem.code],
+        "title": words.t(TITLES[problem.code]),
         "status": problem.status,
         "code": problem.code,
         "detail": problem.detail,
     }
     if problem.errors:
         body["errors"] = list(problem.errors)
-    headers = {"Retry-After": "5"} if problem.status == 503 else {}
+    headers = {"Content-Language": words.language, "Vary": "Accept-Language"}
+    if problem.status == 503:
+        headers["Retry-After"] = "5"
     return ProblemResponse(body, status_code=problem.status, headers={**headers, **problem.headers})
 
 
-async def _on_problem(_: Request, error: Exception) -> ProblemResponse:
+async def _on_problem(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, Problem)  # noqa: S101  registered for this class alone
-    return response(error)
+    return answer(request, error)
 
 
 async def _on_http(request: Request, error: Exception) -> ProblemResponse:
@@ -195,25 +207,22 @@ async def _on_http(request: Request, error: Exception) -> ProblemResponse:
     path = request.url.path
     match error.status_code:
         case 404:
-            return response(
-                Problem(
-                    404, "route_not_found", f"{path} does not exist; /v1/openapi.json lists all."
-                )
-            )
+            detail = f"{path} does not exist; /v1/openapi.json lists all."
+            return answer(request, Problem(404, "route_not_found", detail))
         case 405:
             # Routes of ours are the doorkeeper's; what is left are the page's files.
             allow = {"Allow": "GET, HEAD"}
             detail = f"{request.method} is not possible at {path}."
-            return response(Problem(405, "method_not_allowed", detail, headers=allow))
+            return answer(request, Problem(405, "method_not_allowed", detail, headers=allow))
         case status:
-            return response(Problem(status, "bad_request", str(error.detail)))
+            return answer(request, Problem(status, "bad_request", str(error.detail)))
 
 
 #: What a strict body says of a field that it does not know, in words of Python.
 UNKNOWN_FIELD: Final = "unexpected_keyword_argument"
 
 
-async def _on_invalid(_: Request, error: Exception) -> ProblemResponse:
+async def _on_invalid(request: Request, error: Exception) -> ProblemResponse:
     assert isinstance(error, RequestValidationError)  # noqa: S101  as above
     errors = [
         {
@@ -225,7 +234,7 @@ async def _on_invalid(_: Request, error: Exception) -> ProblemResponse:
         for one in error.errors()
     ]
     detail = "; ".join(f"{one['where']}: {one['message']}" for one in errors)
-    return response(Problem(422, "invalid_parameters", detail, errors))
+    return answer(request, Problem(422, "invalid_parameters", detail, errors))
 
 
 def unavailable(error: Exception) -> Problem:
@@ -234,16 +243,18 @@ def unavailable(error: Exception) -> Problem:
     return Problem(503, "database_unavailable", "Check that PostgreSQL runs, then ask again.")
 
 
-async def _on_unavailable(_: Request, error: Exception) -> ProblemResponse:
-    return response(unavailable(error))
+async def _on_unavailable(request: Request, error: Exception) -> ProblemResponse:
+    return answer(request, unavailable(error))
 
 
-async def _on_bad_text(_: Request, error: Exception) -> ProblemResponse:
-    return response(Problem(400, "bad_text", f"PostgreSQL refused a value: {error}."))
+async def _on_bad_text(request: Request, error: Exception) -> ProblemResponse:
+    return answer(request, Problem(400, "bad_text", f"PostgreSQL refused a value: {error}."))
 
 
-async def _on_mistake(_: Request, __: Exception) -> ProblemResponse:
-    return response(Problem(500, "internal_error", "It has been logged; asking again may help."))
+async def _on_mistake(request: Request, _: Exception) -> ProblemResponse:
+    return answer(
+        request, Problem(500, "internal_error", "It has been logged; asking again may help.")
+    )
 
 
 def install(app: FastAPI) -> None:

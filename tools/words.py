@@ -24,7 +24,7 @@ ROOT: Final = Path(__file__).parents[1]
 LOCALES: Final = ROOT / "storage/locales"
 COMPILED: Final = ROOT / "api/web/locales"
 PAGES: Final = ROOT / "api/web"
-KEYWORDS: Final[Any] = {"t": None, "tn": (1, 2)}
+KEYWORDS: Final[Any] = {"t": None, "sentence": None, "tn": (1, 2)}
 #: A call of a page with its first two arguments, as far as they are literals.
 CALL: Final = re.compile(r'(?<![\w.])(t|tn)\(\s*("(?:[^"\\]|\\.)*")(?:\s*,\s*("(?:[^"\\]|\\.)*"))?')
 COMMENT: Final = re.compile(r"^\s*(//|\*|/\*).*$", re.MULTILINE)

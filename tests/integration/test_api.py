@@ -604,6 +604,30 @@ async def test_what_cannot_be_answered_is_a_problem(
     assert await problem(api, path, **params) == refusal
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "title"),
+    [
+        ("GET", "/v1/vans/X9", "Dieses Fahrzeug gibt es nicht"),
+        ("GET", "/v1/vans/V1/visits?limit=x", "Ein Parameter ist falsch"),
+        ("GET", "/nowhere.html", "Unter dieser Adresse ist nichts"),
+        ("PATCH", "/v1/vans", "Nicht mit dieser Methode"),
+    ],
+    ids=["by a route", "of parameters", "by files", "at the door"],
+)
+async def test_a_problem_has_its_title_in_the_language_that_is_asked_for(
+    api: httpx.AsyncClient, method: str, path: str, title: str
+) -> None:
+    english = await api.request(method, path)
+    assert english.headers["content-language"] == "en"
+    assert "Accept-Language" in english.headers["vary"]
+    asked = {"accept-language": "xx, de-AT;q=0.9, en;q=0.8"}
+    german = await api.request(method, path, headers=asked)
+    assert german.json() == english.json() | {"title": title}
+    assert german.headers["content-language"] == "de"
+    invented = await api.request(method, path, headers={"accept-language": "en-XA"})
+    assert invented.json()["title"].startswith("[")
+
+
 async def test_other_methods_are_refused(api: httpx.AsyncClient) -> None:
     for path, there_are in {
         "/v1/vans": "GET",

@@ -9,6 +9,7 @@ import pytest
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po
 
+from api import problems
 from storage import words
 
 ROOT = Path(__file__).parents[2]
@@ -46,6 +47,15 @@ def test_there_are_words_in_nine_languages() -> None:
         ("*", "en"),
         ("fr;q=nonsense, it;q=0.3", "it"),
         ("\u0000;;;,,,=", "en"),
+        ("pl; q=0.9 , de ;q=0.4", "pl"),
+        ("fr;q=0, it;q=0.1", "it"),
+        ("fr;q=0", "en"),
+        ("de-Latn-CH-1996", "de"),
+        ("PT-br", "pt"),
+        ("en-XA", "en-XA"),
+        ("en-xa;q=0.1, en;q=0.9", "en"),
+        ("en-XB, xa", "en"),
+        ("french, fr_CA, ca;q=2", "en"),
     ],
 )
 def test_the_language_is_the_best_that_the_browser_asks_for(
@@ -59,6 +69,18 @@ def test_a_sentence_without_a_translation_stays_english_with_its_values() -> Non
     assert words.words("fr").tn("{n} yak", "{n} yaks", 2) == "2 yaks"
 
 
+def test_the_invented_language_keeps_values_and_stretches_the_rest() -> None:
+    invented = words.words(words.PSEUDO)
+    assert invented.t("Count {n} in {bin}", n=3, bin="Bin") == "[Cóúñt 3 íñ Bin········]"
+    assert invented.tn("{n} van", "{n} vans", 2) == "[2 váñs····]"
+
+
+@pytest.mark.parametrize("language", LANGUAGES[1:])
+def test_every_title_of_a_problem_is_translated(language: str) -> None:
+    told = {code: words.words(language).t(title) for code, title in problems.TITLES.items()}
+    assert [code for code, title in told.items() if title == problems.TITLES[code]] == []
+
+
 def test_every_sentence_of_a_page_is_found_wherever_it_stands(tool: ModuleType) -> None:
     page = """
       // t("Not this one")
@@ -70,6 +92,13 @@ def test_every_sentence_of_a_page_is_found_wherever_it_stands(tool: ModuleType) 
     assert list(tool.said_by_page(page)) == [
         'As of {time}, "so far"', "Unknown", ("{n} van", "{n} vans"), "None", "Broken over lines",
     ]  # fmt: skip
+
+
+def test_every_sentence_of_a_module_is_found(tool: ModuleType) -> None:
+    module = (
+        b"""A = sentence("Marked"); it.t("Told {n}", n=1); w.tn("one", "many", 2); other("No")"""
+    )
+    assert list(tool.said_by_module(module)) == ["Marked", "Told {n}", ("one", "many")]
 
 
 def test_what_a_translator_left_undone_is_said(tool: ModuleType) -> None:

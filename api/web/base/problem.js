@@ -1,7 +1,7 @@
 // What an answer says went wrong, in the reader's language: by its stable code where the page has words
-// for it, else as the API says it.
+// for it, else as the API says it: its title, which is translated, and what stands behind it in English.
 
-import { t } from "./i18n.js";
+import { language, t } from "./i18n.js";
 
 const WORDS = {
   sign_in_failed: () => t("Login and password do not belong together."),
@@ -23,11 +23,14 @@ const ERRORS_MAX = 3;
 /** What is wrong with each part of what was sent, the first few. */
 const said = ({ errors = [] }) => errors.slice(0, ERRORS_MAX).map(({ message }) => message);
 
+/** What the API says: to those who read English its details say it all. */
+const told = ({ title, detail, ...body }) => [language === "en" && detail ? "" : title && `${title}.`, detail, ...said(body)].filter(Boolean).join(" ");
+
 /** An answer that is not what was asked for. `code` is the API's; `status` 0 says nothing was reached. */
 export class Problem extends Error {
   constructor(status, body = {}) {
     const words = status === 0 ? t("Cordée cannot be reached just now. Try again in a moment.") : WORDS[body.code]?.();
-    super(words ?? ([body.detail ?? body.title, ...said(body)].filter(Boolean).join(" ") || t("This did not work ({status}).", { status })));
+    super(words ?? (told(body) || t("This did not work ({status}).", { status })));
     Object.assign(this, { status, code: body.code ?? null, errors: body.errors ?? [] });
   }
 }
