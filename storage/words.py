@@ -24,6 +24,8 @@ from babel.support import NullTranslations, Translations
 LOCALES: Final = Path(__file__).with_name("locales")
 ENGLISH: Final = "en"
 PSEUDO: Final = "en-XA"
+#: What dates and numbers are formatted by, where a language alone means another continent's.
+REGIONS: Final = {"en": "en_GB", "pt": "pt_PT"}
 
 #: A range of languages and how much it is wanted (RFC 9110, 12.5.4); what is none is passed over.
 WANTED: Final = re.compile(
@@ -48,13 +50,13 @@ class Words:
     locale: Locale
     catalogue: NullTranslations
 
-    def t(self, text: str, **values: object) -> str:
+    def t(self, text: str, /, **values: object) -> str:
         """Return a sentence, with values for its braces."""
         return str(self.catalogue.gettext(text)).format_map(values)
 
-    def tn(self, one: str, many: str, n: int, **values: object) -> str:
-        """Return a sentence about `n` of something."""
-        return str(self.catalogue.ngettext(one, many, n)).format_map({"n": n, **values})
+    def tn(self, one: str, many: str, count: int, /, **values: object) -> str:
+        """Return a sentence about so many of something; `values` may say how {n} is written."""
+        return str(self.catalogue.ngettext(one, many, count)).format_map({"n": count, **values})
 
 
 class Stretched(NullTranslations):
@@ -82,14 +84,14 @@ def sentence(text: str) -> str:
 def words(language: str) -> Words:
     """Return the words of a language; English for one that there are none in."""
     if language == PSEUDO:
-        return Words(PSEUDO, Locale("en", "GB"), Stretched())
+        return Words(PSEUDO, Locale.parse(REGIONS[ENGLISH]), Stretched())
     if language not in languages() or language == ENGLISH:
-        return Words(ENGLISH, Locale("en", "GB"), NullTranslations())
+        return Words(ENGLISH, Locale.parse(REGIONS[ENGLISH]), NullTranslations())
     compiled = io.BytesIO()
     with (LOCALES / f"{language}.po").open("rb") as file:
         write_mo(compiled, read_po(file, locale=language))
     compiled.seek(0)
-    return Words(language, Locale.parse(language), Translations(fp=compiled))
+    return Words(language, Locale.parse(REGIONS.get(language, language)), Translations(fp=compiled))
 
 
 def asked_for(accept_language: str | None) -> Words:

@@ -6,14 +6,17 @@ Scoped by organisation; reads, never commits. How a page is set is not known her
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from psycopg.rows import class_row
 
 from api.auth import OrganisationId
 from stock_tracker.papers.labels import BinLabel
 from stock_tracker.papers.pick_list import Destination, PickLine, PickList
+from stock_tracker.papers.values import number
+from stock_tracker.resupply import why
 from storage.pool import Connection
+from storage.words import ENGLISH, Words
 
 ORDER = """
 SELECT o.order_id, o.code AS order, warehouse.name AS warehouse, van.code AS van,
@@ -39,9 +42,8 @@ SELECT coalesce(bin, '') AS bin, item.ref, item.name,
          - line.shipped AS qty,
        coalesce((line.inputs ->> 'pack_qty')::integer, 1) AS pack_qty,
        CASE WHEN line.allocated < line.requested - line.cancelled
-            THEN 'of ' || line.requested - line.cancelled || ', the rest is a backorder; ' ELSE '' END
-         || coalesce(line.inputs ->> 'why', '') AS why,
-       lacking.ref AS substitute_for
+            THEN line.requested - line.cancelled END AS wanted,
+       line.inputs, lacking.ref AS substitute_for
 FROM resupply_line AS line
 JOIN resupply_order AS o USING (order_id)
 JOIN item USING (item_id)
@@ -87,11 +89,11 @@ class Found:
         """Whom it is for."""
         return Destination(self.van, self.technician)
 
-    def ship_to(self) -> tuple[str, ...]:
+    def ship_to(self, words: Words) -> tuple[str, ...]:
         """Return where it goes, line by line."""
         lines = [self.site or self.technician or self.van]
         if self.site_code:
-            lines.append(f"Site {self.site_code}")
+            lines.append(words.t("Site {site}", site=self.site_code))
         if self.latitude_deg is not None and self.longitude_deg is not None:
             lines.append(f"{self.latitude_deg:.5f}, {self.longitude_deg:.5f}")
         return tuple(lines)
@@ -104,17 +106,43 @@ async def find(conn: Connection, organisation: OrganisationId, code: str) -> Fou
         return await cursor.fetchone()
 
 
-async def pick_list(conn: Connection, found: Found) -> PickList:
-    """Return what is to be picked of an order."""
-    async with conn.cursor(row_factory=class_row(PickLine)) as cursor:
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line to be picked; `wanted` is how many were asked for, if the warehouse has fewer."""
+
+    bin: str
+    ref: str
+    name: str
+    qty: int
+    pack_qty: int
+    wanted: int | None
+    inputs: dict[str, Any]
+    substitute_for: str | None
+
+    def told(self, words: Words) -> PickLine:
+        reason = str(self.inputs.get("why") or "")
+        if words.language != ENGLISH:
+            reason = why.in_words(why.of_order(self.inputs), words) or reason
+        if self.wanted is not None:
+            rest = words.t("of {n}, the rest is a backorder", n=number(words, self.wanted))
+            reason = "; ".join(filter(None, (rest, reason)))
+        return PickLine(
+            self.bin, self.ref, self.name, self.qty, self.pack_qty, reason,
+            substitute_for=self.substitute_for,
+        )  # fmt: skip
+
+
+async def pick_list(conn: Connection, found: Found, words: Words) -> PickList:
+    """Return what is to be picked of an order, in these words."""
+    async with conn.cursor(row_factory=class_row(_Line)) as cursor:
         await cursor.execute(LINES, (found.order_id,))
-        lines = await cursor.fetchall()
+        lines = [line.told(words) for line in await cursor.fetchall()]
     return PickList(
         order_code=found.order,
         warehouse=found.warehouse,
         destination=found.destination,
         mode=found.mode,
-        ship_to=found.ship_to(),
+        ship_to=found.ship_to(words),
         due_at=found.due_at,
         time_zone=found.time_zone,
         lines=tuple(lines),

@@ -1,6 +1,5 @@
 """What is planned at sites, and what was done there: for the clients whose sites they are."""
 
-import asyncio
 from datetime import timedelta
 from typing import Annotated, Final
 
@@ -14,10 +13,11 @@ from api.queries import client_sites
 from api.queries import visit_reports as done
 from api.queries.client_sites import WhichSites
 from api.resources import Conn, Now
-from api.routes.papers import AS_PDF, PDF
+from api.routes.papers import AS_PDF, printed
 from api.routes.parameters import (
     AskedSite,
     FromMs,
+    Reader,
     ToMs,
     at_most,
     checked_span,
@@ -99,7 +99,7 @@ async def visit_reports(
 
 
 @router.get("/visit-reports/{report}.pdf", response_class=Response, responses=AS_PDF)
-async def visit_report_pdf(conn: Conn, who: Asker, report: ReportId) -> Response:
+async def visit_report_pdf(conn: Conn, who: Asker, reader: Reader, report: ReportId) -> Response:
     """Return a report that was written of a visit, with its times, parts and signature, to print.
 
     One that its tablet contradicts (two payloads under one key) is a 404 until a person decides.
@@ -107,7 +107,7 @@ async def visit_report_pdf(conn: Conn, who: Asker, report: ReportId) -> Response
     it = await done.paper(conn, who.organisation, who.client_id, report)
     if it is None:
         raise Problem(404, "visit_report_not_found", f"There is no visit report {report!r}.")
-    return Response(await asyncio.to_thread(visit_report.visit_report_pdf, it), media_type=PDF)
+    return await printed(visit_report.visit_report_pdf, it, reader)
 
 
 async def _reached(conn: Connection, who: Who, site: str | None) -> None:

@@ -20,6 +20,7 @@ from api.times import TIME_ZONE
 from geofence.tours import day_begins, service_date
 from storage.pool import Connection
 from storage.settings import as_datetime
+from storage.words import PSEUDO, Words, asked_for, languages, words
 
 SPAN_MAX: Final = timedelta(days=31)
 ROWS_MAX: Final = 5_000
@@ -62,6 +63,32 @@ def _own_van(who: Asker, van: AskedVan = None) -> str | None:
 
 
 OwnVan = Annotated[str | None, Depends(_own_van)]
+_LANGUAGES: Final = "|".join((*languages(), PSEUDO))
+
+
+def _reader(
+    lang: Annotated[
+        str | None,
+        Query(
+            pattern=f"^({_LANGUAGES})$",
+            description="The language, whatever `Accept-Language` asks for.",
+            examples=["pl"],
+        ),
+    ] = None,
+    accept_language: Annotated[
+        str | None,
+        Header(
+            max_length=1_000,
+            description="The languages of whoever reads it; English without one that there is.",
+            examples=["fr-FR, en;q=0.5"],
+        ),
+    ] = None,
+) -> Words:
+    return asked_for(accept_language) if lang is None else words(lang)
+
+
+#: The words that a paper is to be written in.
+Reader = Annotated[Words, Depends(_reader)]
 IfMatch = Annotated[
     str | None,
     Header(

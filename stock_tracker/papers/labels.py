@@ -11,7 +11,7 @@ they say under them. What this one keeps of the rules:
   table 5), and 10 modules stay white on both sides (5.4.4.2).
 * The interpretation under the bars says all that they say, the AI in parentheses, which are not in the
   bars (4.15).
-* The data title is `SSCC`, in English, and the digits beside it are 7 mm high (6.6.4.2). Addresses and
+* The data title is `SSCC`, whatever the reader's language, and the digits beside it are 7 mm high (6.6.4.2). Addresses and
   codes are at least 3 mm high, unless they are too long for their place (6.6.4.4): then they shrink,
   and at 6 points they lose their end. Titles are smaller.
 
@@ -30,6 +30,7 @@ from stock_tracker.barcodes import is_sscc
 from stock_tracker.papers.page import pdf
 from stock_tracker.papers.pick_list import Destination
 from stock_tracker.papers.symbols import data_matrix, gs1_128_sscc
+from storage.words import Words
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class BinLabel:
     code: str = ""
 
 
-def sscc_label_pdf(label: ShippingLabel) -> bytes:
+def sscc_label_pdf(label: ShippingLabel, words: Words) -> bytes:
     """Return a GS1 logistic label as a PDF of one A6 page; the same label makes the same bytes.
 
     Raises:
@@ -92,23 +93,37 @@ def sscc_label_pdf(label: ShippingLabel) -> bytes:
             "ship_to": label.ship_to,
             "is_emergency": label.is_emergency,
             "bars": {"svg": bars.svg, "modules_wide": bars.modules_wide},
+            "words": {
+                "title": words.t("Parcel {sscc}", sscc=label.sscc),
+                "emergency": words.t("EMERGENCY"),
+                "from": words.t("SHIP FROM"),
+                "to": words.t("SHIP TO"),
+                "order": words.t("ORDER"),
+                "van": words.t("VAN"),
+                "technician": words.t("TECHNICIAN"),
+                "bars": words.t("{code} of {text}", code="GS1-128", text=f"(00){label.sscc}"),
+            },
         },
+        words,
     )
 
 
-def bin_labels_pdf(labels: Sequence[BinLabel]) -> bytes:
+def bin_labels_pdf(labels: Sequence[BinLabel], words: Words) -> bytes:
     """Return labels as a PDF of A4 sheets, 24 on each, row by row; without labels an empty sheet."""
     return pdf(
         "bin_labels.typ",
         {
+            "title": words.t("Bin labels"),
             "labels": [
                 {
                     "bin": label.bin,
                     "ref": label.ref,
                     "name": label.name,
                     "matrix": data_matrix(label.code or label.ref).svg,
+                    "alt": words.t("{code} of {text}", code="Data Matrix", text=label.ref),
                 }
                 for label in labels
-            ]
+            ],
         },
+        words,
     )

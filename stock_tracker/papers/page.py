@@ -1,7 +1,7 @@
 """From a template and its data to the bytes of a PDF.
 
 The templates (`*.typ`) stand beside this module. What they print comes to them as one JSON text and
-is never part of their source, so that a name like `#[x] $y` is printed as it is. Only the fonts that
+is never part of their source: a name like `#[x] $y` is printed as it is, and words have a language. Only the fonts that
 typst brings are used - Libertinus Serif and DejaVu Sans Mono, for Latin, Greek and Cyrillic - and no
 date is written (each template says `date: none`), so that the same data makes the same bytes on every
 machine. A character which these fonts do not know is printed as a crossed box.
@@ -17,6 +17,8 @@ from typing import Final, Literal
 
 import typst
 
+from storage.words import Words
+
 Standard = Literal["ua-1"]
 """What a PDF may promise to be. `ua-1`: readable aloud (ISO 14289-1)."""
 
@@ -27,19 +29,22 @@ LARGE_BYTES: Final = 200_000
 REMEMBERED: Final = 11
 
 
-def pdf(template: str, data: Mapping[str, object], standard: Standard | None = None) -> bytes:
+def pdf(
+    template: str, data: Mapping[str, object], words: Words, standard: Standard | None = None
+) -> bytes:
     """Return what a template makes of its data.
 
     Args:
-        template: The file's name.
+        template: The file's name; it has no words of its own.
         data: What `json` can write.
+        words: Those that `data` is written in.
         standard: What the PDF promises to be; typst checks it.
     """
     paper = typst.compile(
         TEMPLATES / template,
         root=TEMPLATES,
         font_paths=_fonts(),
-        sys_inputs={"data": json.dumps(data)},
+        sys_inputs={"data": json.dumps({**data, "lang": words.locale.language})},
         pdf_standards=[standard] if standard else [],
     )
     if len(paper) > LARGE_BYTES:

@@ -19,19 +19,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
-from zoneinfo import ZoneInfo
 
+from stock_tracker.papers import values
 from stock_tracker.papers.page import pdf
 from stock_tracker.papers.symbols import Symbol, code_128, data_matrix
 from stock_tracker.resupply.orders import Mode
 from storage.spreadsheet import harmless
+from storage.words import ENGLISH, Words, sentence
+from storage.words import words as words_of
 
 GOES_TO: Final[Mapping[Mode, str]] = {
-    "van": "The van",
-    "home": "The technician's home",
-    "site": "The site",
+    "van": sentence("The van"),
+    "home": sentence("The technician's home"),
+    "site": sentence("The site"),
 }
-DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 #: What the bars may take of the page, and how wide a module is where that leaves a choice.
 BARS_WIDTH_MM: Final = 100.0
 MODULE_MM: Final = 0.38
@@ -104,7 +105,7 @@ class PickList:
     is_emergency: bool = False
 
 
-def pick_list_pdf(order: PickList) -> bytes:
+def pick_list_pdf(order: PickList, words: Words) -> bytes:
     """Return the list as a PDF of A4 pages; the same list makes the same bytes.
 
     Raises:
@@ -118,52 +119,82 @@ def pick_list_pdf(order: PickList) -> bytes:
             "warehouse": order.warehouse,
             "van_code": order.destination.van_code,
             "technician": order.destination.technician,
-            "goes_to": GOES_TO[order.mode],
+            "goes_to": words.t(GOES_TO[order.mode]),
             "ship_to": order.ship_to,
-            "due_at": _local(order.due_at, order.time_zone),
+            "due_at": f"{values.moment(words, order.due_at, order.time_zone)}"
+            f" ({values.place(words, order.time_zone)})",
             "is_emergency": order.is_emergency,
             "matrix": {"svg": data_matrix(order.order_code).svg},
             "bars": _bars(code_128(order.order_code)),
-            "total": _total(lines),
+            "total": _total(lines, words),
             "lines": [
                 {
                     "bin": line.bin,
                     "ref": line.ref,
                     "name": line.name,
-                    "qty": str(line.qty),
-                    "packs": packs(line.qty, line.pack_qty),
-                    "notes": _notes(line),
+                    "qty": values.number(words, line.qty),
+                    "packs": packs(line.qty, line.pack_qty, words),
+                    "notes": _notes(line, words),
                     "why": line.why,
                 }
                 for line in lines
             ],
+            "words": _words(order.order_code, words),
         },
+        words,
     )
 
 
+def _words(order_code: str, words: Words) -> dict[str, str]:
+    """Return what stands on every pick list."""
+    return {
+        "title": words.t("Pick list {order}", order=order_code),
+        "pick_list": words.t("Pick list"),
+        "emergency": words.t("EMERGENCY"),
+        "warehouse": words.t("Warehouse"),
+        "for_van": words.t("For van"),
+        "there_by": words.t("There by"),
+        "goes_to": words.t("Goes to"),
+        "matrix": words.t("{code} of {text}", code="Data Matrix", text=order_code),
+        "bars": words.t("{code} of {text}", code="Code 128", text=order_code),
+        "bin": words.t("Bin"),
+        "item": words.t("Item"),
+        "quantity": words.t("Quantity"),
+        "packs": words.t("Packs"),
+        "nothing": words.t("Nothing to pick."),
+        "picked_by": words.t("Picked by"),
+        "time": words.t("Time"),
+    }
+
+
 def pick_list_csv(order: PickList) -> bytes:
-    """Return the list as comma-separated values in UTF-8, with a header, in the order of the paper."""
+    """Return the list as comma-separated values in UTF-8, with a header, in the order of the paper.
+
+    It is for programs: always in English, days as ISO 8601 has them.
+    """
+    english = words_of(ENGLISH)
     text = io.StringIO(newline="")
     sheet = csv.writer(text, lineterminator="\r\n")
     sheet.writerow(COLUMNS)
     for line in _walk(order.lines):
         cells = (
             *(order.order_code, line.bin, line.ref, line.name, str(line.qty), str(line.pack_qty)),
-            *(packs(line.qty, line.pack_qty), line.lot or ""),
+            *(packs(line.qty, line.pack_qty, english), line.lot or ""),
             *(line.expiry.isoformat() if line.expiry else "", line.substitute_for or "", line.why),
         )
         sheet.writerow(harmless(cell) for cell in cells)
     return text.getvalue().encode()
 
 
-def packs(qty: int, pack_qty: int) -> str:
+def packs(qty: int, pack_qty: int, words: Words) -> str:
     """Return a quantity in packs as they lie in the bin, like `3 × 10 + 2`; empty for singles."""
     if pack_qty <= 1:
         return ""
     whole, loose = divmod(qty, pack_qty)
     if not whole:
-        return f"{loose} loose"
-    return f"{whole} × {pack_qty}" + (f" + {loose}" if loose else "")
+        return words.t("{n} loose", n=values.number(words, loose))
+    of_packs = f"{values.number(words, whole)} × {values.number(words, pack_qty)}"
+    return of_packs + (f" + {values.number(words, loose)}" if loose else "")
 
 
 def _walk(lines: tuple[PickLine, ...]) -> list[PickLine]:
@@ -178,13 +209,6 @@ def _natural(text: str) -> tuple[tuple[str, int], ...]:
     )
 
 
-def _local(moment: datetime, time_zone: str) -> str:
-    if moment.utcoffset() is None:
-        raise ValueError(f"The time {moment} has no time zone: give an aware time")
-    local = moment.astimezone(ZoneInfo(time_zone))
-    return f"{DAYS[local.weekday()]} {local:%Y-%m-%d %H:%M} ({time_zone})"
-
-
 def _bars(symbol: Symbol | None) -> dict[str, object] | None:
     if symbol is None or symbol.modules_wide * SMALLEST_MODULE_MM > BARS_WIDTH_MM:
         return None
@@ -192,15 +216,20 @@ def _bars(symbol: Symbol | None) -> dict[str, object] | None:
     return {"svg": symbol.svg, "width_mm": width_mm}
 
 
-def _notes(line: PickLine) -> list[str]:
-    notes = [f"Instead of {line.substitute_for}"] if line.substitute_for else []
-    lot = [f"Lot {line.lot}"] if line.lot else []
-    expiry = [f"use by {line.expiry.isoformat()}"] if line.expiry else []
+def _notes(line: PickLine, words: Words) -> list[str]:
+    notes = []
+    if line.substitute_for:
+        notes.append(words.t("Instead of {item}", item=line.substitute_for))
+    lot = [words.t("Lot {lot}", lot=line.lot)] if line.lot else []
+    expiry = [words.t("use by {day}", day=values.day(words, line.expiry))] if line.expiry else []
     return notes + ([", ".join(lot + expiry)] if lot or expiry else [])
 
 
-def _total(lines: list[PickLine]) -> str:
+def _total(lines: list[PickLine], words: Words) -> str:
     count, units = len(lines), sum(line.qty for line in lines)
-    return (
-        f"{count} {'line' if count == 1 else 'lines'}, {units} {'unit' if units == 1 else 'units'}"
+    return ", ".join(
+        (
+            words.tn("{n} line", "{n} lines", count, n=values.number(words, count)),
+            words.tn("{n} unit", "{n} units", units, n=values.number(words, units)),
+        )
     )

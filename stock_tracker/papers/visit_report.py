@@ -14,15 +14,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from xml.sax.saxutils import quoteattr
-from zoneinfo import ZoneInfo
 
+from stock_tracker.papers import values
 from stock_tracker.papers.page import pdf
-from stock_tracker.papers.pick_list import DAYS
+from storage.words import Words, sentence
 
 #: How wide and high the box is in which a signature is drawn, in its own units, and its pen.
 BOX: Final = (600, 200)
 PEN: Final = 3
-KINDS: Final = {"issue": "used", "return": "taken back"}
+KINDS: Final = {"issue": sentence("used"), "return": sentence("returned")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,82 +88,104 @@ class VisitPaper:
     signature: Signature | None
 
 
-def visit_report_pdf(it: VisitPaper) -> bytes:
+def visit_report_pdf(it: VisitPaper, words: Words) -> bytes:
     """Return the report as a PDF of A4 pages; the same report makes the same bytes."""
     code, name = it.site
+    written = values.moment(words, it.written_at, it.time_zone)
     return pdf(
         "visit_report.typ",
         {
             "report": it.report,
-            "title": f"Visit report: {name}",
-            "facts": [*_facts(it, code)],
-            "times": [*_times(it)],
-            "doubt": _doubt(it.presence),
+            "title": words.t("Visit report: {site}", site=name),
+            "facts": [*_facts(it, code, words)],
+            "times": [*_times(it, words)],
+            "doubt": _doubt(it.presence, words),
             "work": it.work.strip(),
             "parts": [
                 {
                     "ref": part.ref,
                     "name": part.name,
-                    "kind": KINDS.get(part.kind, part.kind),
-                    "qty": f"{part.qty} {part.base_unit}",
+                    "kind": words.t(KINDS[part.kind]) if part.kind in KINDS else part.kind,
+                    "qty": values.quantity(words, part.qty, part.base_unit),
                 }
                 for part in sorted(it.parts, key=lambda part: (part.ref, part.kind))
             ],
-            "signature": _picture(it.signature),
-            "signed": [*_signed(it)],
-            "unsigned": f"Nobody was there to sign; written {_local(it.written_at, it.time_zone)}.",
+            "signature": _picture(it.signature, words),
+            "signed": [*_signed(it, words)],
+            "words": {
+                "unsigned": words.t("Nobody was there to sign; written {time}.", time=written),
+                "on_site": words.t("On site"),
+                "work": words.t("Work done"),
+                "no_work": words.t("Nothing was written down."),
+                "parts": words.t("Parts"),
+                "no_parts": words.t("No parts were used."),
+                "reference": words.t("Reference"),
+                "part": words.t("Part"),
+                "use": words.t("Movement"),
+                "quantity": words.t("Quantity"),
+                "signature": words.t("Signature"),
+            },
         },
+        words,
         standard="ua-1",
     )
 
 
-def _facts(it: VisitPaper, code: str) -> Iterator[tuple[str, str]]:
-    yield "Site", code
+def _facts(it: VisitPaper, code: str, words: Words) -> Iterator[tuple[str, str]]:
+    yield words.t("Site"), code
     if it.client is not None:
-        yield "Client", it.client
+        yield words.t("Client"), it.client
     if it.technician is not None:
-        yield "Technician", it.technician
+        yield words.t("Technician"), it.technician
     if it.work_order is not None:
-        yield "Work order", it.work_order
+        yield words.t("Work order"), it.work_order
 
 
-def _times(it: VisitPaper) -> Iterator[tuple[str, str]]:
+def _times(it: VisitPaper, words: Words) -> Iterator[tuple[str, str]]:
+    def local(at: datetime) -> str:
+        return values.moment(words, at, it.time_zone)
+
     if it.planned is not None:
-        yield "Planned", " to ".join(_local(moment, it.time_zone) for moment in it.planned)
+        begin, end = it.planned
+        yield words.t("Planned"), words.t("{begin} to {end}", begin=local(begin), end=local(end))
     if it.presence is None:
-        yield "Arrived", "not known: the van was not seen at this site"
+        yield words.t("Arrived"), words.t("not known: the van was not seen at this site")
         return
-    yield "Arrived", _local(it.presence.arrived_at, it.time_zone)
+    yield words.t("Arrived"), local(it.presence.arrived_at)
     if it.presence.left_at is None:
-        yield "Left", "not yet"
+        yield words.t("Left"), words.t("not yet")
         return
-    yield "Left", _local(it.presence.left_at, it.time_zone)
+    yield words.t("Left"), local(it.presence.left_at)
     minutes = round((it.presence.left_at - it.presence.arrived_at).total_seconds() / 60)
-    yield "On site for", f"{minutes // 60} h {minutes % 60:02} min"
+    span = words.t("{hours} h {minutes} min", hours=minutes // 60, minutes=f"{minutes % 60:02}")
+    yield words.t("On site for"), span
 
 
-def _doubt(presence: Presence | None) -> str:
+def _doubt(presence: Presence | None, words: Words) -> str:
     if presence is None or not presence.is_uncertain:
         return ""
-    return "The van was last seen on site more than five minutes before it was seen elsewhere."
+    return words.t(
+        "The van was last seen on site more than five minutes before it was seen elsewhere."
+    )
 
 
-def _signed(it: VisitPaper) -> Iterator[tuple[str, str]]:
+def _signed(it: VisitPaper, words: Words) -> Iterator[tuple[str, str]]:
     if it.signature is None:
         return
     role = f", {it.signature.role}" if it.signature.role else ""
-    yield "Signed by", f"{it.signature.name}{role}"
-    yield "On", _local(it.written_at, it.time_zone)
+    yield words.t("Signed by"), f"{it.signature.name}{role}"
+    yield words.t("Signed on"), values.moment(words, it.written_at, it.time_zone)
 
 
-def _picture(signature: Signature | None) -> dict[str, object] | None:
+def _picture(signature: Signature | None, words: Words) -> dict[str, object] | None:
     """Return the signature as bytes that the template draws; None where nobody signed."""
     if signature is None:
         return None
+    alt = words.t("Signature of {name}", name=signature.name)
     if signature.png is not None:
-        return {"name": signature.name, "format": "png", "bytes": [*signature.png]}
+        return {"alt": alt, "format": "png", "bytes": [*signature.png]}
     svg = drawing(signature.path or "")
-    return {"name": signature.name, "format": "svg", "bytes": [*svg.encode()]}
+    return {"alt": alt, "format": "svg", "bytes": [*svg.encode()]}
 
 
 def drawing(path: str) -> str:
@@ -174,8 +196,3 @@ def drawing(path: str) -> str:
         f'<path d={quoteattr(path)} fill="none" stroke="#000" stroke-width="{PEN}"'
         ' stroke-linecap="round" stroke-linejoin="round"/></svg>'
     )
-
-
-def _local(moment: datetime, time_zone: str) -> str:
-    local = moment.astimezone(ZoneInfo(time_zone))
-    return f"{DAYS[local.weekday()]} {local:%Y-%m-%d %H:%M}"

@@ -416,7 +416,9 @@ async def _completed(
                 line,
                 replace(
                     line, item_id=other, ref=ref, name=name, qty=units, allocated=units,
-                    instead_of=item_id, inputs={**line.inputs, "why": why},
+                    instead_of=item_id,
+                    inputs={**line.inputs, "why": why,
+                            "instead_of": {"item": line.ref, "units": units}},
                 ),
             ]  # fmt: skip
     return [line]
@@ -509,9 +511,11 @@ async def _order_urgently(
         return
     name = f"job {job.work_order}" if job.work_order else "a job"
     why = f"{name} lacks {units} before the next delivery: {said['why']}"
+    urgent_for = {"job": job.work_order, "units": units}
+    inputs = Jsonb({**said, "why": why, "urgent": urgent_for})
     await conn.execute(
         PUT_LINE,
-        (made[0], item_id, units, None, Jsonb({**said, "why": why}), job.stop_id, None),
+        (made[0], item_id, units, None, inputs, job.stop_id, None),
     )
 
 

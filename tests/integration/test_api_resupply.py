@@ -7,6 +7,7 @@ import httpx
 import psycopg
 import pytest
 import zxingcpp
+from psycopg.types.json import Jsonb
 
 from ingest import service
 from ingest.batch import Delivery
@@ -289,6 +290,43 @@ async def test_a_pick_list_holds_what_is_still_to_be_picked(
     assert pages.startswith(b"%PDF")
     assert seen(pages) == {("O-1", "]C0"), ("O-1", "]d1")}
     assert "Ana" in texts(pages)[0]
+
+
+#: What a pick list in German says of the line that is told in `DECIDED`.
+DECIDED = {
+    "on_hand": 4, "on_order": 0, "on_transfer": 0, "needed": 0, "jobs": [], "reorder_point": 4,
+    "order_up_to": 10, "cap": 12, "pack_qty": 2, "why": "4 on board",
+}  # fmt: skip
+GERMAN = (
+    "von 6, der Rest wird nachgeliefert; 4 an Bord; 0 bestellt; nicht über dem Meldebestand 4;"
+    " aufgefüllt auf 10 in Packungen zu 2"
+)
+
+
+async def test_papers_are_in_the_language_that_is_asked_for(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    conn.execute("UPDATE resupply_line SET allocated = 4 WHERE (order_id, item_id) = (1, 1)")
+    conn.execute("UPDATE resupply_line SET inputs = %s WHERE item_id = 1", [Jsonb(DECIDED)])
+    conn.execute("INSERT INTO warehouse_bin VALUES (1, 1, 'A-07')")
+    for path, titles in {
+        "/v1/orders/O-1/pick-list.pdf": ("Pick list", "Kommissionierliste", "[Píçk líst"),
+        f"/v1/orders/O-1/boxes/{BOX}.pdf": ("SHIP TO", "EMPFÄNGER", "[SHÍP TÓ"),
+        "/v1/warehouses/LYON/bin-labels.pdf": ("A-07", "A-07", "A-07"),
+    }.items():
+        for query, header, language, title in (
+            ("", "", "en", titles[0]),
+            ("", "xx, de-CH;q=0.5", "de", titles[1]),
+            ("?lang=de", "pl", "de", titles[1]),
+            ("?lang=en-XA", "pl", "en-XA", titles[2]),
+        ):
+            answered = await api.get(path + query, headers={"accept-language": header})
+            assert answered.headers["content-language"] == language
+            assert "Accept-Language" in answered.headers["vary"]
+            assert title in " ".join(texts(answered.content))
+    assert GERMAN in " ".join(texts(await paper(api, "/v1/orders/O-1/pick-list.pdf?lang=de")))
+    refused = await api.get("/v1/orders/O-1/pick-list.pdf?lang=xx")
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_parameters")
 
 
 async def test_a_box_and_a_report_that_are_asked_for_again_are_the_same(

@@ -327,15 +327,18 @@ async def test_a_report_is_printed_with_times_parts_and_signature(
     assert response.status_code == 200, response.text
     assert response.headers["content-type"] == "application/pdf"
     said = texts_of(response.content)
-    for words in ("Visit report: Bakery", "Dupont", "Ana", "W-1", "Arrived Fri 2026-11-20 08:55",
-                  "Left not yet", "Oven cleaned.", "FIL-20 Filter 20 used 2 piece",
-                  "Signed by Ms D, owner", "On Fri 2026-11-20 09:50"):  # fmt: skip
+    for words in ("Visit report: Bakery", "Dupont", "Ana", "W-1", "Arrived Fri, 20 Nov 2026, 08:55",
+                  "Left not yet", "Oven cleaned.", "FIL-20 Filter 20 used 2 pieces",
+                  "Signed by Ms D, owner", "Signed on Fri, 20 Nov 2026, 09:50"):  # fmt: skip
         assert words in said, words
     said = texts_of((await api.get(f"{LIST}/{written['V21']}.pdf")).content)
     assert "the van was not seen at this site" in said
     said = texts_of((await api.get(f"{LIST}/{written['V12']}.pdf")).content)
     assert "Technician Bo" in said
     assert "Nobody was there to sign" in said
+    polish = await api.get(f"{LIST}/{written['V11']}.pdf", headers={"accept-language": "pl"})
+    assert polish.headers["content-language"] == "pl"
+    assert "Raport z wizyty: Bakery" in texts_of(polish.content)
 
 
 async def test_a_contradicted_report_and_one_that_is_none_are_not_printed(

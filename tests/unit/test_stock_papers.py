@@ -36,6 +36,7 @@ from stock_tracker.papers.pick_list import (
 )
 from stock_tracker.papers.sscc import sscc
 from stock_tracker.papers.symbols import code_128, data_matrix
+from storage.words import words
 
 MM_PER_INCH = 25.4
 PIXELS_PER_MM = 8  # 203 dpi, a common label printer
@@ -48,6 +49,7 @@ AWKWARD = (
     "<b>bold</b>",
     "[a] *b*",
 )
+ENGLISH = words("en")
 ELODIE = Destination("V012", "Élodie Lefèvre")
 SSCC = sscc("3401234", 4711)
 
@@ -145,7 +147,7 @@ def test_an_extension_is_one_digit(extension: int) -> None:
 
 @pytest.mark.parametrize("is_emergency", [False, True])
 def test_an_sscc_label_scans_back_to_its_sscc(is_emergency: bool) -> None:  # noqa: FBT001
-    found = scanned(sscc_label_pdf(replace(LABEL, is_emergency=is_emergency)))
+    found = scanned(sscc_label_pdf(replace(LABEL, is_emergency=is_emergency), ENGLISH))
     assert set(found) == {zxingcpp.BarcodeFormat.Code128}
     bars = found[zxingcpp.BarcodeFormat.Code128]
     assert bars.symbology_identifier == "]C1"
@@ -158,7 +160,7 @@ def test_an_sscc_label_scans_back_to_its_sscc(is_emergency: bool) -> None:  # no
 
 def test_the_bars_of_an_sscc_are_as_wide_as_high_and_as_free_as_gs1_asks() -> None:
     per_mm = 20
-    [page] = pictures(sscc_label_pdf(LABEL), per_mm)
+    [page] = pictures(sscc_label_pdf(LABEL, ENGLISH), per_mm)
     assert page.shape == pytest.approx((148 * per_mm, 105 * per_mm), abs=1)
     place = zxingcpp.read_barcodes(page)[0].position
     middle = (place.top_left.y + place.bottom_left.y) // 2
@@ -178,24 +180,24 @@ def test_the_bars_of_an_sscc_are_as_wide_as_high_and_as_free_as_gs1_asks() -> No
 
 
 def test_an_sscc_label_says_in_letters_what_it_carries_and_for_whom() -> None:
-    [text] = texts(sscc_label_pdf(LABEL))
+    [text] = texts(sscc_label_pdf(LABEL, ENGLISH))
     assert f"(00){SSCC}" in text
-    for words in (*LABEL.ship_from, *LABEL.ship_to, ORDER.order_code, "V012", f"SSCC {SSCC}"):
-        assert words in text
+    for said in (*LABEL.ship_from, *LABEL.ship_to, ORDER.order_code, "V012", f"SSCC {SSCC}"):
+        assert said in text
     assert "EMERGENCY" not in text
-    [text] = texts(sscc_label_pdf(replace(LABEL, is_emergency=True)))
+    [text] = texts(sscc_label_pdf(replace(LABEL, is_emergency=True), ENGLISH))
     assert "EMERGENCY" in text
 
 
 @pytest.mark.parametrize("wrong", ["", SSCC[:-1], SSCC[:-1] + str((int(SSCC[-1]) + 1) % 10)])
 def test_a_label_without_a_sound_sscc_is_not_made(wrong: str) -> None:
     with pytest.raises(ValueError, match="is no SSCC: give 18 digits"):
-        sscc_label_pdf(replace(LABEL, sscc=wrong))
+        sscc_label_pdf(replace(LABEL, sscc=wrong), ENGLISH)
 
 
 def test_capitals_keep_their_accents_on_a_label() -> None:
     def first_ink(name: str) -> int:
-        [page] = pictures(sscc_label_pdf(replace(LABEL, ship_to=(name,))), 20)
+        [page] = pictures(sscc_label_pdf(replace(LABEL, ship_to=(name,)), ENGLISH), 20)
         below_the_title = page[8 * 20 :, 45 * 20 :]
         return int(np.flatnonzero((below_the_title < 128).any(axis=1))[0])
 
@@ -210,11 +212,11 @@ def test_texts_too_long_for_a_label_leave_its_sscc_alone() -> None:
         ship_from=("Avenue" * 40,) * 9,
         ship_to=("Boulevard " * 20,) * 9,
     )
-    paper = sscc_label_pdf(long)
+    paper = sscc_label_pdf(long, ENGLISH)
     [text] = texts(paper)
     assert "V" * 64 in text.replace(" ", "")
     assert scanned(paper)[zxingcpp.BarcodeFormat.Code128].bytes == b"00" + SSCC.encode()
-    [page], [short] = pictures(paper), pictures(sscc_label_pdf(LABEL))
+    [page], [short] = pictures(paper), pictures(sscc_label_pdf(LABEL, ENGLISH))
     from_the_title_down = slice(92 * PIXELS_PER_MM, None)
     assert np.array_equal(page[from_the_title_down], short[from_the_title_down])
 
@@ -225,7 +227,7 @@ def test_texts_too_long_for_a_label_leave_its_sscc_alone() -> None:
 def test_each_bin_label_scans_back_to_the_code_or_else_to_the_reference() -> None:
     codes = ["", "03401234567892", "RÉF é", "Ω漢", "plain-ASCII/1", "X" * 64]
     labels = [BinLabel(f"A-{at}", f"REF-{at}", "Joint", codes[at % 6]) for at in range(30)]
-    pages = pictures(bin_labels_pdf(labels))
+    pages = pictures(bin_labels_pdf(labels, ENGLISH))
     assert len(pages) == 2
     for at, label in enumerate(labels):
         page, row, column = pages[at // 24], at % 24 // 3, at % 3
@@ -238,20 +240,20 @@ def test_each_bin_label_scans_back_to_the_code_or_else_to_the_reference() -> Non
 
 def test_bin_labels_say_bin_reference_and_name_in_letters() -> None:
     labels = [BinLabel(f"B-{at}", f"REF-{at}", name) for at, name in enumerate(AWKWARD)]
-    [text] = texts(bin_labels_pdf(labels))
+    [text] = texts(bin_labels_pdf(labels, ENGLISH))
     for label in labels:
         assert f"{label.bin} {label.ref} {label.name}" in text
 
 
 def test_no_bins_make_an_empty_sheet() -> None:
-    assert texts(bin_labels_pdf([])) == [""]
+    assert texts(bin_labels_pdf([], ENGLISH)) == [""]
 
 
 # --- the pick list
 
 
 def test_a_pick_list_scans_back_to_its_order() -> None:
-    found = scanned(pick_list_pdf(ORDER))
+    found = scanned(pick_list_pdf(ORDER, ENGLISH))
     assert set(found) == {zxingcpp.BarcodeFormat.Code128, zxingcpp.BarcodeFormat.DataMatrix}
     assert {it.text for it in found.values()} == {ORDER.order_code}
     assert found[zxingcpp.BarcodeFormat.Code128].symbology_identifier == "]C0"
@@ -259,7 +261,7 @@ def test_a_pick_list_scans_back_to_its_order() -> None:
 
 @pytest.mark.parametrize("code", ["R-20251204-1530-Évian", "R-20251204-1530-" + "V" * 64])
 def test_an_order_code_too_long_or_too_foreign_for_bars_has_its_data_matrix(code: str) -> None:
-    found = scanned(pick_list_pdf(replace(ORDER, order_code=code)))
+    found = scanned(pick_list_pdf(replace(ORDER, order_code=code), ENGLISH))
     assert {form: it.text for form, it in found.items()} == {
         zxingcpp.BarcodeFormat.DataMatrix: code
     }
@@ -277,7 +279,7 @@ def test_names_with_characters_of_the_typesetter_are_printed_as_they_are() -> No
         ship_to=AWKWARD,
         destination=Destination(*AWKWARD[:2]),
     )
-    text = " ".join(texts(pick_list_pdf(order)))
+    text = " ".join(texts(pick_list_pdf(order, ENGLISH)))
     for at, (name, line) in enumerate(zip(AWKWARD, lines, strict=True)):
         assert f"B-{at:02d} {line.ref} {name} Lot {name} why {name}" in text
     assert f"For van {AWKWARD[0]} {AWKWARD[1]}" in text
@@ -291,36 +293,38 @@ printable = st.text(st.characters(exclude_categories=["Cs"]), max_size=80)
 @example("😀 👩‍🔧 漢字 שלום", "\x1d\u202e")
 @example('"], panic("caught"), ["', "#panic()")
 def test_no_name_stops_a_pick_list(name: str, ref: str) -> None:
-    paper = pick_list_pdf(replace(ORDER, lines=(replace(LINE, name=name, ref=ref, bin=ref),)))
+    paper = pick_list_pdf(
+        replace(ORDER, lines=(replace(LINE, name=name, ref=ref, bin=ref),)), ENGLISH
+    )
     assert len(texts(paper)) == 1
 
 
 def test_a_reference_copied_from_the_page_holds_nothing_that_cannot_be_seen() -> None:
     ref = "ABCDEFGHIJ" * 4
-    [text] = texts(pick_list_pdf(replace(ORDER, lines=(replace(LINE, ref=ref, bin=ref),))))
+    [text] = texts(pick_list_pdf(replace(ORDER, lines=(replace(LINE, ref=ref, bin=ref),)), ENGLISH))
     assert text.count(ref) >= 1
     assert text.isprintable()
 
 
 def test_a_pick_list_of_nothing_says_so() -> None:
-    [text] = texts(pick_list_pdf(replace(ORDER, lines=())))
+    [text] = texts(pick_list_pdf(replace(ORDER, lines=()), ENGLISH))
     assert "Nothing to pick." in text
     assert "0 lines, 0 units" in text
 
 
 def test_one_line_is_one_page_with_all_that_a_picker_needs() -> None:
     line = replace(LINE, lot="L77", expiry=date(2026, 3, 31), substitute_for="REF-9")
-    [text] = texts(pick_list_pdf(replace(ORDER, lines=(line,))))
-    assert "A-02-1 REF-1 O-ring 24 × 3 Instead of REF-9 Lot L77, use by 2026-03-31" in text
+    [text] = texts(pick_list_pdf(replace(ORDER, lines=(line,)), ENGLISH))
+    assert "A-02-1 REF-1 O-ring 24 × 3 Instead of REF-9 Lot L77, use by 31 Mar 2026" in text
     assert "2 on board, filled up to 12 32 3 × 10 + 2" in text
-    assert "Thu 2025-12-04 16:30 (Europe/Paris)" in text
+    assert "Thu, 4 Dec 2025, 16:30 (Paris)" in text
     assert "The technician's home" in text
     assert "1 line, 32 units" in text
 
 
 def test_each_page_of_a_long_list_names_the_order_the_page_and_the_columns() -> None:
     lines = tuple(replace(LINE, ref=f"REF-{at}.", bin=f"B-{at}") for at in range(400))
-    pages = texts(pick_list_pdf(replace(ORDER, lines=lines, is_emergency=True)))
+    pages = texts(pick_list_pdf(replace(ORDER, lines=lines, is_emergency=True), ENGLISH))
     assert len(pages) > 1
     for number, text in enumerate(pages, 1):
         assert text.count(ORDER.order_code) == (2 if number == 1 else 1)
@@ -330,12 +334,12 @@ def test_each_page_of_a_long_list_names_the_order_the_page_and_the_columns() -> 
     whole = " ".join(pages)
     places = [whole.index(f"B-{at} REF-{at}. ") for at in range(400)]
     assert places == sorted(places)
-    assert "400 lines, 12800 units" in whole
+    assert "400 lines, 12,800 units" in whole
 
 
 def test_each_line_has_a_box_to_tick() -> None:
     lines = tuple(replace(LINE, ref=f"REF-{at}") for at in range(30))
-    with opened(pick_list_pdf(replace(ORDER, lines=lines))) as document:
+    with opened(pick_list_pdf(replace(ORDER, lines=lines), ENGLISH)) as document:
         shapes = [
             shape.get_bounds()
             for page in document
@@ -357,15 +361,15 @@ def test_lines_come_in_the_order_of_the_shelves_and_those_without_a_bin_last() -
 
 
 def test_an_emergency_is_said_by_a_word_not_by_colour_alone() -> None:
-    assert "EMERGENCY" not in texts(pick_list_pdf(ORDER))[0]
-    paper = pick_list_pdf(replace(ORDER, is_emergency=True))
+    assert "EMERGENCY" not in texts(pick_list_pdf(ORDER, ENGLISH))[0]
+    paper = pick_list_pdf(replace(ORDER, is_emergency=True), ENGLISH)
     assert "EMERGENCY" in texts(paper)[0]
     band = pictures(paper)[0][14 * PIXELS_PER_MM : 24 * PIXELS_PER_MM]
     assert (band < 100).mean() > 0.5  # dark enough in grey that white letters stand out
 
 
 @pytest.mark.parametrize(
-    ("qty", "pack_qty", "words"),
+    ("qty", "pack_qty", "said"),
     [
         (32, 10, "3 × 10 + 2"),
         (30, 10, "3 × 10"),
@@ -374,13 +378,13 @@ def test_an_emergency_is_said_by_a_word_not_by_colour_alone() -> None:
         (0, 10, "0 loose"),
     ],
 )
-def test_quantities_are_said_in_packs(qty: int, pack_qty: int, words: str) -> None:
-    assert packs(qty, pack_qty) == words
+def test_quantities_are_said_in_packs(qty: int, pack_qty: int, said: str) -> None:
+    assert packs(qty, pack_qty, ENGLISH) == said
 
 
 def test_a_time_without_a_time_zone_is_refused() -> None:
     with pytest.raises(ValueError, match="no time zone: give an aware time"):
-        pick_list_pdf(replace(ORDER, due_at=datetime(2025, 12, 4, 15, 30)))  # noqa: DTZ001
+        pick_list_pdf(replace(ORDER, due_at=datetime(2025, 12, 4, 15, 30)), ENGLISH)  # noqa: DTZ001
 
 
 # --- the sheet
@@ -434,15 +438,15 @@ def test_no_cell_of_a_sheet_is_a_formula_and_each_reads_back(
 
 def test_the_same_order_makes_the_same_bytes_in_another_place_and_at_another_time() -> None:
     papers = (
-        pick_list_pdf(ORDER),
-        sscc_label_pdf(LABEL),
-        bin_labels_pdf([BinLabel("A", "R", "n")]),
+        pick_list_pdf(ORDER, ENGLISH),
+        sscc_label_pdf(LABEL, ENGLISH),
+        bin_labels_pdf([BinLabel("A", "R", "n")], ENGLISH),
     )
     program = (
         "from hashlib import sha256\n"
         "from tests.unit.test_stock_papers import *\n"
-        "for it in pick_list_pdf(ORDER), sscc_label_pdf(LABEL), "
-        "bin_labels_pdf([BinLabel('A', 'R', 'n')]):\n"
+        "for it in pick_list_pdf(ORDER, ENGLISH), sscc_label_pdf(LABEL, ENGLISH), "
+        "bin_labels_pdf([BinLabel('A', 'R', 'n')], ENGLISH):\n"
         "    print(sha256(it).hexdigest())\n"
     )
     root = str(Path(__file__).parents[2])
@@ -455,12 +459,16 @@ def test_the_same_order_makes_the_same_bytes_in_another_place_and_at_another_tim
 
 def test_papers_bring_their_fonts_and_need_none_of_the_system() -> None:
     foreign = BinLabel("É", "Réf Ω Ж", "œuf ☎ 😀 漢")
-    for paper in pick_list_pdf(ORDER), sscc_label_pdf(LABEL), bin_labels_pdf([foreign]):
+    for paper in (
+        pick_list_pdf(ORDER, ENGLISH),
+        sscc_label_pdf(LABEL, ENGLISH),
+        bin_labels_pdf([foreign], ENGLISH),
+    ):
         with opened(paper) as document:
             fonts = [
-                words.get_font()
+                run.get_font()
                 for page in document
-                for words in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT], max_depth=9)
+                for run in page.get_objects(filter=[raw.FPDF_PAGEOBJ_TEXT], max_depth=9)
             ]
             assert all(font.is_embedded for font in fonts)
             families = {font.get_base_name().split("+")[-1].split("-")[0] for font in fonts}

@@ -23,7 +23,7 @@ from stock_tracker.papers.visit_report import (
     drawing,
     visit_report_pdf,
 )
-from tests.unit.test_stock_papers import AWKWARD, opened, pictures, texts
+from tests.unit.test_stock_papers import AWKWARD, ENGLISH, opened, pictures, texts
 
 PIXELS_PER_MM = 4
 AT = datetime(2026, 11, 20, 8, 55, tzinfo=UTC)
@@ -47,12 +47,12 @@ PAPER = VisitPaper(
 
 
 def text(paper: VisitPaper) -> str:
-    return " ".join(texts(visit_report_pdf(paper)))
+    return " ".join(texts(visit_report_pdf(paper, ENGLISH)))
 
 
 def dark_in_signature(paper: VisitPaper) -> np.ndarray:
     """Return where the pen was within the frame of the signature, on the last page; bool (h, w)."""
-    dark = pictures(visit_report_pdf(paper), PIXELS_PER_MM)[-1] < 128
+    dark = pictures(visit_report_pdf(paper, ENGLISH), PIXELS_PER_MM)[-1] < 128
     left, right = (mm * PIXELS_PER_MM for mm in (18, 108))
     # The only lines that are as wide as the frame, and no wider.
     edges = dark[:, left + 4 : right - 4].mean(axis=1) > 0.95
@@ -65,10 +65,10 @@ def test_it_says_who_was_there_when_what_was_done_and_who_signed() -> None:
     said = text(PAPER)
     for words in (
         "Visit report: Boulangerie Dupont & fils", "BAKERY", "Boulangeries Dupont",
-        "Élodie Lefèvre", "W-4711", "Fri 2026-11-20 09:55 to Fri 2026-11-20 11:55",
-        "Arrived Fri 2026-11-20 10:02", "Left Fri 2026-11-20 11:15", "1 h 13 min",
-        "Replaced both filters.", "Bearing worn.", "FIL-20", "Filter 20", "used", "2 piece",
-        "Signed by Marie Dupont, owner", "On Fri 2026-11-20 11:13", PAPER.report,
+        "Élodie Lefèvre", "W-4711", "Fri, 20 Nov 2026, 09:55 to Fri, 20 Nov 2026, 11:55",
+        "Arrived Fri, 20 Nov 2026, 10:02", "Left Fri, 20 Nov 2026, 11:15", "1 h 13 min",
+        "Replaced both filters.", "Bearing worn.", "FIL-20", "Filter 20", "used", "2 pieces",
+        "Signed by Marie Dupont, owner", "Signed on Fri, 20 Nov 2026, 11:13", PAPER.report,
     ):  # fmt: skip
         assert words in said, words
     assert "before it was seen elsewhere" not in said
@@ -76,7 +76,7 @@ def test_it_says_who_was_there_when_what_was_done_and_who_signed() -> None:
 
 
 def test_times_are_those_of_the_site() -> None:
-    assert "Arrived Fri 2026-11-20 18:02" in text(replace(PAPER, time_zone="Asia/Tokyo"))
+    assert "Arrived Fri, 20 Nov 2026, 18:02" in text(replace(PAPER, time_zone="Asia/Tokyo"))
 
 
 def test_what_is_not_known_is_said_and_nothing_is_invented() -> None:
@@ -88,7 +88,7 @@ def test_what_is_not_known_is_said_and_nothing_is_invented() -> None:
     assert "not known: the van was not seen at this site" in said
     assert "Nothing was written down." in said
     assert "No parts were used." in said
-    assert "Nobody was there to sign; written Fri 2026-11-20 11:13." in said
+    assert "Nobody was there to sign; written Fri, 20 Nov 2026, 11:13." in said
     assert "Client" not in said
     assert "Left" not in said
     there = text(replace(PAPER, presence=Presence(AT, None, is_uncertain=False)))
@@ -131,7 +131,7 @@ def test_nothing_stands_in_the_frame_of_an_empty_path() -> None:
 
 
 def test_it_can_be_read_aloud() -> None:
-    paper = visit_report_pdf(PAPER)
+    paper = visit_report_pdf(PAPER, ENGLISH)
     assert b"pdfuaid" in paper
     assert b"/MarkInfo" in paper
     assert b"/Lang(en)" in paper
@@ -183,7 +183,7 @@ def test_awkward_words_are_printed_as_they_are(words: str) -> None:
 
 def test_a_long_report_goes_over_pages_that_say_which_they_are() -> None:
     parts = tuple(Part(f"P-{n:04}", "A part", "issue", n, "piece") for n in range(1, 121))
-    pages = texts(visit_report_pdf(replace(PAPER, parts=parts, work="word " * 800)))
+    pages = texts(visit_report_pdf(replace(PAPER, parts=parts, work="word " * 800), ENGLISH))
     assert len(pages) > 2
     for number, page in enumerate(pages, start=1):
         assert f"{number} / {len(pages)}" in page
@@ -191,7 +191,7 @@ def test_a_long_report_goes_over_pages_that_say_which_they_are() -> None:
 
 
 def test_the_same_report_makes_the_same_bytes() -> None:
-    assert visit_report_pdf(PAPER) == visit_report_pdf(PAPER)
+    assert visit_report_pdf(PAPER, ENGLISH) == visit_report_pdf(PAPER, ENGLISH)
 
 
 #: What the wire contract lets through as path data: letters and numbers in any order.
@@ -202,7 +202,7 @@ paths = st.text("MmLlHhVvCcSsQqTtAaZz0123456789+-., eE\n", max_size=120).map("M"
 @given(paths)
 def test_whatever_path_data_comes_a_page_is_made(path: str) -> None:
     assert visit_report_pdf(
-        replace(PAPER, parts=(), signature=Signature("x", None, path))
+        replace(PAPER, parts=(), signature=Signature("x", None, path)), ENGLISH
     ).startswith(b"%PDF")
 
 

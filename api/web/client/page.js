@@ -5,7 +5,7 @@ import { asCsv } from "../base/csv.js";
 import { Again } from "../base/again.js";
 import { Part, define, html, nothing, repeat } from "../base/lit.js";
 import { NONE, count, day, duration, fullDay, isoDay, range, time } from "../base/format.js";
-import { t } from "../base/i18n.js";
+import { language, t } from "../base/i18n.js";
 import { read } from "../base/session.js";
 import { open } from "../base/shell.js";
 import { status } from "../base/status.js";
@@ -151,7 +151,7 @@ function details(report) {
 /** What the technician wrote, who signed it, and the paper. */
 const written = (signed) => html`<p>${signed.work}</p>
   <p class="quiet">${signed.absent ? t("Nobody was there to sign.") : t("Signed by {name}.", { name: signed.signer })}
-    <a href="/v1/visit-reports/${signed.report}.pdf" target="_blank">${t("Visit report (PDF)")}</a></p>`;
+    <a href="/v1/visit-reports/${signed.report}.pdf?lang=${language}" target="_blank">${t("Visit report (PDF)")}</a></p>`;
 
 const partLine = (part) =>
   part.kind === "return" ? t("{n} × {item} {name}, taken back", { n: count(part.qty), item: part.item, name: part.name })

@@ -3,7 +3,7 @@
 
 import { Part, define, html, nothing, repeat } from "../base/lit.js";
 import { count, nameOf, time } from "../base/format.js";
-import { t, tn } from "../base/i18n.js";
+import { language, t, tn } from "../base/i18n.js";
 import { change, read } from "../base/session.js";
 import { say } from "../base/shell.js";
 import { shape, status } from "../base/status.js";
@@ -107,7 +107,7 @@ export class Order extends Part {
       </div>
       <div class="body">
         <p class="about">${MODES[order.mode]()}${order.site ? html` ${order.site}` : nothing} · ${dueText(order, this.now)}
-          · <a href="/v1/orders/${encodeURIComponent(order.code)}/pick-list.pdf" target="_blank">${t("Pick list (PDF)")}</a>
+          · <a href="/v1/orders/${encodeURIComponent(order.code)}/pick-list.pdf?lang=${language}" target="_blank">${t("Pick list (PDF)")}</a>
           · <a href="/v1/orders/${encodeURIComponent(order.code)}/pick-list.csv" download>${t("as a table")}</a></p>
         ${this.problem ? html`<p class="problem" role="alert">${this.problem}</p>` : nothing}
         ${this.found ? html`${this.steps()}${this.lines()}${this.history()}` : html`<p class="empty">${t("Reading…")}</p>`}
@@ -177,7 +177,7 @@ export class Order extends Part {
     return html`<h3>${t("What was reported")}</h3>
       <ul class="history">${this.found.reports.map((report) => html`<li>
         ${time(report.t_ms, this.now)} ${REPORTS[report.kind]()} ${nameOf(report.posted_by) ?? report.author ?? ""}
-        ${report.sscc ? html` · <a href="/v1/orders/${encodeURIComponent(this.order.code)}/boxes/${report.sscc}.pdf" target="_blank">${t("label of box {sscc}", { sscc: report.sscc })}</a>` : nothing}
+        ${report.sscc ? html` · <a href="/v1/orders/${encodeURIComponent(this.order.code)}/boxes/${report.sscc}.pdf?lang=${language}" target="_blank">${t("label of box {sscc}", { sscc: report.sscc })}</a>` : nothing}
         ${report.counts ? nothing : html` <b>${t("does not count: its number came twice with different contents")}</b>`}
       </li>`)}</ul>`;
   }
@@ -253,7 +253,7 @@ export class Order extends Part {
       .map((line) => ({ item: line.item, name: line.name, qty: this.pickedOf(line) - line.shipped })).filter((line) => line.qty > 0);
     let sscc;
     if (!(await this.act(async () => ({ sscc } = await change("POST", `${this.path()}/boxes`))))) return;
-    const label = `${this.path()}/boxes/${sscc}.pdf`;
+    const label = `${this.path()}/boxes/${sscc}.pdf?lang=${language}`;
     const shipped = await askInDialog({
       title: t("A box for {van}", { van: this.order.van ?? this.order.code }),
       content: html`
