@@ -11,6 +11,7 @@ from pydantic import Field
 
 from api.geojson import LineString, Point
 from api.roles import Role
+from stock_tracker.resupply.why import Phrase
 
 #: A day like 2026-11-20.
 Day = Annotated[str, Field(json_schema_extra={"format": "date"})]
@@ -966,7 +967,8 @@ class OrderLine:
 
     `allocated` is what the warehouse had for it, null where its stock is not followed; `bin` is where
     it lies there, `instead_of` the lacking item that it replaces. `codes` are the item's bar codes, each
-    with the base units that one scan of it means.
+    with the base units that one scan of it means. `because` says in phrases what `why` says in
+    English: it is empty where the inputs do not tell.
     """
 
     item: str
@@ -982,6 +984,7 @@ class OrderLine:
     cancelled: int
     instead_of: str | None
     why: str | None
+    because: list[Phrase]
     inputs: dict[str, object]
 
 
@@ -1016,7 +1019,7 @@ class Proposal:
     """What the next cut-off will order. `short` of it jobs need before the next delivery.
 
     `waits` is true where the level is unconfirmed: it is ordered once somebody counts or approves.
-    `approved_by` is the account that did.
+    `approved_by` is the account that did. `because` says in phrases what `why` says in English.
     """
 
     van: str
@@ -1028,6 +1031,7 @@ class Proposal:
     waits: bool
     approved_by: str | None
     why: str
+    because: list[Phrase]
     inputs: dict[str, object]
 
 
@@ -1081,7 +1085,8 @@ class AcceptedPolicy:
 class Transfer:
     """Parts that one van could hand to another; `until_ms` is when that comes too late.
 
-    `decided_by` is the account that accepted or refused it, or `time`.
+    `decided_by` is the account that accepted or refused it, or `time`. `because` says in phrases
+    what `why` says in English.
     """
 
     transfer_id: int
@@ -1096,6 +1101,7 @@ class Transfer:
     work_order: str | None
     decided_by: str | None
     why: str
+    because: list[Phrase]
 
 
 @dataclass(frozen=True, slots=True)

@@ -139,6 +139,8 @@ from api.answers import (
 from api.cursors import VisitKey, encode
 from api.geojson import LineString
 from stock_tracker.papers.pick_list import COLUMNS
+from stock_tracker.resupply import why
+from stock_tracker.resupply.replenish import Policy, Position, inputs
 
 MINUTE: Final = 60_000
 HOUR: Final = 60 * MINUTE
@@ -218,6 +220,7 @@ ORDER: Final = Order(
     site=None,
     approved_by="user:c.petit",
 )
+DECIDED: Final[dict[str, object]] = dict(inputs(Position(1, 1, 3, 0, Policy(4, 10, 12, 1))))
 TRANSFER: Final = Transfer(
     transfer_id=1,
     from_van="V2",
@@ -230,7 +233,8 @@ TRANSFER: Final = Transfer(
     until_ms=NOW + 14 * HOUR,
     work_order="W-4711",
     decided_by="user:p.planner",
-    why="V2 has 2 and needs none; both are at Lyon at 17:00",
+    why="V2 has 2 to spare, and its way comes within 1.3 km",
+    because=why.of_transfer({"spare": 2, "apart_m": 1_300}, "V2"),
 )
 DELIVERY: Final = WebhookDelivery(
     delivery_id=1,
@@ -727,8 +731,9 @@ _ANSWERS: Final[tuple[object, ...]] = (
                 received=0,
                 cancelled=0,
                 instead_of=None,
-                why="3 on hand, reorder at 4",
-                inputs={"on_hand": 3, "reorder_point": 4},
+                why=str(DECIDED["why"]),
+                because=why.of_order(DECIDED),
+                inputs=DECIDED,
             )
         ],
         [
@@ -756,8 +761,9 @@ _ANSWERS: Final[tuple[object, ...]] = (
                 short=0,
                 waits=True,
                 approved_by=None,
-                why="3 on hand, reorder at 4",
-                inputs={"on_hand": 3, "reorder_point": 4},
+                why=str(DECIDED["why"]),
+                because=why.of_order(DECIDED),
+                inputs=DECIDED,
             )
         ],
         truncated=False,
@@ -982,7 +988,7 @@ _ANSWERS: Final[tuple[object, ...]] = (
 
 #: Of what is no JSON, by media type. The bytes of a PDF are no example to read.
 TEXTS: Final = {
-    "text/csv": ",".join(COLUMNS) + "\r\nO-1,A-03-2,FIL-20,Filter 20,4,1,,,,,3 on hand\r\n",
+    "text/csv": ",".join(COLUMNS) + "\r\nO-1,A-03-2,FIL-20,Filter 20,4,1,,,,,3 on board\r\n",
     "text/plain": "# HELP fleet_vans Vans by what they are doing.\n# TYPE fleet_vans gauge\n"
     'fleet_vans{state="driving"} 1.0\n',
     "text/event-stream": "event: snapshot\nid: 3f9a-0\n"

@@ -4,11 +4,14 @@ One function a question, scoped by organisation; reads, never commits. The input
 as they were frozen with it: how they made the quantity is not known here.
 """
 
-from psycopg.rows import class_row
+from typing import Any
+
+from psycopg.rows import class_row, kwargs_row
 
 from api.answers import Order, OrderLine, OrderState, Report
 from api.auth import OrganisationId
 from api.times import ms
+from stock_tracker.resupply import why
 from storage.pool import Connection
 
 
@@ -70,6 +73,10 @@ async def of_organisation(
 
 async def lines(conn: Connection, organisation: OrganisationId, code: str) -> list[OrderLine]:
     """Return the lines of an order by item; `why` is the inputs' own sentence, if they have one."""
+
+    def made(**row: Any) -> OrderLine:
+        return OrderLine(**row, because=why.of_order(row["inputs"]))
+
     query = """
         SELECT item.ref AS item, item.name, item.base_unit,
                coalesce((SELECT jsonb_object_agg(code, pack_qty) FROM barcode
@@ -86,7 +93,7 @@ async def lines(conn: Connection, organisation: OrganisationId, code: str) -> li
         WHERE o.organisation_id = %s AND o.code = %s
         ORDER BY item.ref
     """
-    async with conn.cursor(row_factory=class_row(OrderLine)) as cursor:
+    async with conn.cursor(row_factory=kwargs_row(made)) as cursor:
         await cursor.execute(query, (organisation, code))
         return await cursor.fetchall()
 

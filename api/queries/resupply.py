@@ -3,12 +3,15 @@
 Scoped by organisation; reads, never commits. How a proposal is made is not known here: its inputs say.
 """
 
-from psycopg.rows import class_row
+from typing import Any
+
+from psycopg.rows import class_row, kwargs_row
 
 from api.answers import Proposal, Recount, Transfer, TransferState, UnclaimedBox, Variance
 from api.auth import OrganisationId
 from api.queries.charges import Which
 from api.times import ms
+from stock_tracker.resupply import why
 from storage.pool import Connection
 
 
@@ -31,7 +34,11 @@ async def proposals(
         ORDER BY short > 0 DESC, van.code, item.ref
         LIMIT %(limit)s
     """
-    async with conn.cursor(row_factory=class_row(Proposal)) as cursor:
+
+    def made(**row: Any) -> Proposal:
+        return Proposal(**row, because=why.of_order(row["inputs"]))
+
+    async with conn.cursor(row_factory=kwargs_row(made)) as cursor:
         await cursor.execute(query, {"organisation": organisation, "van": van, "limit": limit})
         return await cursor.fetchall()
 
@@ -49,7 +56,7 @@ async def transfers(
     query = f"""
         SELECT transfer_id, giver.code AS from_van, receiver.code AS to_van, item.ref AS item,
                item.name, qty, state, {ms("created_time")} AS created_ms, {ms("until")} AS until_ms,
-               stop.work_order, decided_by, inputs ->> 'why' AS why
+               stop.work_order, decided_by, inputs ->> 'why' AS why, inputs
         FROM transfer
         JOIN location AS f ON f.location_id = from_location_id
         JOIN van AS giver ON giver.van_id = f.van_id
@@ -71,7 +78,11 @@ async def transfers(
         "transfer": transfer_id,
         "limit": limit,
     }
-    async with conn.cursor(row_factory=class_row(Transfer)) as cursor:
+
+    def made(inputs: dict[str, object], **row: Any) -> Transfer:
+        return Transfer(**row, because=why.of_transfer(inputs, row["from_van"]))
+
+    async with conn.cursor(row_factory=kwargs_row(made)) as cursor:
         await cursor.execute(query, values)
         return await cursor.fetchall()
 

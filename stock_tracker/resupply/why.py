@@ -9,6 +9,7 @@ them, make no phrases: then the English sentence is all there is.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
@@ -16,12 +17,15 @@ from stock_tracker.papers.values import number
 from stock_tracker.resupply.replenish import Policy, Position, is_over_cap, quantity
 from storage.words import Words, sentence
 
-JOBS_MAX = 3
+JOBS_MAX: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A part of a reason: an id of the catalogue, and what goes into its braces."""
+    """A part of a reason: an English text, and what goes into its {braces}.
+
+    Its translations are those of the pages, found by the text as it stands here.
+    """
 
     text: str
     values: dict[str, int | float | str] = field(default_factory=dict)

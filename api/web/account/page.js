@@ -6,6 +6,7 @@ import { t, tn } from "../base/i18n.js";
 import { change, read, signOut, welcome } from "../base/session.js";
 import { ROLES, open, say } from "../base/shell.js";
 import { askInDialog } from "../base/dialog.js";
+import { purposeOf } from "../base/purposes.js";
 import "../base/table.js";
 
 const LOOKED = { position: () => t("where it was"), track: () => t("its way") };
@@ -86,7 +87,7 @@ const SEEN = [
 ];
 
 const KEPT = [
-  { name: "purpose", label: t("What for"), show: (p) => p.purpose, className: "wide" },
+  { name: "purpose", label: t("What for"), show: purposeOf, className: "wide" },
   { name: "days", label: t("Kept"), show: (p) => tn("{n} day", "{n} days", p.days), className: "number" },
   { name: "since", label: t("So since"), show: (p) => fullDay(p.since_ms) },
   { name: "deleted", label: t("Deleted last"), show: (p) => count(p.tables.reduce((rows, table) => rows + table.rows, 0)), className: "number" },

@@ -6,6 +6,7 @@ import { time } from "../base/format.js";
 import { t } from "../base/i18n.js";
 import { change } from "../base/session.js";
 import { say } from "../base/shell.js";
+import { textOf } from "../base/told_by_cordee.js";
 import { Asked } from "./asked.js";
 import { Pane } from "./desk.js";
 
@@ -45,7 +46,7 @@ class Messages extends Pane {
     const now = this.desk.now();
     const who = one.author ?? t("Cordée");
     return html`<li class="${one.from_base ? "from-base" : "from-van"} ${!one.from_base && one.read_ms === null ? "unread" : ""}">
-      <p class="said">${one.text}</p>
+      <p class="said">${textOf(one)}</p>
       <p class="second">${who}, ${time(one.sent_ms, now)} · ${this.#wayOf(one, now)}</p></li>`;
   }
 

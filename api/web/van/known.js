@@ -3,6 +3,7 @@
 import { define, html, nothing } from "../base/lit.js";
 import { longDay, time } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
+import { purposeOf } from "../base/purposes.js";
 import { VanPart } from "./part.js";
 import { tell } from "./told.js";
 
@@ -25,7 +26,7 @@ class Known extends VanPart {
       <h3>${t("Who looked at where my van is")}</h3>
       ${this.list(this.seen, t("Nobody has looked, or this is not known without a network."), ({ hour_ms, who, what }) => html`${longDay(hour_ms)}, ${time(hour_ms, hour_ms)} · ${who} · ${LOOKED[what]()}`)}
       <h3>${t("What is kept, and for how long")}</h3>
-      ${this.list(this.kept, t("This is not known without a network."), ({ purpose, days }) => html`${purpose} · ${tn("{n} day", "{n} days", days)}`)}
+      ${this.list(this.kept, t("This is not known without a network."), (one) => html`${purposeOf(one)} · ${tn("{n} day", "{n} days", one.days)}`)}
       <p><a href="/account/">${t("My account: all of it, and the password")}</a></p>`;
   }
 

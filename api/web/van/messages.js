@@ -4,6 +4,7 @@ import { define, html, nothing, repeat } from "../base/lit.js";
 import { time } from "../base/format.js";
 import { t } from "../base/i18n.js";
 import { status } from "../base/status.js";
+import { textOf } from "../base/told_by_cordee.js";
 import { VanPart } from "./part.js";
 import { draft, dropDraft, keepDraft } from "./drafts.js";
 
@@ -35,12 +36,12 @@ class Messages extends VanPart {
   }
 
   message(message, all) {
-    const { mine, author, text, t: at, kind, items, in_reply_to: replied } = message;
+    const { mine, author, t: at, kind, items, in_reply_to: replied } = message;
     const to = replied && all.find(({ id }) => id === replied);
     return html`<li class="card message ${mine ? "mine" : "theirs"}">
       <p class="quiet">${mine ? t("You") : author ?? t("The base")} · ${time(at, this.tablet.now())}</p>
-      ${to ? html`<p class="quiet">${t("In reply to: {text}", { text: to.text })}</p>` : nothing}
-      <p class="text">${text}</p>
+      ${to ? html`<p class="quiet">${t("In reply to: {text}", { text: textOf(to) })}</p>` : nothing}
+      <p class="text">${textOf(message)}</p>
       ${kind === "count_request" ? html`<p class="actions">${items.map((item) => this.toCount(item))}</p>` : nothing}
       ${mine ? html`<p>${this.became(message)}</p>` : kind === "message" ? html`<p class="actions">
         <button class="button" @click=${() => this.reply(message)}>${t("Reply")}</button></p>` : nothing}

@@ -9,6 +9,7 @@ import { say } from "../base/shell.js";
 import { shape, status } from "../base/status.js";
 import { askInDialog } from "../base/dialog.js";
 import { MODES, dueText } from "./orders.js";
+import { inputsOf, whyOf } from "./why.js";
 
 const REASONS = {
   not_there: () => t("not in its bin"),
@@ -155,8 +156,8 @@ export class Order extends Part {
       <td>${line.bin ?? "–"}</td>
       <th scope="row" class="wide">${line.name}<span class="second">${line.item}${line.instead_of ? html` · ${t("instead of {item}", { item: line.instead_of })}` : nothing}</span>
         <details><summary>${t("Why this line?")}</summary>
-          <p>${line.why ?? t("no reason recorded")}</p>
-          <dl>${Object.entries(line.inputs).filter(([name]) => name !== "why").map(([name, value]) => html`<dt>${name}</dt><dd>${String(value)}</dd>`)}</dl>
+          <p>${whyOf(line)}</p>
+          <dl>${inputsOf(line).map(([name, value]) => html`<dt>${name}</dt><dd>${value}</dd>`)}</dl>
         </details></th>
       <td class="number">${count(line.requested)}${line.allocated !== null && line.allocated < line.requested
         ? html`<span class="second">${t("{n} in stock", { n: count(line.allocated) })}</span>` : nothing}

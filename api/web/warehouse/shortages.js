@@ -9,6 +9,7 @@ import { change, read } from "../base/session.js";
 import { say } from "../base/shell.js";
 import "../base/table.js";
 import { twoLines } from "../base/table.js";
+import { whyOf } from "./why.js";
 
 const AGAIN_MS = 30_000;
 
@@ -41,13 +42,13 @@ class Shortages extends Part {
     if (this.what === "shortages") {
       return html`${problem}<div class="halves">
         ${panel(t("Jobs need it before the next delivery"), found.proposals?.filter((one) => one.short > 0), this.lacking(),
-          (one) => `${one.van} ${one.item}`, t("No job lacks a part."), (one) => html`<p>${one.why}</p>`)}
+          (one) => `${one.van} ${one.item}`, t("No job lacks a part."), (one) => html`<p>${whyOf(one)}</p>`)}
         ${panel(t("From van to van"), found.transfers, this.transfers(), (one) => String(one.transfer_id),
-          t("No van has to help another."), (one) => html`<p>${one.why}</p>`)}</div>`;
+          t("No van has to help another."), (one) => html`<p>${whyOf(one)}</p>`)}</div>`;
     }
     return html`${problem}<div class="halves">
       ${panel(t("Not ordered until somebody counts or confirms"), found.proposals?.filter((one) => one.waits && !one.approved_by), this.waiting(),
-        (one) => `${one.van} ${one.item}`, t("Nothing waits."), (one) => html`<p>${one.why}</p>`)}
+        (one) => `${one.van} ${one.item}`, t("Nothing waits."), (one) => html`<p>${whyOf(one)}</p>`)}
       ${panel(t("Boxes that nobody has received"), found.boxes, this.boxes(), (one) => one.sscc, t("Every box that was left somewhere has been received."))}
       ${panel(t("Counts that differ from what was booked, today"), found.variances, this.variances(),
         (one) => `${one.t_ms} ${one.van} ${one.item} ${one.lot}`, t("No count has differed today."))}</div>`;
