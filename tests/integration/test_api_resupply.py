@@ -16,6 +16,15 @@ from tests.integration.test_stock_ledger import opened, rows
 from tests.unit.test_stock_papers import pictures, texts
 
 BOX = "004000000000000176"
+#: What a pick list in German says of the line that is told in `DECIDED`.
+DECIDED = {
+    "on_hand": 4, "on_order": 0, "on_transfer": 0, "needed": 0, "jobs": [], "reorder_point": 4,
+    "order_up_to": 10, "cap": 12, "pack_qty": 2, "why": "4 on board",
+}  # fmt: skip
+GERMAN = (
+    "von 6, der Rest wird nachgeliefert; 4 an Bord; 0 bestellt; nicht über dem Meldebestand 4;"
+    " aufgefüllt auf 10 in Packungen zu 2"
+)
 #: Who the client of these tests is signed in as.
 ADMIN = "user:admin-1"
 Conn = psycopg.Connection[Any]
@@ -142,13 +151,28 @@ async def test_proposals_are_those_of_the_organisation_and_say_what_they_wait_fo
     propose(conn, unconfirmed=True)
     [found] = (await answer(api, "/v1/proposals"))["proposals"]
     assert (found["van"], found["item"], found["qty"], found["waits"]) == ("V1", "FIL-20", 6, True)
-    assert found["why"] == "4 on board"
+    assert (found["why"], found["because"]) == ("4 on board", [])
+    conn.execute("UPDATE proposal SET inputs = %s WHERE item_id = 1", [Jsonb(DECIDED)])
+    [found] = (await answer(api, "/v1/proposals"))["proposals"]
+    assert found["because"][0] == {"text": "{n} on board", "values": {"n": 4}}
     status, _ = await post(api, "/v1/proposals/V1/FIL-20/approval")
     assert status == 204
     [found] = (await answer(api, "/v1/proposals", van="V1"))["proposals"]
     assert (found["waits"], found["approved_by"]) == (False, ADMIN)
     status, problem = await post(api, "/v1/proposals/V1/PUMP/approval")
     assert (status, problem["code"]) == (404, "proposal_not_found")
+
+
+async def test_a_transfer_says_why_in_phrases_too(api: httpx.AsyncClient, conn: Conn) -> None:
+    offer(conn)
+    [made] = (await answer(api, "/v1/transfers"))["transfers"]
+    assert made["because"] == []
+    conn.execute("UPDATE transfer SET inputs = %s", [Jsonb({"spare": 3, "apart_m": 1_240})])
+    [made] = (await answer(api, "/v1/transfers"))["transfers"]
+    assert made["because"] == [
+        {"text": "{van} has {n} to spare", "values": {"van": "V2", "n": 3}},
+        {"text": "its way comes within {km} km", "values": {"km": 1.2}},
+    ]
 
 
 async def test_a_transfer_is_accepted_or_refused_until_it_is_over(
@@ -290,17 +314,6 @@ async def test_a_pick_list_holds_what_is_still_to_be_picked(
     assert pages.startswith(b"%PDF")
     assert seen(pages) == {("O-1", "]C0"), ("O-1", "]d1")}
     assert "Ana" in texts(pages)[0]
-
-
-#: What a pick list in German says of the line that is told in `DECIDED`.
-DECIDED = {
-    "on_hand": 4, "on_order": 0, "on_transfer": 0, "needed": 0, "jobs": [], "reorder_point": 4,
-    "order_up_to": 10, "cap": 12, "pack_qty": 2, "why": "4 on board",
-}  # fmt: skip
-GERMAN = (
-    "von 6, der Rest wird nachgeliefert; 4 an Bord; 0 bestellt; nicht über dem Meldebestand 4;"
-    " aufgefüllt auf 10 in Packungen zu 2"
-)
 
 
 async def test_papers_are_in_the_language_that_is_asked_for(

@@ -11,10 +11,13 @@ from psycopg.rows import TupleRow
 
 from ingest.batch import Delivery
 from ingest.messages import InboxMessage, OrderEvent
+from stock_tracker.resupply import why
 from storage.pool import Pool
+from storage.words import words
 from tests.integration.test_orders import FRIDAY_EVENING, MONDAY_MORNING, MONDAY_NOON, at, tick
 from tests.integration.test_stock_ledger import commit, opened, rows, scan
 
+GERMAN = words("de")
 TUESDAY_MORNING = at("2026-09-22T08:00")
 BOX = "004000000000000176"
 OTHER_BOX = "004000000000000183"
@@ -112,8 +115,8 @@ async def test_what_jobs_need_is_ordered_on_top_of_what_the_van_should_hold(
     plan(company_url, 1, 1, "2026-09-22T14:00", {1: 3}, "W-1")
     await tick(pool, MONDAY_MORNING + 1)
     assert rows(company_url, PROPOSALS) == [("van-001", "P-1", 7, 0)]
-    ((why,),) = rows(company_url, "SELECT inputs ->> 'why' FROM proposal")
-    assert "3 needed by jobs (W-1)" in why
+    ((sentence,),) = rows(company_url, "SELECT inputs ->> 'why' FROM proposal")
+    assert "3 needed by jobs (W-1)" in sentence
 
 
 async def test_an_item_that_the_van_does_not_hold_is_ordered_for_its_jobs_alone(
@@ -668,8 +671,11 @@ async def test_a_substitute_is_sent_for_what_a_job_lacks_when_nothing_else_helps
     plan(company_url, 1, 1, "2026-09-22T14:00", {2: 1}, "W-1")
     await tick(pool, MONDAY_NOON)
     assert [row[2:5] for row in rows(company_url, LINES)] == [("P-2", 3, 0), ("P-3", 1, 1)]
-    ((why,),) = rows(company_url, "SELECT inputs ->> 'why' FROM resupply_line WHERE item_id = 3")
-    assert why.startswith("instead of 1 P-2 that the warehouse lacks")
+    ((said,),) = rows(company_url, "SELECT inputs FROM resupply_line WHERE item_id = 3")
+    assert said["why"].startswith("instead of 1 P-2 that the warehouse lacks")
+    assert why.in_words(why.of_order(said), GERMAN).startswith(
+        "statt 1 P-2, die dem Lager fehlen; 0 an Bord; "
+    )
 
 
 # --- What cannot wait ------------------------------------------------------------------------------
@@ -690,6 +696,10 @@ async def test_a_job_before_the_next_delivery_gets_an_urgent_order_once(
     order = msgspec.json.decode(payload, type=OrderEvent).data
     assert (order.urgent, order.mode, order.site) == (True, "site", "S-1")
     assert order.lines[0].why.startswith("job W-1 lacks 2 before the next delivery")
+    ((said,),) = rows(company_url, "SELECT inputs FROM resupply_line WHERE inputs ? 'urgent'")
+    assert why.in_words(why.of_order(said), GERMAN).startswith(
+        "Einsatz W-1 fehlen 2 vor der nächsten Lieferung; 5 an Bord; "
+    )
     # What is still below is on the regular order, and the urgent two are not asked for again.
     assert rows(company_url, PROPOSALS) == [("van-001", "P-1", 10, 0)]
 
