@@ -16,7 +16,8 @@ ABOUT: Final = """\
 Times are integer milliseconds since 1970 UTC, positions WGS 84 degrees; a unit ends a name.
 
 Whatever goes wrong is answered as a problem (RFC 9457): read `code`, which stays, and let people read
-`title`, in the language that `Accept-Language` asks for, and `detail`, in English. Whatever fits this description is taken, but for what no schema can say: 422 says what.
+`title`, in the language that `Accept-Language` asks for and `Content-Language` names, and `detail`, in
+English. Whatever fits this description is taken, but for what no schema can say: 422 says what.
 
 What a route takes and tells is a promise: new routes, fields and words may come at any time, so let
 pass what you do not know; nothing goes without standing in the changelog.

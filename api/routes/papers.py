@@ -30,7 +30,10 @@ Responses = dict[int | str, dict[str, Any]]
 
 PDF: Final = "application/pdf"
 AS_PDF: Final[Responses] = {
-    200: {"content": {PDF: {"schema": {"type": "string", "format": "binary"}}}}
+    200: {
+        "content": {PDF: {"schema": {"type": "string", "format": "binary"}}},
+        "headers": {"Content-Language": {"schema": {"type": "string"}}},
+    }
 }
 AS_CSV: Final[Responses] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 
