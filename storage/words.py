@@ -29,8 +29,8 @@ REGIONS: Final = {"en": "en_GB", "pt": "pt_PT"}
 
 #: A range of languages and how much it is wanted (RFC 9110, 12.5.4); what is none is passed over.
 WANTED: Final = re.compile(
-    r"\s*([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*)"
-    r"\s*(?:;\s*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?\s*"
+    r"([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8}){0,7})"
+    r"(?:\s*;\s*[qQ]=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?"
 )
 ACCENTS: Final = str.maketrans("aeiouAEIOUcn", "áéíóúÁÉÍÓÚçñ")
 BRACES: Final = re.compile(r"(\{\w+\})")
@@ -98,9 +98,9 @@ def asked_for(accept_language: str | None) -> Words:
     """Return the words that fit best what `Accept-Language` asks for; English if none do.
 
     A range is looked up as RFC 4647, 3.4 says: without its last parts, until there is such a
-    language. What has a weight of 0 is not wanted, and `*` is as good as English.
+    language. It is as fast for the longest header: anybody may send one. What has a weight of 0 is not wanted, and `*` is as good as English.
     """
-    found = (WANTED.fullmatch(part) for part in (accept_language or "").split(","))
+    found = (WANTED.fullmatch(part.strip()) for part in (accept_language or "").split(","))
     wanted = [(float(it[2] or 1), it[1].lower()) for it in found if it]
     known = {language.lower(): language for language in (*languages(), PSEUDO)}
     for weight, tag in sorted(wanted, key=lambda it: -it[0]):

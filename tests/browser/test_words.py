@@ -124,13 +124,15 @@ def test_what_is_written_to_vans_by_itself_is_said_in_the_readers_language(
     said = page.evaluate("""async () => {
       const { textOf } = await import("/base/told_by_cordee.js");
       const texts = ["V2 has 3 of Pump (big) (P-1) for you: your ways cross.", "R-1 is on its way: 2 lines, to your home.", "Something else."];
-      return [...texts.map((text) => textOf({ author: null, text })), textOf({ author: "Ana", text: texts[0] })];
+      return [...texts.map((text) => textOf({ author: null, text })), textOf({ author: "Ana", text: texts[0] }), textOf({ author: null, from_base: false, text: texts[1] }), textOf({ mine: true, text: texts[1] })];
     }""")
     assert said == [
         "V2 hat 3 × Pump (big) (P-1) für Sie: Ihre Wege kreuzen sich.",
         "R-1 ist unterwegs: 2 Zeile(n), zu Ihnen nach Hause.",
         "Something else.",
         "V2 has 3 of Pump (big) (P-1) for you: your ways cross.",
+        "R-1 is on its way: 2 lines, to your home.",
+        "R-1 is on its way: 2 lines, to your home.",
     ]
 
 

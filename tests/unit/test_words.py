@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from pathlib import Path
+from time import process_time
 from types import ModuleType
 
 import pytest
@@ -62,6 +63,13 @@ def test_the_language_is_the_best_that_the_browser_asks_for(
     header: str | None, language: str
 ) -> None:
     assert words.asked_for(header).language == language
+
+
+@pytest.mark.parametrize("part", [" ", "-a", "a,", ";q=0.1", "fr;q=0,"])
+def test_a_header_as_long_as_a_server_takes_costs_next_to_nothing(part: str) -> None:
+    began = process_time()
+    assert words.asked_for("a" + part * (64_000 // len(part)) + "\t!").language == "en"
+    assert process_time() - began < 0.5
 
 
 def test_a_sentence_without_a_translation_stays_english_with_its_values() -> None:

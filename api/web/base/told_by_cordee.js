@@ -19,8 +19,8 @@ const KNOWN = Object.entries(TEXTS).map(([text, said]) => {
 });
 
 /** A message's text: what a person wrote stays as it is, what has no author is Cordée's. */
-export function textOf({ author, mine, text }) {
-  if (author || mine) return text;
+export function textOf({ author, mine, from_base = !mine, text }) {
+  if (author || !from_base) return text;
   for (const [pattern, said] of KNOWN) {
     const found = pattern.exec(text);
     if (found) return said(found.groups);
