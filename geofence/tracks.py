@@ -7,37 +7,33 @@ Columns of fixes leave the server as the bytes of their binary form, put end to 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final, Literal
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
+from psycopg.errors import UniqueViolation
 
 from geofence.fences import Fences, Site
-from geofence.fixes import FixColumns, Fixes
+from geofence.fixes import IGNITION_ON, IGNITION_UNKNOWN, FixColumns, Fixes
 from geofence.reread import NONE, Box, Checkpoint, Course, read
 from geofence.visits import State
 from storage.copy import binary_rows, timestamps
 from storage.pool import Connection
 from storage.settings import as_datetime
 
-STAGING = """
-CREATE TEMP TABLE fix_in (
-  van_id integer, fix_time timestamptz, latitude_deg float8, longitude_deg float8,
-  horizontal_accuracy_m real, speed_mps real, bearing_deg real, ignition smallint,
-  odometer_m float8, battery_pct real, payload_hash bigint, received_time timestamptz
-) ON COMMIT DELETE ROWS
+STAGING = "CREATE TEMP TABLE fix_in (LIKE fix) ON COMMIT DELETE ROWS"
+
+THROUGH = """
+SELECT van_id, (extract(epoch FROM through) * 1000)::bigint
+FROM van_progress WHERE van_id = ANY(%s)
 """
 
 # Of two fixes with one key the better accuracy wins, then the greater hash. What comes back is, for
 # each van, the times of the fixes that are new or changed and not newer than what was read.
 MERGE = """
 WITH put AS (
-  INSERT INTO fix
-  SELECT van_id, fix_time, latitude_deg, longitude_deg,
-         NULLIF(horizontal_accuracy_m, 'NaN'), NULLIF(speed_mps, 'NaN'),
-         NULLIF(bearing_deg, 'NaN'), CASE ignition WHEN 0 THEN false WHEN 1 THEN true END,
-         NULLIF(odometer_m, 'NaN'), NULLIF(battery_pct, 'NaN'), payload_hash, received_time
-  FROM fix_in
+  INSERT INTO fix SELECT * FROM fix_in
   ON CONFLICT (van_id, fix_time) DO UPDATE SET
     latitude_deg = excluded.latitude_deg, longitude_deg = excluded.longitude_deg,
     horizontal_accuracy_m = excluded.horizontal_accuracy_m, speed_mps = excluded.speed_mps,
@@ -59,7 +55,7 @@ GROUP BY van_id
 NEWEST = """
 WITH newest AS (
   SELECT vans.van_id AS van, fix.*
-  FROM (SELECT van_id FROM fix_in UNION SELECT unnest(%s::int[])) AS vans
+  FROM unnest(%s::int[]) AS vans (van_id)
   LEFT JOIN LATERAL (
     SELECT * FROM fix
     WHERE fix.van_id = vans.van_id AND (latitude_deg, longitude_deg) <> (0, 0)
@@ -144,6 +140,10 @@ GROUP BY van_id
 """
 
 
+#: Before every fix.
+NOTHING_READ: Final = np.iinfo(np.int64).min
+
+
 async def prepare(conn: Connection) -> None:
     """Make the staging table of a new connection."""
     await conn.execute(STAGING)
@@ -151,30 +151,72 @@ async def prepare(conn: Connection) -> None:
 
 
 async def put_fixes(conn: Connection, fixes: FixColumns, now: int) -> dict[int, list[int]]:
-    """Store fixes and return, by van, the times of the late ones, ms since 1970 UTC, ascending."""
+    """Store fixes and return, by van, the times of the late ones, ms since 1970 UTC, ascending.
+
+    What is newer than all that was read of its van is hardly ever stored already, and goes into the table
+    as it is; the rest is merged into what is there.
+    """
+    vans = fixes.by_van()
+    found = await conn.execute(THROUGH, ([van for van, _, _ in vans],))
+    through: dict[int, int] = dict(await found.fetchall())
+    read_up_to = np.repeat(
+        [through.get(van, NOTHING_READ) for van, _, _ in vans],
+        [end - start for _, start, end in vans],
+    )
+    is_new = fixes.t_ms > read_up_to
+    if is_new.any() and not await _add(conn, fixes.where(is_new), now):
+        is_new[:] = False
+    late = {} if is_new.all() else await _merge(conn, fixes.where(~is_new), now)
+    await find_newest(conn, [van for van, _, _ in vans])
+    return late
+
+
+async def _add(conn: Connection, fixes: FixColumns, now: int) -> bool:
+    """Add fixes to the table; nothing and False if one of them is there already."""
+    try:
+        async with conn.transaction():
+            await _copy(conn, "fix", fixes, now)
+    except UniqueViolation:
+        return False
+    return True
+
+
+async def _merge(conn: Connection, fixes: FixColumns, now: int) -> dict[int, list[int]]:
+    """Put fixes where no better ones are; return by van the times of those that are late."""
+    await _copy(conn, "fix_in", fixes, now)
+    return dict(await (await conn.execute(MERGE)).fetchall())
+
+
+async def _copy(
+    conn: Connection, table: Literal["fix", "fix_in"], fixes: FixColumns, now: int
+) -> None:
+    """Write fixes to the end of a table."""
     rows = binary_rows(
         {
             "van_id": fixes.van_id,
             "fix_time": timestamps(fixes.t_ms),
             "latitude_deg": fixes.latitude_deg,
             "longitude_deg": fixes.longitude_deg,
-            "horizontal_accuracy_m": fixes.horizontal_accuracy_m,
-            "speed_mps": fixes.speed_mps,
-            "bearing_deg": fixes.bearing_deg,
-            "ignition": fixes.ignition,
-            "odometer_m": fixes.odometer_m,
-            "battery_pct": fixes.battery_pct,
+            "horizontal_accuracy_m": _known(fixes.horizontal_accuracy_m),
+            "speed_mps": _known(fixes.speed_mps),
+            "bearing_deg": _known(fixes.bearing_deg),
+            "ignition": np.ma.masked_array(
+                fixes.ignition == IGNITION_ON, fixes.ignition == IGNITION_UNKNOWN
+            ),
+            "odometer_m": _known(fixes.odometer_m),
+            "battery_pct": _known(fixes.battery_pct),
             "payload_hash": fixes.payload_hash,
             "received_time": timestamps(np.full(len(fixes), now, dtype=np.int64)),
         }
     )
-    async with conn.cursor() as cursor:
-        async with cursor.copy("COPY fix_in FROM STDIN (FORMAT BINARY)") as copy:
-            await copy.write(rows)
-        await cursor.execute(MERGE)
-        late: dict[int, list[int]] = dict(await cursor.fetchall())
-        await cursor.execute(NEWEST, ([],))
-        return late
+    copy_in = f"COPY {table} FROM STDIN (FORMAT BINARY)"
+    async with conn.cursor() as cursor, cursor.copy(copy_in) as copy:
+        await copy.write(rows)
+
+
+def _known(reals: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a column whose missing values are NULL."""
+    return np.ma.masked_array(reals, np.isnan(reals))
 
 
 async def find_newest(conn: Connection, vans: Sequence[int]) -> None:

@@ -22,13 +22,13 @@ from typing import Final, Self
 
 import msgspec
 import structlog
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage, MQTTv311
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from ingest.batch import Delivery
-from ingest.frugal import FrugalClient
+from ingest.frugal import NO_PACKET_ID, FrugalClient, Publish
 from ingest.messages import QOS, SUBSCRIPTIONS
 from storage import backlog, broker
 from storage.settings import Settings, real_ms
@@ -39,8 +39,6 @@ KEEPALIVE_S = 60
 RECONNECT_S_MIN = 1
 RECONNECT_S_MAX = 30
 ASK_AGAIN_S = 10.0
-#: What paho tells of a message that has none.
-NO_PACKET_ID: Final = 0
 #: Of a delivery's objects, beside its texts.
 OVERHEAD_BYTES: Final = 400
 
@@ -105,7 +103,8 @@ class Subscriber:
         self._closing = False
         self._ask_again_at: float | None = None
         client = FrugalClient(
-            CallbackAPIVersion.VERSION2,
+            self._on_publishes,
+            callback_api_version=CallbackAPIVersion.VERSION2,
             client_id=settings.ingest_client_id,
             clean_session=False,
             protocol=MQTTv311,
@@ -118,7 +117,6 @@ class Subscriber:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.on_message = self._on_message
         client.reconnect_delay_set(RECONNECT_S_MIN, RECONNECT_S_MAX)
         self._client = client
 
@@ -223,24 +221,25 @@ class Subscriber:
         if reason.is_failure:
             log.warning("lost the broker, reconnecting", reason=str(reason))
 
-    def _on_message(self, _client: Client, _userdata: object, message: MQTTMessage) -> None:
-        """Run in paho's thread: queue the message, waiting for room if there is none."""
-        ticket = (self._connection, message.mid)
-        if ticket in self._held:
-            return
-        delivery = Delivery(_topic(message), bytes(message.payload), real_ms(), ticket)
-        self._room.take(size_of(delivery))
+    def _on_publishes(self, publishes: list[Publish]) -> None:
+        """Run in paho's thread: queue what came together, waiting for room if there is none."""
+        by, arrived_ms, held = self._connection, real_ms(), self._held
+        deliveries = [
+            Delivery(topic, payload, arrived_ms, ticket)
+            for topic, packet_id, payload in publishes
+            if (ticket := (by, packet_id)) not in held
+        ]
+        self._room.take(len(deliveries), sum(map(size_of, deliveries)))
         if self._closing:
             return
-        if message.mid != NO_PACKET_ID:
-            self._held.add(ticket)
-        self._waiting.append(delivery)
+        held.update(it.ticket for it in deliveries if it.ticket[1] != NO_PACKET_ID)
+        self._waiting.extend(deliveries)
         if not self._arrived.is_set():
             self._loop.call_soon_threadsafe(self._arrived.set)
 
 
 class Room:
-    """Room in a queue for so many messages and bytes; a message larger than all of it fits alone."""
+    """Room in a queue for so many messages and bytes; what is larger than all of it fits alone."""
 
     def __init__(self, messages_max: int, bytes_max: int) -> None:
         self._messages_left, self._bytes_left = messages_max, bytes_max
@@ -248,16 +247,16 @@ class Room:
         self._changed = threading.Condition()
         self._closed = False
 
-    def take(self, size: int) -> None:
-        """Wait until there is room for a message of `size` bytes, and take it."""
+    def take(self, messages: int, size: int) -> None:
+        """Wait until there is room for so many messages of `size` bytes in all, and take it."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._fits(size))
-            self._messages_left -= 1
+            self._changed.wait_for(lambda: self._closed or self._fits(messages, size))
+            self._messages_left -= messages
             self._bytes_left -= size
 
-    def _fits(self, size: int) -> bool:
+    def _fits(self, messages: int, size: int) -> bool:
         is_empty = self._messages_left == self._messages_max
-        return is_empty or (self._messages_left > 0 and self._bytes_left >= size)
+        return is_empty or (self._messages_left >= messages and self._bytes_left >= size)
 
     def give_back(self, messages: int, size: int) -> None:
         """Make room again."""
@@ -276,10 +275,3 @@ class Room:
 def size_of(delivery: Delivery) -> int:
     """Return about how many bytes a delivery takes in memory."""
     return len(delivery.payload) + len(delivery.topic) + OVERHEAD_BYTES
-
-
-def _topic(message: MQTTMessage) -> str:
-    try:
-        return message.topic
-    except UnicodeDecodeError:
-        return "(a topic that is no UTF-8)"
