@@ -39,14 +39,19 @@ export const ROLES = {
 export class Top extends Part {
   static properties = { page: {}, who: {}, live: {}, more: { attribute: false } };
 
+  /** What is scrolled to, because it gets the focus, stops below this line and not behind it. */
+  #below = new ResizeObserver(() => (document.documentElement.style.scrollPaddingTop = `${this.offsetHeight + 8}px`));
+
   connectedCallback() {
     super.connectedCallback();
     this.ticking = setInterval(() => this.requestUpdate(), 1_000);
+    this.#below.observe(this);
   }
 
   disconnectedCallback() {
     super.disconnectedCallback();
     clearInterval(this.ticking);
+    this.#below.disconnect();
   }
 
   render() {
