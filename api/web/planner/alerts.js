@@ -29,6 +29,7 @@ export class Queue extends Pane {
   #saidAt = -Infinity;
   #seen = null;
   #said = "";
+  #held = null;
 
   constructor() {
     super();
@@ -36,10 +37,17 @@ export class Queue extends Pane {
   }
 
   willUpdate() {
+    this.#held = this.contains(document.activeElement) ? document.activeElement.closest("[data-alert]")?.dataset.alert : null;
     const before = this.groups;
     this.groups = grouped(this.desk.shown.alerts, this.desk.who.login, this.desk.now());
     this.#remember(before);
     this.#listen();
+  }
+
+  /** What has the focus keeps it when it goes to another group; where that is folded, the first group gets it. */
+  updated() {
+    if (!this.#held || document.activeElement !== document.body) return;
+    (this.querySelector(`[data-alert="${this.#held}"] > button`) ?? this.querySelector(".row-button")).focus();
   }
 
   /** Remembers what stood after the chosen alert when that goes to another group: j goes on there. */

@@ -18,6 +18,17 @@ const CARDS = {
 };
 
 class Drawer extends Pane {
+  #held = false;
+
+  willUpdate() {
+    this.#held = this.contains(document.activeElement);
+  }
+
+  /** Whoever chose something else in here is still in here. */
+  updated() {
+    if (this.#held && document.activeElement === document.body) this.querySelector(".body")?.focus();
+  }
+
   render() {
     const { chosen } = this.desk;
     if (!chosen) return nothing;

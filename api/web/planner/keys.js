@@ -14,6 +14,7 @@ export const SHORTCUTS = {
   a: () => t("Acknowledge the alert"),
   s: () => t("Put the alert off"),
   m: () => t("Move the stop to another van"),
+  d: () => t("To what is open on the right, and back"),
   "/": () => t("Search"),
   Escape: () => t("Close what is open on the right"),
   "?": () => t("These keys"),

@@ -24,6 +24,8 @@ const BOTTOM = [["tours", () => t("Tours")], ["visits", () => t("Visits")], ["si
 
 export class Planner extends Pane {
   static properties = { middle: { state: true }, bottom: { state: true }, mapProblem: { state: true } };
+  #shown = null;
+  #from = null;
 
   constructor() {
     super();
@@ -34,10 +36,12 @@ export class Planner extends Pane {
 
   firstUpdated() {
     const queue = () => this.querySelector("cordee-queue");
+    const step = (by) => void queue().step(by).then(() => this.#remember());
     const ofAlert = (act) => () => queue().chosen?.state === "open" && act(this.desk, queue().chosen);
     listen({
-      j: () => queue().step(1),
-      k: () => queue().step(-1),
+      j: () => step(1),
+      k: () => step(-1),
+      d: () => this.desk.chosen !== null && this.#cross(),
       a: ofAlert(acknowledge),
       s: ofAlert(snooze),
       m: () => this.#drawer.move(),
@@ -49,6 +53,47 @@ export class Planner extends Pane {
 
   get #drawer() {
     return this.querySelector("cordee-drawer");
+  }
+
+  // ---- where the keys go ----------------------------------------------------------------------------
+
+  willUpdate() {
+    if (this.desk.chosen && this.desk.chosen !== this.#shown) this.#remember();
+  }
+
+  /** Whoever was in the drawer when it was closed is where they were before. */
+  updated() {
+    const closed = this.#shown && !this.desk.chosen;
+    this.#shown = this.desk.chosen;
+    if (closed && document.activeElement === document.body) this.#back();
+  }
+
+  /** Keeps where somebody was when they chose what the drawer shows. */
+  #remember() {
+    const element = document.activeElement;
+    if (element === document.body || this.#drawer?.contains(element)) return;
+    this.#from = { element, alert: element.closest("[data-alert]")?.dataset.alert };
+  }
+
+  #back() {
+    const { element, alert } = this.#from ?? {};
+    // An alert that went to another group is drawn anew there, unless that is folded.
+    const there = element?.isConnected ? element : this.querySelector(`[data-alert="${alert}"] > button`);
+    (there ?? this.querySelector("cordee-queue .row-button"))?.focus();
+  }
+
+  /** Goes from anywhere into the drawer, and from there back. */
+  #cross() {
+    if (this.#drawer.contains(document.activeElement)) this.#back();
+    else this.enter();
+  }
+
+  /** Goes into the drawer, once it shows what was just chosen. */
+  async enter() {
+    this.#remember();
+    await this.updateComplete;
+    await this.#drawer?.updateComplete;
+    this.#drawer?.querySelector(".body").focus();
   }
 
   render() {

@@ -24,7 +24,13 @@ class Replan extends Pane {
   proposals = new Asked(this);
 
   willUpdate(changed) {
+    this.held = this.contains(document.activeElement);
     if (changed.has("stopId")) Object.assign(this, { problem: "", all: false });
+  }
+
+  /** A button that is gone once it was pressed leaves the focus to what came of it. */
+  updated() {
+    if (this.held && document.activeElement === document.body) (this.querySelector("input") ?? this.closest(".body"))?.focus();
   }
 
   render() {
@@ -75,6 +81,7 @@ class Replan extends Pane {
   }
 
   async #apply(one) {
+    const [planner, held] = [document.querySelector("cordee-planner"), this.contains(document.activeElement)];
     [this.busy, this.problem] = [true, ""];
     const body = { stop_id: this.stopId, kind: one.kind, van: one.van, order: one.order.map((stop) => stop.stop_id), based_on: one.based_on };
     try {
@@ -82,6 +89,7 @@ class Replan extends Pane {
       say(said(done), { undo: () => undo(this.desk, done) });
       await this.desk.replanned();
       this.desk.choose("van", done.to_van);
+      if (held) planner.enter();
     } catch (problem) {
       this.problem = problem.message;
     }

@@ -45,6 +45,7 @@ export class Search extends Part {
 
   /** Puts the cursor into the field. */
   focus() {
+    this.before = document.activeElement;
     this.#field.focus();
     this.#field.select();
   }
@@ -109,15 +110,23 @@ export class Search extends Part {
     } else if (event.key === "Escape") {
       event.stopPropagation();
       this.#close();
-      this.#field.blur();
+      this.#leave();
     }
   };
 
   #go(one) {
     this.#close();
     this.#field.value = "";
-    this.#field.blur();
+    this.#leave();
     KINDS[one.kind].go(this.desk, one.row);
+    document.querySelector("cordee-planner").enter();
+  }
+
+  /** Leaves the field for where one was when one was called here. */
+  #leave() {
+    this.#field.blur();
+    if (this.before?.isConnected) this.before.focus();
+    this.before = null;
   }
 }
 define("cordee-search", Search);

@@ -102,7 +102,7 @@ export class Order extends Part {
     const { order } = this;
     return html`
       <div class="head">
-        <h2>${order.van ?? ""} <span class="quiet">${order.code}</span></h2>
+        <h2 tabindex="-1">${order.van ?? ""} <span class="quiet">${order.code}</span></h2>
         ${status(order.state)}
         <button class="button bare" aria-label=${t("Close")} @click=${() => this.dispatchEvent(new CustomEvent("left"))}>×</button>
       </div>

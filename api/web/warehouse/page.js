@@ -60,6 +60,24 @@ class Warehouse extends Part {
     this.warehouse = address.get("warehouse") ?? "";
   }
 
+  /** Opens an order; whoever chose it by a key is in it then. */
+  async choose(order, event) {
+    this.go({ chosen: order.code });
+    if (event.detail > 0) return; // a mouse counts its clicks
+    await new Promise((shown) => addEventListener("hashchange", shown, { once: true }));
+    await this.updateComplete;
+    const panel = this.querySelector("cordee-order");
+    await panel?.updateComplete;
+    panel?.querySelector("h2").focus();
+  }
+
+  /** Closes the order, and goes back to its card. */
+  left() {
+    const { chosen } = this;
+    this.querySelector(`[data-order="${CSS.escape(chosen)}"]`)?.focus();
+    this.go({ chosen: null });
+  }
+
   go(change) {
     const { chosen: order, view, warehouse } = { chosen: this.chosen, view: this.view, warehouse: this.warehouse, ...change };
     const wanted = Object.entries({ order, view: view === "board" ? null : view, warehouse }).filter(([, value]) => value);
@@ -126,7 +144,7 @@ class Warehouse extends Part {
     return html`<div class="desk ${order ? "with-order" : ""}">
       <div class="board">${SHOWN.map((column) => this.lane(column, lanes.get(column)))}</div>
       ${order ? html`<cordee-order class="panel" .order=${order} .who=${this.who} .now=${this.now}
-        @left=${() => this.go({ chosen: null })} @changed=${() => this.ask()}></cordee-order>` : nothing}
+        @left=${this.left} @keydown=${(event) => event.key === "Escape" && this.left()} @changed=${() => this.ask()}></cordee-order>` : nothing}
     </div>`;
   }
 
@@ -145,8 +163,8 @@ class Warehouse extends Part {
 
   card(order, column) {
     const urgency = column.late ? urgencyOf(order, this.now) : null;
-    return html`<button class="order ${order.code === this.chosen ? "selected" : ""} ${urgency ?? ""}"
-      aria-pressed=${String(order.code === this.chosen)} @click=${() => this.go({ chosen: order.code })}>
+    return html`<button data-order=${order.code} class="order ${order.code === this.chosen ? "selected" : ""} ${urgency ?? ""}"
+      aria-pressed=${String(order.code === this.chosen)} @click=${(event) => this.choose(order, event)}>
       <b>${order.van ?? order.code}</b>${order.urgent ? html` <span class="tag">${t("urgent")}</span>` : nothing}
       <span class="second">${MODES[order.mode]()} · ${tn("{n} line", "{n} lines", order.lines)}, ${tn("{n} unit", "{n} units", order.units)}</span>
       <span class="second">${dueText(order, this.now)}</span>
