@@ -955,6 +955,42 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class LineOfOrder:
+    """An item of a resupply order, with whose order it is; quantities in base units.
+
+    `allocated` is what the warehouse had for it, null where its stock is not followed; `instead_of` the lacking
+    item that it replaces. `site` is where an urgent order goes.
+    """
+
+    order: str
+    van: str | None
+    site: str | None
+    warehouse: str
+    state: OrderState
+    cutoff_at_ms: int
+    due_at_ms: int | None
+    item: str
+    name: str
+    base_unit: str
+    requested: int
+    allocated: int | None
+    picked: int
+    shipped: int
+    received: int
+    cancelled: int
+    instead_of: str | None
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LinesOfOrders:
+    """Lines of resupply orders, newest cut-off first, then by item."""
+
+    lines: list[LineOfOrder]
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Orders:
     """Resupply orders, newest cut-off first."""
 

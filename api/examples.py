@@ -49,6 +49,8 @@ from api.answers import (
     Leg,
     Legs,
     LegsOfDay,
+    LineOfOrder,
+    LinesOfOrders,
     Message,
     Messages,
     MissingPart,
@@ -715,6 +717,31 @@ _ANSWERS: Final[tuple[object, ...]] = (
     # ---- resupply ----
     ORDER,
     Orders([ORDER]),
+    LinesOfOrders(
+        [
+            LineOfOrder(
+                order="O-1",
+                van="V1",
+                site=None,
+                warehouse="LYON",
+                state="sent",
+                cutoff_at_ms=NOW - 18 * HOUR,
+                due_at_ms=NOW + 22 * HOUR,
+                item="FIL-20",
+                name="Filter 20",
+                base_unit="piece",
+                requested=6,
+                allocated=4,
+                picked=4,
+                shipped=4,
+                received=0,
+                cancelled=0,
+                instead_of=None,
+                why="3 on hand, reorder at 4",
+            )
+        ],
+        truncated=False,
+    ),
     OrderWithLines(
         ORDER,
         [

@@ -132,6 +132,7 @@ _TABLE: Final = (
     Rule("GET", "/v1/counts/recounts", _OWN_STOCK),
     # Resupply.
     Rule("GET", "/v1/orders", _OWN_STOCK),
+    Rule("GET", "/v1/order-lines", _OWN_STOCK),
     Rule("GET", "/v1/orders/{code}", _OWN_STOCK),
     Rule("POST", "/v1/orders/{code}/approval", _STOCK),
     Rule("POST", "/v1/orders/{code}/reports", _SHELVES),

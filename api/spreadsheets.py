@@ -1,8 +1,9 @@
 """Lists as CSV (RFC 4180), for people who work on in a spreadsheet.
 
 A CSV has all rows of a list, whatever its `limit`, in the columns of the JSON: what is nested is taken apart
-(`handling.owner` is `handling_owner`), lists and objects stay JSON. Times are local ones of the company, as
-people write them, and lose the `_ms` of their names. Text is no formula: see `storage/spreadsheet.py`.
+(`handling.owner` is `handling_owner`), lists and objects stay JSON. Times are local ones of the company with
+their offset from UTC (ISO 8601: `2026-10-25T02:30:00+01:00`), without which the hour that comes twice in autumn
+would be two; they lose the `_ms` of their names. Text is no formula: see `storage/spreadsheet.py`.
 """
 
 import asyncio
@@ -125,4 +126,4 @@ def _cells(row: object, prefix: str = "") -> Iterator[tuple[str, str]]:
 
 def _local(t_ms: int) -> str:
     moment = datetime.fromtimestamp(t_ms / 1_000, UTC).astimezone(ZoneInfo(TIME_ZONE))
-    return f"{moment:%Y-%m-%d %H:%M:%S}"
+    return moment.isoformat(timespec="seconds")

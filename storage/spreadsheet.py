@@ -28,7 +28,7 @@ def cell(value: object) -> str:
         case int() | float():
             return str(value)
         case datetime() | date():
-            return value.isoformat(sep=" ") if isinstance(value, datetime) else value.isoformat()
+            return value.isoformat()
         case str():
             return harmless(value)
     return harmless(json.dumps(value, ensure_ascii=False, default=asdict))

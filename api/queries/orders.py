@@ -8,11 +8,26 @@ from typing import Any
 
 from psycopg.rows import class_row, kwargs_row
 
-from api.answers import Order, OrderLine, OrderState, Report
+from api.answers import LineOfOrder, Order, OrderLine, OrderState, Report
 from api.auth import OrganisationId
 from api.times import ms
 from stock_tracker.resupply import why
 from storage.pool import Connection
+
+# An order to a technician's home belongs to the van that the technician drives.
+OF_VAN = """
+  LEFT JOIN LATERAL (
+    SELECT van.code FROM van
+    WHERE van.van_id = location.van_id
+       OR (location.van_id IS NULL AND van.technician_id = location.technician_id)
+    ORDER BY van.code LIMIT 1
+  ) van ON true
+"""
+WHICH = """
+  o.organisation_id = %(organisation)s
+  AND (%(van)s::text IS NULL OR van.code = %(van)s)
+  AND (%(state)s::text IS NULL OR o.state = %(state)s)
+"""
 
 
 async def of_organisation(
@@ -25,7 +40,6 @@ async def of_organisation(
     state: OrderState | None = None,
 ) -> list[Order]:
     """Return the newest `limit` orders, latest cut-off first."""
-    # An order to a technician's home belongs to the van that the technician drives.
     query = f"""
         SELECT o.code, van.code AS van, warehouse.code AS warehouse, o.mode, o.state,
                {ms("o.cutoff_at")} AS cutoff_at_ms, {ms("o.created_time")} AS created_ms,
@@ -38,12 +52,7 @@ async def of_organisation(
         JOIN warehouse ON warehouse.warehouse_id = o.warehouse_id
         JOIN location ON location.location_id = o.location_id
         LEFT JOIN site ON site.site_id = o.site_id
-        LEFT JOIN LATERAL (
-          SELECT van.code FROM van
-          WHERE van.van_id = location.van_id
-             OR (location.van_id IS NULL AND van.technician_id = location.technician_id)
-          ORDER BY van.code LIMIT 1
-        ) van ON true
+        {OF_VAN}
         CROSS JOIN LATERAL (
           SELECT count(*)::integer AS lines, coalesce(sum(requested), 0)::integer AS units,
                  coalesce(sum(picked), 0)::integer AS picked,
@@ -52,10 +61,7 @@ async def of_organisation(
                  coalesce(sum(cancelled), 0)::integer AS cancelled
           FROM resupply_line line WHERE line.order_id = o.order_id
         ) total
-        WHERE o.organisation_id = %(organisation)s
-          AND (%(code)s::text IS NULL OR o.code = %(code)s)
-          AND (%(van)s::text IS NULL OR van.code = %(van)s)
-          AND (%(state)s::text IS NULL OR o.state = %(state)s)
+        WHERE {WHICH} AND (%(code)s::text IS NULL OR o.code = %(code)s)
         ORDER BY o.cutoff_at DESC, o.order_id DESC
         LIMIT %(limit)s
     """
@@ -67,6 +73,39 @@ async def of_organisation(
         "limit": limit,
     }
     async with conn.cursor(row_factory=class_row(Order)) as cursor:
+        await cursor.execute(query, values)
+        return await cursor.fetchall()
+
+
+async def lines_of_organisation(
+    conn: Connection,
+    organisation: OrganisationId,
+    limit: int,
+    *,
+    van: str | None = None,
+    state: OrderState | None = None,
+) -> list[LineOfOrder]:
+    """Return the lines of the newest orders, by order, latest cut-off first, and item."""
+    query = f"""
+        SELECT o.code AS order, van.code AS van, site.code AS site, warehouse.code AS warehouse,
+               o.state, {ms("o.cutoff_at")} AS cutoff_at_ms, {ms("o.due_at")} AS due_at_ms,
+               item.ref AS item, item.name, item.base_unit, line.requested, line.allocated,
+               line.picked, line.shipped, line.received, line.cancelled,
+               lacking.ref AS instead_of, line.inputs ->> 'why' AS why
+        FROM resupply_order o
+        JOIN warehouse ON warehouse.warehouse_id = o.warehouse_id
+        JOIN location ON location.location_id = o.location_id
+        {OF_VAN}
+        LEFT JOIN site ON site.site_id = o.site_id
+        JOIN resupply_line line ON line.order_id = o.order_id
+        JOIN item ON item.item_id = line.item_id
+        LEFT JOIN item AS lacking ON lacking.item_id = line.instead_of
+        WHERE {WHICH}
+        ORDER BY o.cutoff_at DESC, o.order_id DESC, item.ref
+        LIMIT %(limit)s
+    """
+    values = {"organisation": organisation, "van": van, "state": state, "limit": limit}
+    async with conn.cursor(row_factory=class_row(LineOfOrder)) as cursor:
         await cursor.execute(query, values)
         return await cursor.fetchall()
 

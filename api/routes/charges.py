@@ -5,7 +5,15 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from api import limits
-from api.answers import Charge, Charges, QuestionKind, StockQuestions, UnknownCodes, WaitingScans
+from api.answers import (
+    Charge,
+    Charges,
+    QuestionKind,
+    StockQuestions,
+    UnknownCode,
+    UnknownCodes,
+    WaitingScans,
+)
 from api.auth import Asker, Organisation, OrganisationId
 from api.problems import Problem
 from api.queries import charges
@@ -85,12 +93,14 @@ async def list_questions(
     return StockQuestions(found[:limit], truncated=len(found) > limit)
 
 
-@router.get("/unknown-codes")
+@router.get("/unknown-codes", response_model=UnknownCodes, responses={200: {"content": AS_CSV}})
 async def list_unknown_codes(
-    conn: Conn, organisation: Organisation, limit: Limit = 500
-) -> UnknownCodes:
+    conn: Conn, organisation: Organisation, limit: Limit = 500, *, sheet: AsSpreadsheet
+) -> UnknownCodes | Response:
     """Return the codes that vans have scanned and nobody has entered, most frequent first."""
-    found = await charges.unknown_codes(conn, organisation, limit + 1)
+    found = await charges.unknown_codes(conn, organisation, rows_of(sheet, limit + 1))
+    if sheet is not None:
+        return await sheet.of("unknown-codes", UnknownCode, found)
     return UnknownCodes(found[:limit], truncated=len(found) > limit)
 
 

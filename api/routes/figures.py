@@ -3,9 +3,9 @@
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
-from api.answers import DeadStock, MissingParts, StockFigures, TrustedPairs
+from api.answers import DeadStock, MissingPart, MissingParts, StockFigures, TrustedPairs
 from api.auth import Organisation, OrganisationId
 from api.queries import figures
 from api.queries.figures import Period
@@ -19,6 +19,7 @@ from api.routes.parameters import (
     checked_span,
     van_key,
 )
+from api.spreadsheets import AS_CSV, AsSpreadsheet, rows_of
 from storage.pool import Connection
 from storage.settings import as_datetime, as_ms
 
@@ -50,7 +51,7 @@ async def stock_figures(
     return await figures.of_period(conn, organisation, period, as_datetime(now_ms))
 
 
-@router.get("/missing")
+@router.get("/missing", response_model=MissingParts, responses={200: {"content": AS_CSV}})
 async def missing_parts(
     conn: Conn,
     organisation: Organisation,
@@ -60,14 +61,17 @@ async def missing_parts(
     from_ms: FromMs = None,
     to_ms: ToMs = None,
     limit: Limit = 500,
-) -> MissingParts:
+    sheet: AsSpreadsheet,
+) -> MissingParts | Response:
     """Return the parts whose lack cost jobs their first-time fix; of 30 days by default.
 
     A missing part is one that a technician scanned as such; it is charged to the job by its work
     order, else by the visit of its time.
     """
     period = await _period(conn, organisation, now_ms, van, from_ms, to_ms)
-    found = await figures.missing_parts(conn, organisation, period, limit + 1)
+    found = await figures.missing_parts(conn, organisation, period, rows_of(sheet, limit + 1))
+    if sheet is not None:
+        return await sheet.of("missing", MissingPart, found)
     return MissingParts(
         as_ms(period.since), as_ms(period.until), found[:limit], truncated=len(found) > limit
     )

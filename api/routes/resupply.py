@@ -2,10 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Response
 
 from api import commands
 from api.answers import (
+    LineOfOrder,
+    LinesOfOrders,
+    OrderState,
     Proposals,
     Recounts,
     Transfer,
@@ -16,7 +19,7 @@ from api.answers import (
 )
 from api.auth import Asker, Organisation
 from api.problems import Problem
-from api.queries import resupply
+from api.queries import orders, resupply
 from api.queries.charges import Which
 from api.resources import Conn, Now
 from api.routes.parameters import (
@@ -35,8 +38,28 @@ from api.routes.parameters import (
     today,
     working_day,
 )
+from api.spreadsheets import AS_CSV, AsSpreadsheet, rows_of
 
 router = APIRouter(prefix="/v1", tags=["resupply"])
+
+
+@router.get("/order-lines", response_model=LinesOfOrders, responses={200: {"content": AS_CSV}})
+async def list_order_lines(
+    conn: Conn,
+    organisation: Organisation,
+    *,
+    van: OwnVan,
+    state: Annotated[OrderState | None, Query(examples=["sent"])] = None,
+    limit: Limit = 500,
+    sheet: AsSpreadsheet,
+) -> LinesOfOrders | Response:
+    """Return what was ordered, shipped and received, a line an item: of the latest cut-off first."""
+    await checked_codes(conn, organisation, van=van)
+    most = rows_of(sheet, limit + 1)
+    found = await orders.lines_of_organisation(conn, organisation, most, van=van, state=state)
+    if sheet is not None:
+        return await sheet.of("order-lines", LineOfOrder, found)
+    return LinesOfOrders(found[:limit], truncated=len(found) > limit)
 
 
 @router.get("/proposals")

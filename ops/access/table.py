@@ -343,6 +343,7 @@ PROBES: Final = (
     _by_van(f"/v1/counts/variances?{DAY}", "PWTA"),
     _by_van("/v1/counts/recounts", "PWTA"),
     _by_van("/v1/orders", "PWTA", '"O-1"'),
+    _by_van("/v1/order-lines", "PWTA", '"O-1"'),
     _of_order("GET", "", "PWTA"),
     _of_order("POST", "/approval", "PWA"),
     _of_order("POST", "/reports", "WA", {"kind": "accepted"}),

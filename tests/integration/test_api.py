@@ -703,7 +703,7 @@ async def test_every_route_is_described(api: httpx.AsyncClient) -> None:
         "/healthz", "/readyz", "/metrics", "/v1/vans", "/v1/vans/{van}", "/v1/vans/{van}/track",
         "/v1/vans/{van}/visits", "/v1/vans/{van}/stock", "/v1/vans/{van}/tour", "/v1/tours",
         "/v1/vans/{van}/legs", "/v1/fixes/unusable", "/v1/tours/{code}", "/v1/sites/{code}",
-        "/v1/visits", "/v1/alerts", "/v1/orders", "/v1/orders/{code}", "/v1/rejected",
+        "/v1/visits", "/v1/alerts", "/v1/orders", "/v1/orders/{code}", "/v1/order-lines", "/v1/rejected",
         "/v1/overview", "/v1/live", "/v1/stops/{stop_id}/proposals",
         "/v1/webhooks", "/v1/webhooks/deliveries", "/v1/webhooks/deliveries/{delivery_id}/resend",
         "/v1/stock/figures", "/v1/stock/missing", "/v1/stock/dead", "/v1/stock/trust",

@@ -26,6 +26,10 @@ INSERT INTO location (location_id, organisation_id, kind) VALUES (501, 2, 'custo
 INSERT INTO movement (device, epoch, seq, t, kind, item_id, qty, from_location_id, to_location_id)
 SELECT 'V1', 'e', 1, '2026-11-20 08:00Z', 'issue', 1, 2, 101, location_id FROM location
 WHERE kind = 'customer' AND organisation_id = 1;
+INSERT INTO scan (device, epoch, seq, payload_hash, van_id, t, intent, code, status, raw, received_time)
+VALUES ('V1', 'e', 80, 0, 1, '2026-11-20 08:00Z', 'issue', 'NEW', 'unknown_code', '{}', '2026-11-20 08:00Z');
+INSERT INTO missing_part (device, epoch, seq, location_id, item_id, qty, t)
+VALUES ('V1', 'e', 81, 101, 1, 2, '2026-11-20 08:00Z');
 INSERT INTO operator_action (organisation_id, done_time, done_by, action, subject, detail)
 VALUES (1, '2026-11-20 08:00Z', 'user:ola', 'discard', '01', 'fleet/v1/V1/scan: malformed');
 """
@@ -49,6 +53,9 @@ async def table(api: httpx.AsyncClient, path: str, **params: Any) -> list[dict[s
         ("/v1/parts", DAY, "parts-2026-11-20.csv", "charges"),
         ("/v1/visit-reports", DAY, "visit-reports-2026-11-20.csv", "reports"),
         ("/v1/audit", {}, "audit-2026-11-20.csv", "actions"),
+        ("/v1/order-lines", {}, "order-lines-2026-11-20.csv", "lines"),
+        ("/v1/parts/unknown-codes", {}, "unknown-codes-2026-11-20.csv", "codes"),
+        ("/v1/stock/missing", {}, "missing-2026-11-20.csv", "items"),
     ],
 )
 async def test_a_csv_has_the_rows_and_columns_of_the_list(
@@ -78,10 +85,24 @@ async def test_a_csv_has_all_rows_whatever_the_page(api: httpx.AsyncClient, conn
     )
     rows = await table(api, "/v1/visits", limit=1)
     assert len(rows) == 2_503
-    assert rows[0]["arrived_at"] == "2026-11-20 08:55:00"  # in Paris
+    assert rows[0]["arrived_at"] == "2026-11-20T08:55:00+01:00"  # in Paris
     assert [row["arrived_at"] for row in rows] == sorted(
         (row["arrived_at"] for row in rows), reverse=True
     )
+
+
+async def test_the_hour_that_comes_twice_is_told_apart_by_its_offset(
+    api: httpx.AsyncClient, conn: Database
+) -> None:
+    conn.execute("DELETE FROM visit")
+    conn.execute(
+        "INSERT INTO visit (van_id, site_id, arrived_at, last_inside_at, verdict, uncertain,"
+        " ignition_off, service_date) SELECT 1, 1, t, t, 'visit', false, false, '2026-10-25'"
+        " FROM unnest('{2026-10-25 00:30Z,2026-10-25 01:30Z}'::timestamptz[]) AS t"
+    )
+    assert [row["arrived_at"] for row in await table(api, "/v1/visits")] == [
+        "2026-10-25T02:30:00+01:00", "2026-10-25T02:30:00+02:00",
+    ]  # fmt: skip
 
 
 async def test_what_is_nested_is_taken_apart_and_what_is_null_is_empty(
@@ -94,7 +115,7 @@ async def test_what_is_nested_is_taken_apart_and_what_is_null_is_empty(
     await api.patch("/v1/alerts/2", json=body, headers={"if-match": "*"})
     [row, other] = await table(api, "/v1/alerts")
     assert row["handling_acknowledged_by"] == "user:admin-1"
-    assert row["handling_acknowledged_at"] == "2026-11-20 10:00:00"
+    assert row["handling_acknowledged_at"] == "2026-11-20T10:00:00+01:00"
     assert row["handling_note"] == '\'=HYPERLINK("http://evil")'
     assert (row["told"], row["pushes"], row["ended_at"]) == ("false", "[]", "")
     assert other["handling_owner"] == ""
@@ -109,7 +130,7 @@ async def test_tours_are_a_row_a_stop(api: httpx.AsyncClient, conn: Database) ->
     assert [(row["van"], row["tour"], row["stop"], row["state"]) for row in rows] == [
         ("V1", "TOUR1", "1", "arrived"), ("V1", "TOUR1", "2", "scheduled"),
     ]  # fmt: skip
-    assert rows[1]["eta_early_at"] == "2026-11-20 10:10:00"
+    assert rows[1]["eta_early_at"] == "2026-11-20T10:10:00+01:00"
     assert rows[0]["eta_early_at"] == ""
     assert await table(api, "/v1/tours", date="2026-11-22") == []
 

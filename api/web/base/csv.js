@@ -3,6 +3,6 @@
 import { html } from "./lit.js";
 import { t } from "./i18n.js";
 
-/** A link that downloads the list at `path`, an address of the API with its query. */
-export const asCsv = (path) =>
-  html`<a href=${`${path}${path.includes("?") ? "&" : "?"}format=csv&bom=true`} download>${t("Download as CSV")}</a>`;
+/** A link that downloads the list at `path`, an address of the API with its query; `said` where there are several. */
+export const asCsv = (path, said = t("Download as CSV")) =>
+  html`<a href=${`${path}${path.includes("?") ? "&" : "?"}format=csv&bom=true`} download>${said}</a>`;

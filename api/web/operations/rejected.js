@@ -2,6 +2,7 @@
 // entered are given their meaning here.
 
 import { Again } from "../base/again.js";
+import { asCsv } from "../base/csv.js";
 import { Part, define, html, nothing } from "../base/lit.js";
 import { count, time } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
@@ -53,7 +54,7 @@ class Rejected extends Part {
         ${this.found?.messages.length === SHOWN ? html`<p class="empty">${tn("The newest {n} is shown.", "The newest {n} are shown.", SHOWN)}</p>` : nothing}
       </section>
       <section class="panel" aria-label=${t("Codes that nobody has entered")}>
-        <div class="head"><h2>${t("Codes that nobody has entered")}</h2></div>
+        <div class="head"><h2>${t("Codes that nobody has entered")}</h2>${asCsv("/v1/parts/unknown-codes")}</div>
         <cordee-table .columns=${this.codeColumns()} .rows=${this.codes ?? null} .key=${(one) => one.code_base64} .named=${(one) => one.code}
           .empty=${t("Every code that was scanned is known.")}></cordee-table>
       </section>`;

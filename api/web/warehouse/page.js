@@ -124,7 +124,7 @@ class Warehouse extends Part {
             <option value="">${t("All")}</option>
             ${warehouses.map((code) => html`<option ?selected=${code === this.warehouse}>${code}</option>`)}
           </select></label>` : nothing}
-        ${asCsv("/v1/orders")}
+        ${asCsv("/v1/orders")} ${asCsv("/v1/order-lines", t("Order lines as CSV"))}
       </div>
       ${this.problem ? html`<p class="problem" role="alert">${this.problem}</p>` : nothing}
       ${this.view === "board" ? this.board(all) : html`<cordee-shortages .what=${this.view} .who=${this.who} .now=${this.now}></cordee-shortages>`}`;

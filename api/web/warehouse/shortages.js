@@ -2,6 +2,7 @@
 // that surprised, parts of proposals that nobody has confirmed.
 
 import { Again } from "../base/again.js";
+import { asCsv } from "../base/csv.js";
 import { Part, define, html, nothing } from "../base/lit.js";
 import { count, time } from "../base/format.js";
 import { t } from "../base/i18n.js";
@@ -44,7 +45,8 @@ class Shortages extends Part {
         ${panel(t("Jobs need it before the next delivery"), found.proposals?.filter((one) => one.short > 0), this.lacking(),
           (one) => `${one.van} ${one.item}`, t("No job lacks a part."), (one) => html`<p>${whyOf(one)}</p>`)}
         ${panel(t("From van to van"), found.transfers, this.transfers(), (one) => String(one.transfer_id),
-          t("No van has to help another."), (one) => html`<p>${whyOf(one)}</p>`)}</div>`;
+          t("No van has to help another."), (one) => html`<p>${whyOf(one)}</p>`)}</div>
+        <p>${asCsv("/v1/stock/missing", t("Parts that jobs lacked in the last 30 days, as CSV"))}</p>`;
     }
     return html`${problem}<div class="halves">
       ${panel(t("Not ordered until somebody counts or confirms"), found.proposals?.filter((one) => one.waits && !one.approved_by), this.waiting(),
