@@ -992,9 +992,10 @@ class LinesOfOrders:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """Resupply orders, newest cut-off first."""
+    """Resupply orders, newest cut-off first. `total` counts all that were asked for, beyond the limit too."""
 
     orders: list[Order]
+    total: int
 
 
 @dataclass(frozen=True, slots=True)

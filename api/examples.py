@@ -716,7 +716,7 @@ _ANSWERS: Final[tuple[object, ...]] = (
     Recounts([Recount("V1", "FIL-20", "Filter 20", 4, "unconfirmed", NOW - HOUR)], truncated=False),
     # ---- resupply ----
     ORDER,
-    Orders([ORDER]),
+    Orders([ORDER], total=1),
     LinesOfOrders(
         [
             LineOfOrder(

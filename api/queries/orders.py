@@ -6,7 +6,7 @@ as they were frozen with it: how they made the quantity is not known here.
 
 from typing import Any
 
-from psycopg.rows import class_row, kwargs_row
+from psycopg.rows import class_row, kwargs_row, scalar_row
 
 from api.answers import LineOfOrder, Order, OrderLine, OrderState, Report
 from api.auth import OrganisationId
@@ -75,6 +75,24 @@ async def of_organisation(
     async with conn.cursor(row_factory=class_row(Order)) as cursor:
         await cursor.execute(query, values)
         return await cursor.fetchall()
+
+
+async def count_of(
+    conn: Connection,
+    organisation: OrganisationId,
+    *,
+    van: str | None = None,
+    state: OrderState | None = None,
+) -> int:
+    """Return how many orders there are."""
+    query = f"""
+        SELECT count(*) FROM resupply_order o JOIN location USING (location_id) {OF_VAN}
+        WHERE {WHICH}
+    """
+    values = {"organisation": organisation, "van": van, "state": state}
+    async with conn.cursor(row_factory=scalar_row) as cursor:
+        await cursor.execute(query, values)
+        return await cursor.fetchone() or 0
 
 
 async def lines_of_organisation(

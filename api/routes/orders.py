@@ -128,7 +128,10 @@ async def list_orders(
     await checked_codes(conn, organisation, van=van)
     most = rows_of(sheet, limit)
     found = await orders.of_organisation(conn, organisation, most, van=van, state=state)
-    return Orders(found) if sheet is None else await sheet.of("orders", Order, found)
+    if sheet is not None:
+        return await sheet.of("orders", Order, found)
+    total = await orders.count_of(conn, organisation, van=van, state=state)
+    return Orders(found, max(total, len(found)))
 
 
 @router.get("/{code}")

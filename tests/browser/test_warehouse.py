@@ -142,3 +142,29 @@ def test_what_jobs_lack_is_shown_with_the_reason_and_unconfirmed_proposals_can_b
     waiting = page.get_by_role("region", name="Not ordered until somebody counts or confirms")
     waiting.get_by_role("button", name="Order it all the same").click()
     expect(waiting).to_contain_text("Nothing waits.", timeout=WAIT_MS)
+
+
+def test_more_orders_than_the_board_takes_are_counted_in_words_that_are_true(
+    api: Api, picker: Page, stocked: psycopg.Connection[Any]
+) -> None:
+    stocked.execute(
+        "ALTER TABLE resupply_order ALTER order_id RESTART WITH 100;"
+        " INSERT INTO resupply_order (code, organisation_id, warehouse_id, location_id, mode,"
+        " cutoff_at, state, created_time) SELECT 'OLD-' || n, 1, 1, 101, 'van',"
+        " '2026-11-01Z'::timestamptz - n * INTERVAL '1 hour', 'received', '2026-11-01Z'"
+        " FROM generate_series(1, 498) AS n"
+    )
+    page = picker
+    page.goto(f"{api.url}warehouse/")
+    expect(lane(page, "Received")).to_contain_text("498", timeout=WAIT_MS)
+    expect(page.locator("main")).not_to_contain_text("newest")
+    stocked.execute(
+        "INSERT INTO resupply_order"
+        " (code, organisation_id, warehouse_id, location_id, mode, cutoff_at, state, created_time)"
+        " SELECT 'OLDER-' || n, 1, 1, 101, 'van', '2025-11-01Z'::timestamptz"
+        " - n * INTERVAL '1 hour', 'received', '2025-11-01Z' FROM generate_series(1, 734) AS n"
+    )
+    page.reload()
+    expect(page.get_by_text("The board has the newest 500 of 1,234 orders")).to_be_visible(
+        timeout=WAIT_MS
+    )

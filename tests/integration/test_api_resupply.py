@@ -435,3 +435,23 @@ async def test_an_accepted_line_is_the_policy_and_its_vans_follow(
     assert (await post(api, path))[1] == {"lines": 1}
     status, problem = await post(api, path)
     assert (status, problem["code"]) == (404, "proposal_not_found")
+
+
+async def test_orders_beyond_the_limit_are_counted_by_van_and_state(
+    api: httpx.AsyncClient, conn: Conn
+) -> None:
+    conn.execute(
+        "ALTER TABLE resupply_order ALTER order_id RESTART WITH 100;"
+        " INSERT INTO resupply_order (code, organisation_id, warehouse_id, location_id, mode,"
+        " cutoff_at, state, created_time)"
+        " SELECT 'R-' || n, organisation_id, warehouse_id, location_id, mode,"
+        " cutoff_at - n * INTERVAL '1 day', 'received', created_time"
+        " FROM resupply_order, generate_series(1, 3) AS n WHERE code = 'O-1'"
+    )
+    every = await answer(api, "/v1/orders")
+    assert every["total"] == len(every["orders"]) > 1
+    first = await answer(api, "/v1/orders", limit=1)
+    assert (len(first["orders"]), first["total"]) == (1, every["total"])
+    sent = await answer(api, "/v1/orders", limit=1, state="sent", van="V1")
+    states = [(order["van"], order["state"]) for order in every["orders"]]
+    assert sent["total"] == states.count(("V1", "sent"))

@@ -97,7 +97,8 @@ class Warehouse extends Part {
 
   async ask() {
     try {
-      this.orders = (await read(`/v1/orders?limit=${ORDERS_MAX}`)).orders;
+      const { orders, total } = await read(`/v1/orders?limit=${ORDERS_MAX}`);
+      Object.assign(this, { orders, total });
       this.problem = "";
     } catch (problem) {
       this.problem = problem.message;
@@ -141,7 +142,9 @@ class Warehouse extends Part {
       return html`<p class="empty">${t("No order waits here. Orders come at each cut-off; what the next one will ask for is under Waiting.")}</p>`;
     }
     const order = all.find((one) => one.code === this.chosen);
-    return html`<div class="desk ${order ? "with-order" : ""}">
+    const [n, beyond] = [this.orders.length, this.total > this.orders.length];
+    return html`${beyond ? html`<p role="status">${t("The board has the newest {n} of {all} orders; the CSV has all.", { n: count(n), all: count(this.total) })}</p>` : nothing}
+    <div class="desk ${order ? "with-order" : ""}">
       <div class="board">${SHOWN.map((column) => this.lane(column, lanes.get(column)))}</div>
       ${order ? html`<cordee-order class="panel" .order=${order} .who=${this.who} .now=${this.now}
         @left=${this.left} @keydown=${(event) => event.key === "Escape" && this.left()} @changed=${() => this.ask()}></cordee-order>` : nothing}
