@@ -3,10 +3,16 @@
 A bucket lets a burst through, such as the backlog of an hour without a network, and a steady rate after
 that. Buckets that are full again are forgotten, so that there are never more than somebody has lately
 taken from.
+
+What is refused and tried again unchanged is no new attempt: `Recent` remembers it for a while, so that it
+takes no token that others at the same address need.
 """
 
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
+#: So many keys are remembered at most.
+RECENT_MAX = 10_000
 #: From this many on, full buckets are looked for and dropped.
 SWEEP_FROM = 1_000
 
@@ -40,3 +46,27 @@ class Limit:
         self._buckets = {
             key: it for key, it in self._buckets.items() if self._level(key, now_s) < self.burst
         }
+
+
+@dataclass(slots=True)
+class Recent:
+    """Keys that were seen within the last `keep_s`; of more than `most`, those seen last."""
+
+    keep_s: float
+    most: int = RECENT_MAX
+    _seen: dict[Hashable, float] = field(default_factory=dict)
+
+    def has(self, key: Hashable, now_s: float) -> bool:
+        """Return whether a key was seen lately."""
+        since_s = self._seen.get(key)
+        return since_s is not None and now_s - since_s < self.keep_s
+
+    def add(self, key: Hashable, now_s: float) -> None:
+        """Remember a key; time goes on from call to call, so the oldest stand first."""
+        self._seen.pop(key, None)
+        while self._seen:
+            oldest = next(iter(self._seen))
+            if len(self._seen) < self.most and self.has(oldest, now_s):
+                break
+            del self._seen[oldest]
+        self._seen[key] = now_s

@@ -37,6 +37,11 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.strip().lower().encode(errors="surrogatepass")).digest()
 
 
+def fingerprint(*said: str) -> bytes:
+    """Return by what a credential is known again without being kept."""
+    return hashlib.sha256("\0".join(said).encode(errors="surrogatepass")).digest()
+
+
 def basic(authorization: str | None) -> tuple[str, str] | None:
     """Return user name and password of HTTP Basic (RFC 7617); None if they are not given so."""
     kind, _, coded = (authorization or "").partition(" ")

@@ -10,7 +10,7 @@ from api import accounts
 from api.access_log import AccessLog
 from api.accounts import Lifetime
 from api.awaited import Commits
-from api.buckets import Limit
+from api.buckets import Limit, Recent
 from api.fences import FenceBodies
 from api.live import LiveHub
 from api.passwords import Desk
@@ -39,6 +39,9 @@ class Resources:
     devices: Limit = field(default_factory=lambda: Limit(rate_per_s=5.0, burst=600.0))
     #: Addresses from which nobody's credentials come.
     strangers: Limit = field(default_factory=lambda: Limit(rate_per_s=1 / 30, burst=30.0))
+    #: Wrong credentials by address. A revoked phone that goes on trying takes one token a minute from its address,
+    #: which gets two, and costs no look-up meanwhile; what is entered after it was tried works a minute later.
+    refused: Recent = field(default_factory=lambda: Recent(keep_s=60.0))
     _token_key: bytes = b""
 
     async def token_key(self) -> bytes:

@@ -104,9 +104,11 @@ async def by_password(held: Held, request: Request) -> Device:
         Problem: It is nobody's, or asks too often.
     """
     user, password = devices.basic(request.headers.get("authorization")) or ("", "")
-    return await _known(
-        held, request, lambda conn, now: credentials.with_password(conn, user, password, now)
-    )
+
+    async def find(conn: Connection, now: datetime) -> Device | None:
+        return await credentials.with_password(conn, user, password, now)
+
+    return await _known(held, request, devices.fingerprint(user, password), find)
 
 
 async def by_token(held: Resources, request: Request, said: Mapping[str, Any]) -> Device:
@@ -118,21 +120,33 @@ async def by_token(held: Resources, request: Request, said: Mapping[str, Any]) -
     if request.headers.get("authorization"):
         return await by_password(held, request)
     token = str(next((said[name] for name in ID_NAMES if said.get(name)), ""))
-    return await _known(held, request, lambda conn, now: credentials.with_token(conn, token, now))
+
+    async def find(conn: Connection, now: datetime) -> Device | None:
+        return await credentials.with_token(conn, token, now)
+
+    return await _known(held, request, devices.fingerprint(token), find)
 
 
-async def _known(held: Resources, request: Request, find: Find) -> Device:
+async def _known(held: Resources, request: Request, credential: bytes, find: Find) -> Device:
     address = address_group(request.client.host if request.client else None)
+    tried = address, credential
+    if held.refused.has(tried, time.monotonic()):
+        raise _unknown()
     _wait(held.strangers.wait_s(address, time.monotonic()))
     async with held.pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
         device = await find(conn, datetime.now(UTC))
     if device is None:
         held.strangers.take(address, time.monotonic())
-        detail = "Use what `cordee provision van` has shown; it may have been replaced or revoked."
-        ask = {"WWW-Authenticate": 'Basic realm="cordee devices"'}
-        raise Problem(401, "unknown_device", detail, headers=ask)
+        held.refused.add(tried, time.monotonic())
+        raise _unknown()
     _wait(held.devices.take(device.user, time.monotonic()))
     return device
+
+
+def _unknown() -> Problem:
+    detail = "Use what `cordee provision van` has shown; it may have been replaced or revoked."
+    ask = {"WWW-Authenticate": 'Basic realm="cordee devices"'}
+    return Problem(401, "unknown_device", detail, headers=ask)
 
 
 def _wait(wait_s: float) -> None:

@@ -287,8 +287,21 @@ async def test_who_tries_many_wrong_ones_from_an_address_waits_and_is_not_looked
 ) -> None:
     held = api.app.state.resources  # type: ignore[attr-defined]
     held.strangers.burst = 3.0
-    codes = [(await api.post(OWNTRACKS, json={}, auth=("x", "y"))).status_code for _ in range(5)]
+    tries = [("x", f"y{n}") for n in range(5)]
+    codes = [(await api.post(OWNTRACKS, json={}, auth=it)).status_code for it in tries]
     assert codes == [401, 401, 401, 429, 429]
+
+
+async def test_a_revoked_phone_that_goes_on_trying_does_not_slow_others_at_its_address(
+    api: httpx.AsyncClient, made: Made
+) -> None:
+    held = api.app.state.resources  # type: ignore[attr-defined]
+    held.strangers.burst = 3.0
+    revoked = [await api.post(OWNTRACKS, json={}, auth=("x", "y")) for _ in range(50)]
+    assert {it.status_code for it in revoked} == {401}
+    by_token = [await api.get(OSMAND, params={"id": "revoked"}) for _ in range(50)]
+    assert {refusal(it) for it in by_token} == {(401, "unknown_device")}
+    assert (await own(api, made, location())).status_code == 200
 
 
 # ---- what is not for us

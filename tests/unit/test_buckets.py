@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.buckets import SWEEP_FROM, Limit
+from api.buckets import SWEEP_FROM, Limit, Recent
 
 
 def test_a_burst_is_let_through_and_then_a_steady_rate() -> None:
@@ -38,3 +38,27 @@ def test_who_has_not_asked_for_long_is_forgotten() -> None:
         limit.take(f"old {n}", 0.0)
     limit.take("new", 100.0)
     assert len(limit._buckets) == 1
+
+
+def test_a_key_is_remembered_for_a_while_from_when_it_was_added() -> None:
+    recent = Recent(keep_s=60.0)
+    assert not recent.has("a", 0.0)
+    recent.add("a", 0.0)
+    assert recent.has("a", 59.9)
+    assert not recent.has("a", 60.0)
+    assert not recent.has("b", 1.0)
+    recent.add("a", 70.0)
+    assert recent.has("a", 129.0)
+
+
+def test_no_more_keys_are_remembered_than_there_may_be_and_those_seen_last() -> None:
+    recent = Recent(keep_s=60.0, most=3)
+    for n in range(1_000):
+        recent.add(n, n / 100)
+    assert [n for n in range(1_000) if recent.has(n, 10.0)] == [997, 998, 999]
+    recent.add(997, 10.0)
+    recent.add("new", 10.0)
+    assert [key for key in (997, 998, 999, "new") if recent.has(key, 10.0)] == [997, 999, "new"]
+    assert len(recent._seen) == 3
+    recent.add("later", 100.0)
+    assert len(recent._seen) == 1
