@@ -81,3 +81,25 @@ def test_a_code_gets_its_meaning_after_a_mistyped_item_was_refused(
     dialog.get_by_role("button", name="Enter it").click()
     expect(codes).to_contain_text("Every code that was scanned is known.", timeout=WAIT_MS)
     assert conn.execute("SELECT qty FROM movement").fetchone() == (5,)
+
+
+def test_a_delivery_that_was_given_up_is_sent_again(
+    api: Api, keeper: Page, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute(
+        "INSERT INTO webhook (webhook_id, organisation_id, url, topics, secret)"
+        " VALUES (1, 1, 'https://hooks.example/', '{events/v1}', 's');"
+        " INSERT INTO outbox (topic, payload, created_time, sent_time)"
+        " VALUES ('events/v1/visit', '{}', now(), now());"
+        " INSERT INTO webhook_delivery (webhook_id, outbox_id, message_id, state, attempts, changed_time)"
+        " SELECT 1, outbox_id, gen_random_uuid(), 'dead', 9, now() FROM outbox"
+        " ON CONFLICT ON CONSTRAINT webhook_delivery_once DO UPDATE SET state = 'dead', attempts = 9,"
+        " changed_time = now()"
+    )
+    page = keeper
+    page.goto(f"{api.url}operations/#view=webhooks")
+    deliveries = page.get_by_role("region", name="Deliveries")
+    expect(deliveries).to_contain_text("given up", timeout=WAIT_MS)
+    deliveries.get_by_role("button", name="Send it again").click()
+    expect(page.locator("#said")).to_contain_text("It is tried again.", timeout=WAIT_MS)
+    expect(deliveries).not_to_contain_text("given up", timeout=WAIT_MS)

@@ -18,7 +18,7 @@ const STATES = { planned: "scheduled", on_site: "arrived", done: "completed", sk
 
 class Client extends Part {
   static properties = {
-    planned: { state: true }, reports: { state: true }, problem: { state: true }, site: { state: true }, now: { state: true },
+    planned: { state: true }, reports: { state: true }, site: { state: true }, now: { state: true },
   };
 
   again = new Again(this, AGAIN_MS, () => this.ask());
@@ -26,16 +26,11 @@ class Client extends Part {
   constructor() {
     super();
     this.site = new URLSearchParams(location.hash.slice(1)).get("site") ?? "";
-    this.problem = "";
   }
 
   async ask() {
-    try {
-      const [{ visits, now_ms }, { reports }] = await Promise.all([read("/v1/planning?limit=1000"), read("/v1/visit-reports?limit=1000")]);
-      Object.assign(this, { planned: visits, reports, problem: "", now: now_ms });
-    } catch (problem) {
-      this.problem = problem.message;
-    }
+    const [{ visits, now_ms }, { reports }] = await Promise.all([read("/v1/planning?limit=1000"), read("/v1/visit-reports?limit=1000")]);
+    Object.assign(this, { planned: visits, reports, now: now_ms });
   }
 
   /** The sites that anything is known of, for the choice. */
@@ -55,7 +50,7 @@ class Client extends Part {
     const planned = this.planned?.filter(mine) ?? null;
     const today = isoDay(now);
     return html`
-      ${this.problem ? html`<p class="problem" role="alert">${this.problem}</p>` : nothing}
+      ${this.again.said()}
       <div class="line">
         <h1>${fullDay(now)}</h1>
         ${this.sites().length > 1 ? html`<label>${t("Site")}

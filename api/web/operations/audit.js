@@ -1,5 +1,6 @@
 // What operators did by hand in the last month, and to what.
 
+import { Again } from "../base/again.js";
 import { asCsv } from "../base/csv.js";
 import { Part, define, html } from "../base/lit.js";
 import { longDay, nameOf, time } from "../base/format.js";
@@ -7,6 +8,7 @@ import { t } from "../base/i18n.js";
 import { read } from "../base/session.js";
 import "../base/table.js";
 
+const AGAIN_MS = 60_000;
 const ACTIONS = {
   replay: () => t("sent again"),
   discard: () => t("discarded"),
@@ -17,13 +19,14 @@ const ACTIONS = {
 class Audit extends Part {
   static properties = { actions: { state: true } };
 
-  connectedCallback() {
-    super.connectedCallback();
-    read("/v1/audit?limit=1000").then(({ actions }) => (this.actions = actions), () => (this.actions = []));
+  again = new Again(this, AGAIN_MS, () => this.ask());
+
+  async ask() {
+    this.actions = (await read("/v1/audit?limit=1000")).actions;
   }
 
   render() {
-    return html`<section class="panel" aria-label=${t("Who did what")}>
+    return html`${this.again.said()}<section class="panel" aria-label=${t("Who did what")}>
       <div class="head"><h2>${t("Who did what, last 31 days")}</h2>${asCsv("/v1/audit")}</div>
       <cordee-table .columns=${COLUMNS} .rows=${this.actions ?? null} .key=${(one) => `${one.done_ms} ${one.subject} ${one.action}`}
         .empty=${t("Nobody has sent again, discarded or entered anything by hand.")}></cordee-table></section>`;

@@ -30,14 +30,13 @@ const VIEWS = {
 class Operations extends Part {
   static properties = {
     overview: { attribute: false }, now: { attribute: false }, view: { state: true },
-    servers: { state: true }, outbox: { state: true }, devices: { state: true }, problem: { state: true },
+    servers: { state: true }, outbox: { state: true }, devices: { state: true },
   };
 
   again = new Again(this, AGAIN_MS, () => this.ask());
 
   constructor() {
     super();
-    this.problem = "";
     this.readAddress();
     addEventListener("hashchange", () => this.readAddress());
   }
@@ -48,12 +47,8 @@ class Operations extends Part {
   }
 
   async ask() {
-    try {
-      const [servers, { waiting }, { devices }] = await Promise.all(["/v1/servers", "/v1/outbox", "/v1/devices"].map((url) => read(url)));
-      Object.assign(this, { servers, outbox: waiting, devices, problem: "" });
-    } catch (problem) {
-      this.problem = problem.message;
-    }
+    const [servers, { waiting }, { devices }] = await Promise.all(["/v1/servers", "/v1/outbox", "/v1/devices"].map((url) => read(url)));
+    Object.assign(this, { servers, outbox: waiting, devices });
   }
 
   render() {
@@ -69,7 +64,7 @@ class Operations extends Part {
         ${Object.entries(VIEWS).map(([name, title]) => html`<a class="button" href="#view=${name}" aria-current=${name === this.view ? "page" : nothing}>
           ${title()}${name === "rejected" && this.overview?.rejected_24h ? html`<span class="tag">${count(this.overview.rejected_24h)}</span>` : nothing}</a>`)}
       </div>
-      ${this.problem ? html`<p class="problem" role="alert">${this.problem}</p>` : nothing}
+      ${this.again.said()}
       ${shown[this.view]()}`;
   }
 

@@ -16,7 +16,7 @@ const SHOWN = 200;
 const AGAIN_MS = 15_000;
 
 class Rejected extends Part {
-  static properties = { now: { attribute: false }, found: { state: true }, codes: { state: true }, reason: { state: true }, problem: { state: true } };
+  static properties = { now: { attribute: false }, found: { state: true }, codes: { state: true }, reason: { state: true } };
 
   again = new Again(this, AGAIN_MS, () => this.ask());
 
@@ -27,23 +27,19 @@ class Rejected extends Part {
 
   async ask() {
     const reason = this.reason ? `&reason=${encodeURIComponent(this.reason)}` : "";
-    try {
-      const [found, { codes }] = await Promise.all([read(`/v1/rejected?limit=${SHOWN}${reason}`), read("/v1/parts/unknown-codes")]);
-      Object.assign(this, { found, codes, problem: "" });
-    } catch (problem) {
-      this.problem = problem.message;
-    }
+    const [found, { codes }] = await Promise.all([read(`/v1/rejected?limit=${SHOWN}${reason}`), read("/v1/parts/unknown-codes")]);
+    Object.assign(this, { found, codes });
   }
 
   choose(reason) {
     this.reason = reason;
-    this.ask();
+    this.again.now();
   }
 
   render() {
     const all = this.found?.reasons.reduce((sum, one) => sum + one.count, 0);
     return html`
-      ${this.problem ? html`<p class="problem" role="alert">${this.problem}</p>` : nothing}
+      ${this.again.said()}
       <section class="panel" aria-label=${t("Rejected messages")}>
         <div class="head"><h2>${t("Messages that could not be used, last 24 hours")}</h2></div>
         ${this.found?.reasons.length ? html`<div class="chips">
@@ -86,7 +82,7 @@ class Rejected extends Part {
     } catch (problem) {
       say(problem.message);
     }
-    await this.ask();
+    await this.again.now();
   }
 
   async discard(one) {
@@ -129,7 +125,7 @@ class Rejected extends Part {
     });
     if (!done) return;
     say(t("{code} is known now.", { code: one.code }));
-    await this.ask();
+    await this.again.now();
   }
 }
 define("cordee-rejected", Rejected);

@@ -19,21 +19,17 @@ const STATES = {
 };
 
 class Webhooks extends Part {
-  static properties = { now: { attribute: false }, webhooks: { state: true }, deliveries: { state: true }, problem: { state: true } };
+  static properties = { now: { attribute: false }, webhooks: { state: true }, deliveries: { state: true } };
   again = new Again(this, AGAIN_MS, () => this.ask());
 
   async ask() {
-    try {
-      const [{ webhooks }, { deliveries }] = await Promise.all([read("/v1/webhooks"), read("/v1/webhooks/deliveries?limit=200")]);
-      Object.assign(this, { webhooks, deliveries, problem: "" });
-    } catch (problem) {
-      this.problem = problem.message;
-    }
+    const [{ webhooks }, { deliveries }] = await Promise.all([read("/v1/webhooks"), read("/v1/webhooks/deliveries?limit=200")]);
+    Object.assign(this, { webhooks, deliveries });
   }
 
   render() {
     return html`
-      ${this.problem ? html`<p class="problem" role="alert">${this.problem}</p>` : nothing}
+      ${this.again.said()}
       <section class="panel" aria-label=${t("Who is told")}>
         <div class="head"><h2>${t("Who is told")}</h2></div>
         <cordee-table .columns=${WEBHOOKS} .rows=${this.webhooks ?? null} .key=${(one) => String(one.webhook_id)}
@@ -53,18 +49,18 @@ class Webhooks extends Part {
       { name: "tries", label: t("Tries"), show: (one) => count(one.attempts), className: "number" },
       { name: "last", label: t("Last answer"), show: (one) => one.last_error ?? one.last_status ?? "–" },
       { name: "next", label: t("Next try"), show: (one) => time(one.next_try_ms, Date.now()), className: "number" },
-      { name: "again", label: "", show: (one) => one.state !== "dead" ? nothing : html`<button class="button" @click=${() => this.again(one)}>${t("Send it again")}</button>` },
+      { name: "again", label: "", show: (one) => one.state !== "dead" ? nothing : html`<button class="button" @click=${() => this.resend(one)}>${t("Send it again")}</button>` },
     ];
   }
 
-  async again(one) {
+  async resend(one) {
     try {
       await change("POST", `/v1/webhooks/deliveries/${one.delivery_id}/resend`);
       say(t("It is tried again."));
     } catch (problem) {
       say(problem.message);
     }
-    await this.ask();
+    await this.again.now();
   }
 }
 define("cordee-webhooks", Webhooks);

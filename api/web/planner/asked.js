@@ -10,6 +10,8 @@ export class Asked {
   url = null;
   value = null;
   problem = null;
+  /** When the value was read, by performance.now(). */
+  readAt = null;
 
   /** `ask` reads an address: `read` of session.js, or askJson where the ETag matters. */
   constructor(host, ask = read) {
@@ -26,7 +28,7 @@ export class Asked {
   /** Asks for `url` unless that is what was asked last; nothing is asked for null. Returns itself. */
   of(url) {
     if (url !== this.url) {
-      Object.assign(this, { url, value: null, problem: null });
+      Object.assign(this, { url, value: null, problem: null, readAt: null });
       this.again();
     }
     return this;
@@ -39,7 +41,7 @@ export class Asked {
     if (url === null) return;
     try {
       const value = await this.#ask(url, { signal: this.#abort.signal });
-      if (url === this.url) Object.assign(this, { value, problem: null });
+      if (url === this.url) Object.assign(this, { value, problem: null, readAt: performance.now() });
     } catch (problem) {
       if (problem.name === "AbortError" || url !== this.url) return;
       this.problem = problem;

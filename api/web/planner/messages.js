@@ -1,6 +1,6 @@
 // What base and van have written to one another, who has read it, and a field to write.
 
-import { Again } from "../base/again.js";
+import { Again, notRead } from "../base/again.js";
 import { define, html, nothing } from "../base/lit.js";
 import { time } from "../base/format.js";
 import { t } from "../base/i18n.js";
@@ -32,7 +32,7 @@ class Messages extends Pane {
     const messages = value?.messages ?? null;
     const unread = messages?.findLast((one) => !one.from_base && one.read_ms === null) ?? null;
     return html`<section><h4>${t("Messages")}</h4>
-      ${problem ? html`<p class="problem" role="alert">${problem.message}</p>` : nothing}
+      ${notRead(problem?.message, this.list.readAt)}
       ${messages?.length === 0 ? html`<p class="quiet">${t("Nothing was written yet.")}</p>` : html`<ol class="messages" aria-live="polite">${(messages ?? []).map((one) => this.#message(one))}</ol>`}
       ${unread ? html`<p><button class="button small" @click=${() => this.#read(unread)}>${t("Mark as read")}</button></p>` : nothing}
       <form class="write" @submit=${this.#write}>

@@ -1,6 +1,6 @@
 // A van: what it does, where it goes next, what it is about to lack, what was said, and the way it came.
 
-import { Again } from "../base/again.js";
+import { Again, notRead } from "../base/again.js";
 import { define, html, nothing } from "../base/lit.js";
 import { count, day, duration, kmh, place, time } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
@@ -73,7 +73,8 @@ class VanCard extends Pane {
     const shown = this.all ? levels : levels?.slice(0, STOCK_FIRST) ?? null;
     return html`<section><h4>${sought ? t("Stock") : t("Stock at or below its reorder point")} ${levels ? html`<span class="badge">${levels.length}${value.truncated ? "+" : nothing}</span>` : nothing}</h4>
       <p class="finder"><input type="search" aria-label=${t("Item on board")} placeholder=${t("Item on board")} maxlength="100" .value=${sought} @change=${(event) => this.desk.lookFor(event.target.value.trim())}></p>
-      ${problem ? html`<p class="problem">${problem.message}</p>` : html`<cordee-table .label=${t("Stock")} .columns=${STOCK(this.desk.now())} .rows=${shown} .key=${(level) => level.item}
+      ${notRead(problem?.message, this.stock.readAt)}
+      ${problem && !levels ? nothing : html`<cordee-table .label=${t("Stock")} .columns=${STOCK(this.desk.now())} .rows=${shown} .key=${(level) => level.item}
         .empty=${sought ? t("Nothing is called so in this van.") : t("Nothing is at or below its reorder point in this van.")}></cordee-table>`}
       ${levels?.length > STOCK_FIRST ? html`<p><button class="button small" aria-expanded=${String(this.all)} @click=${() => (this.all = !this.all)}>${this.all ? t("Show fewer") : t("Show all")}</button></p>` : nothing}</section>`;
   }

@@ -3,6 +3,7 @@
 //
 // The board is asked for whenever the live view says that orders have changed, and every half minute.
 
+import { Again } from "../base/again.js";
 import { asCsv } from "../base/csv.js";
 import { Part, define, html, nothing, repeat } from "../base/lit.js";
 import { count } from "../base/format.js";
@@ -36,13 +37,14 @@ const VIEWS = {
 
 class Warehouse extends Part {
   static properties = {
-    who: { attribute: false }, now: { attribute: false }, orders: { state: true }, problem: { state: true },
+    who: { attribute: false }, now: { attribute: false }, orders: { state: true },
     chosen: { state: true }, view: { state: true }, warehouse: { state: true },
   };
 
+  again = new Again(this, AGAIN_MS, () => this.ask(), { first: false });
+
   constructor() {
     super();
-    this.problem = "";
     this.basis = "";
     this.readAddress();
     addEventListener("hashchange", () => this.readAddress());
@@ -84,25 +86,18 @@ class Warehouse extends Part {
     location.hash = new URLSearchParams(wanted).toString();
   }
 
-  /** Called with the live view: asks again if orders have changed, or it is time. */
+  /** Called with the live view: asks again if orders have changed. */
   follow(view, now) {
     this.now = now;
     const basis = JSON.stringify(view?.orders ?? null);
-    const at = performance.now();
-    if (basis === this.basis && at - (this.askedAt ?? -Infinity) < AGAIN_MS) return;
+    if (basis === this.basis) return;
     this.basis = basis;
-    this.askedAt = at;
-    this.ask();
+    this.again.now();
   }
 
   async ask() {
-    try {
-      const { orders, total } = await read(`/v1/orders?limit=${ORDERS_MAX}`);
-      Object.assign(this, { orders, total });
-      this.problem = "";
-    } catch (problem) {
-      this.problem = problem.message;
-    }
+    const { orders, total } = await read(`/v1/orders?limit=${ORDERS_MAX}`);
+    Object.assign(this, { orders, total });
   }
 
   /** A code that was scanned where no order is open: the order that it names, or whose box it is. */
@@ -127,7 +122,7 @@ class Warehouse extends Part {
           </select></label>` : nothing}
         ${asCsv("/v1/orders")} ${asCsv("/v1/order-lines", t("Order lines as CSV"))}
       </div>
-      ${this.problem ? html`<p class="problem" role="alert">${this.problem}</p>` : nothing}
+      ${this.again.said()}
       ${this.view === "board" ? this.board(all) : html`<cordee-shortages .what=${this.view} .who=${this.who} .now=${this.now}></cordee-shortages>`}`;
   }
 
@@ -147,7 +142,7 @@ class Warehouse extends Part {
     <div class="desk ${order ? "with-order" : ""}">
       <div class="board">${SHOWN.map((column) => this.lane(column, lanes.get(column)))}</div>
       ${order ? html`<cordee-order class="panel" .order=${order} .who=${this.who} .now=${this.now}
-        @left=${this.left} @keydown=${(event) => event.key === "Escape" && this.left()} @changed=${() => this.ask()}></cordee-order>` : nothing}
+        @left=${this.left} @keydown=${(event) => event.key === "Escape" && this.left()} @changed=${() => this.again.now()}></cordee-order>` : nothing}
     </div>`;
   }
 

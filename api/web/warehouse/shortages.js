@@ -15,23 +15,18 @@ import { whyOf } from "./why.js";
 const AGAIN_MS = 30_000;
 
 class Shortages extends Part {
-  static properties = { what: { attribute: false }, who: { attribute: false }, now: { attribute: false }, found: { state: true }, problem: { state: true } };
+  static properties = { what: { attribute: false }, who: { attribute: false }, now: { attribute: false }, found: { state: true } };
   again = new Again(this, AGAIN_MS, () => this.ask(), { first: false });
 
   willUpdate(changed) {
-    if (changed.has("what")) this.ask();
+    if (changed.has("what")) this.again.now();
   }
 
   async ask() {
-    try {
-      const [{ proposals }, { transfers }, { boxes }, { variances }] = await Promise.all(
-        ["/v1/proposals?limit=2000", "/v1/transfers?limit=200", "/v1/boxes/unclaimed", "/v1/counts/variances"].map((url) => read(url)),
-      );
-      this.found = { proposals, transfers, boxes, variances };
-      this.problem = "";
-    } catch (problem) {
-      this.problem = problem.message;
-    }
+    const [{ proposals }, { transfers }, { boxes }, { variances }] = await Promise.all(
+      ["/v1/proposals?limit=2000", "/v1/transfers?limit=200", "/v1/boxes/unclaimed", "/v1/counts/variances"].map((url) => read(url)),
+    );
+    this.found = { proposals, transfers, boxes, variances };
   }
 
   render() {
@@ -39,7 +34,7 @@ class Shortages extends Part {
     const panel = (title, rows, columns, key, empty, detail) => html`<section class="panel" aria-label=${title}>
       <div class="head"><h2>${title}</h2></div>
       <div class="body"><cordee-table .columns=${columns} .rows=${rows ?? null} .key=${key} .named=${key} .empty=${empty} .detail=${detail}></cordee-table></div></section>`;
-    const problem = this.problem ? html`<p class="problem" role="alert">${this.problem}</p>` : nothing;
+    const problem = this.again.said();
     if (this.what === "shortages") {
       return html`${problem}<div class="halves">
         ${panel(t("Jobs need it before the next delivery"), found.proposals?.filter((one) => one.short > 0), this.lacking(),
@@ -124,7 +119,7 @@ class Shortages extends Part {
     try {
       await work();
       say(said);
-      await this.ask();
+      await this.again.now();
     } catch (problem) {
       say(problem.message);
     }
