@@ -59,8 +59,7 @@ ANCIENT_MS: Final = 62 * 86_400_000
 KMH_PER_MPS: Final = 3.6
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """A message as the broker handed it over.
 
     Attributes:
