@@ -37,6 +37,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
+
 from geofence.tours import Stop, overstay_limit_s
 
 Kind = Literal["at_risk", "late", "missed", "overstayed", "silent"]
@@ -66,8 +68,7 @@ FAR_TOO_SOON_MS: Final = 5 * 60_000
 FACTS: Final = frozenset({"late", "missed", "overstayed"})
 
 
-@dataclass(frozen=True, slots=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True):
     """What an alert is about: a stop of a van's tour, or the van itself."""
 
     van_id: int
@@ -80,8 +81,7 @@ class Subject:
         return self.van_id, self.stop.stop_id if self.stop else None, self.kind
 
 
-@dataclass(frozen=True, slots=True)
-class Fact:
+class Fact(msgspec.Struct, frozen=True):
     """What is true of a subject now. Times are ms since 1970 UTC.
 
     Attributes:
@@ -105,8 +105,7 @@ class Fact:
     is_news: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class LiveAlert:
+class LiveAlert(msgspec.Struct, frozen=True):
     """An alert that is not withdrawn; `told` is whether planners know of it."""
 
     van_id: int
@@ -181,8 +180,7 @@ def _is_moved(subject: Subject, fact: Fact, alert: LiveAlert) -> bool:
     return subject.kind != "silent" and alert.due_at != fact.due_at
 
 
-@dataclass(frozen=True, slots=True)
-class Presence:
+class Presence(msgspec.Struct, frozen=True):
     """What is known of a stop's visit. Times are ms since 1970 UTC."""
 
     arrived_at: int

@@ -5,8 +5,11 @@ what the fold says of it, and returns the difference. What has not changed is no
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date
+
+import msgspec
+from msgspec.structs import replace
 
 from geofence import tours
 from geofence.alerts import LiveAlert
@@ -18,8 +21,7 @@ from geofence.usable import Reason, Refusal
 from geofence.visits import Cluster, Judged, Run, Verdict, clusters_of, judge
 
 
-@dataclass(frozen=True, slots=True)
-class Visit:
+class Visit(msgspec.Struct, frozen=True):
     """A row of the table `visit`. Times are ms since 1970 UTC."""
 
     van_id: int

@@ -41,8 +41,8 @@ class FixColumns:
     def __len__(self) -> int:
         return len(self.t_ms)
 
-    def where(self, kept: Bools) -> "FixColumns":
-        """Return the rows for which `kept` holds."""
+    def where(self, kept: Bools | Indices) -> "FixColumns":
+        """Return the rows for which `kept` holds, or those that it names."""
         return FixColumns(*(getattr(self, name)[kept] for name in self.__slots__))
 
     def by_van(self) -> list[tuple[int, int, int]]:

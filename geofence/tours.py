@@ -27,6 +27,8 @@ from functools import lru_cache
 from typing import Final, Literal
 from zoneinfo import ZoneInfo
 
+import msgspec
+
 from geofence.rules import USUAL, Rules
 
 Punctuality = Literal["early", "on_time", "late", "unplanned", "repeated"]
@@ -35,8 +37,7 @@ OVERSTAY_S_MIN: Final = 15 * 60
 OVERSTAY_SHARE: Final = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """A planned visit. Times are ms since 1970 UTC; `day_end` is when its working day is over."""
 
     stop_id: int

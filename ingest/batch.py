@@ -9,18 +9,19 @@ too: better accuracy, then the greater hash of its values.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial
+from functools import lru_cache
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Final, Generic, Literal, TypeVar
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from geofence.fixes import FixColumns
+from geofence.fixes import IGNITION_UNKNOWN, FixColumns
 from ingest import signatures
 from ingest.messages import (
     BACKLOG_MAX,
@@ -58,8 +59,7 @@ ANCIENT_MS: Final = 62 * 86_400_000
 KMH_PER_MPS: Final = 3.6
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
+class Delivery(msgspec.Struct, frozen=True):
     """A message as the broker handed it over.
 
     Attributes:
@@ -172,15 +172,15 @@ _order_report = msgspec.json.Decoder(OrderReport)
 _scan_key = msgspec.json.Decoder(ScanKey)
 _raw_list = msgspec.json.Decoder(list[msgspec.Raw])
 
+#: How many topics are remembered; a fleet's are a few for each van.
+TOPICS_MAX: Final = 16_384
+
 Message = TypeVar("Message")
 Objection = tuple[Reason, str]
 """Why a message cannot be used, as a reason and in words."""
 
 #: What msgspec raises for bytes that are not what they should be.
 UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-#: A van's fix while a batch is being read: the columns of FixColumns but for the hash.
-Row = tuple[int, int, float, float, float, float, float, int, float, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,8 @@ class _Reader:
 
     vans: Mapping[str, Van]
     present: Present
-    rows: list[Row] = field(default_factory=list)
+    positions: list[Position] = field(default_factory=list)
+    position_vans: list[int] = field(default_factory=list)
     scans: list[ledger.ScanEvent] = field(default_factory=list)
     statuses: list[StatusEvent] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
@@ -229,22 +230,23 @@ def decode(
         _read(reader, delivery)
     return Batch(
         len(deliveries),
-        columns(reader.rows),
+        columns(reader.position_vans, reader.positions),
         reader.scans,
         reader.statuses,
         reader.rejections,
         reader.reports,
         reader.visit_reports,
         reader.van_messages,
-        Counter(f"kind:{_kind_name(delivery.topic)}" for delivery in deliveries),
+        Counter([_kind_name(delivery.topic) for delivery in deliveries]),
     )
 
 
+@lru_cache(TOPICS_MAX)
 def _kind_name(topic: str) -> str:
     """Return what a message is called where messages are counted."""
     if (kind := kind_of(topic)) is not None:
-        return kind.name
-    return "other" if _warehouse_of(topic) is None else "report"
+        return f"kind:{kind.name}"
+    return "kind:other" if _warehouse_of(topic) is None else "kind:report"
 
 
 def _read(reader: _Reader, delivery: Delivery) -> None:
@@ -294,6 +296,7 @@ def _object_to_report(said: OrderReport, present: Present) -> Objection | None:
     return _future(said.t, present)
 
 
+@lru_cache(TOPICS_MAX)
 def kind_of(topic: str) -> "AnyKind | None":
     """Return how messages of a topic are read; None for a topic that is not in the contract."""
     match topic.split("/"):
@@ -310,6 +313,7 @@ def positions_van(topic: str) -> str | None:
     return kind.van_code(topic) if kind is POSITION or kind is OWN_TRACKS else None
 
 
+@lru_cache(TOPICS_MAX)
 def _warehouse_of(topic: str) -> str | None:
     """Return the warehouse that reports on a topic; None for any other topic."""
     match topic.split("/"):
@@ -428,18 +432,9 @@ def _object_to_position(position: Position, present: Present) -> Objection | Non
     return _untimely(position.t, present)
 
 
-def _take_position(reader: _Reader, van: Van, p: Position) -> None:
-    reader.rows.append(
-        (
-            van.van_id, p.t, p.lat, p.lon, _real(p.acc_m), _real(p.speed_mps),
-            _real(p.bearing_deg), -1 if p.ignition is None else int(p.ignition),
-            _real(p.odometer_m), _real(p.battery_pct),
-        )
-    )  # fmt: skip
-
-
-def _real(value: float | None) -> float:
-    return np.nan if value is None else value
+def _take_position(reader: _Reader, van: Van, position: Position) -> None:
+    reader.positions.append(position)
+    reader.position_vans.append(van.van_id)
 
 
 def _object_to_scan(scan: Scan, _present: Present) -> Objection | None:
@@ -635,43 +630,65 @@ OF_FLEET: Final[Mapping[str, AnyKind]] = {
 KEYED: Final = (SCAN, VISIT_REPORT, VAN_MESSAGE)
 
 
-def columns(rows: Iterable[Row]) -> FixColumns:
-    """Return fixes as columns in the order (van, t), of each key only the best."""
-    table = np.array(list(rows), dtype=np.float64).reshape(-1, 10) + 0.0  # no minus zero
+def columns(van_ids: Sequence[int], positions: Sequence[Position]) -> FixColumns:
+    """Return positions of vans as columns in the order (van, t), of each key only the best."""
+    ignition = _reals(positions, "ignition")
+    told = {
+        name: _reals(positions, name)
+        for name in ("lat", "lon", "acc_m", "speed_mps", "bearing_deg")
+    }
+    odometer_m, battery_pct = _reals(positions, "odometer_m"), _reals(positions, "battery_pct")
+    flag = np.where(np.isnan(ignition), IGNITION_UNKNOWN, ignition)
     made = FixColumns(
-        van_id=table[:, 0].astype(np.int32),
-        t_ms=table[:, 1].astype(np.int64),  # exact: ms of this century stay below 2^53
-        latitude_deg=table[:, 2],
-        longitude_deg=table[:, 3],
-        horizontal_accuracy_m=table[:, 4].astype(np.float32),
-        speed_mps=table[:, 5].astype(np.float32),
-        bearing_deg=table[:, 6].astype(np.float32),
-        ignition=table[:, 7].astype(np.int16),
-        odometer_m=table[:, 8],
-        battery_pct=table[:, 9].astype(np.float32),
-        payload_hash=_hash(table[:, 2:]),
+        van_id=np.array(van_ids, dtype=np.int32),
+        t_ms=np.array([position.t for position in positions], dtype=np.int64),
+        latitude_deg=told["lat"],
+        longitude_deg=told["lon"],
+        horizontal_accuracy_m=told["acc_m"].astype(np.float32),
+        speed_mps=told["speed_mps"].astype(np.float32),
+        bearing_deg=told["bearing_deg"].astype(np.float32),
+        ignition=flag.astype(np.int16),
+        odometer_m=odometer_m,
+        battery_pct=battery_pct.astype(np.float32),
+        payload_hash=_hash([*told.values(), flag, odometer_m, battery_pct]),
     )
-    accuracy = np.nan_to_num(made.horizontal_accuracy_m, nan=np.inf)
-    order = np.lexsort((~made.payload_hash, accuracy, made.t_ms, made.van_id))
-    van, t = made.van_id[order], made.t_ms[order]
-    first = np.ones(len(order), dtype=bool)
-    first[1:] = (van[1:] != van[:-1]) | (t[1:] != t[:-1])
-    kept = order[first]
-    take = partial(np.take, indices=kept)
-    return FixColumns(*(take(getattr(made, name)) for name in FixColumns.__slots__))
+    return made if _in_order(made.van_id, made.t_ms) else _best_in_order(made)
 
 
-def _hash(values: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Return a 64-bit hash of each row of (n, k) reals: equal values, equal hash, on any machine.
+def _in_order(van: npt.NDArray[np.int32], t_ms: npt.NDArray[np.int64]) -> bool:
+    """Whether rows are in the order (van, t), and no two have one key."""
+    later = (van[1:] == van[:-1]) & (t_ms[1:] > t_ms[:-1])
+    return bool(np.all(later | (van[1:] > van[:-1])))
+
+
+def _best_in_order(fixes: FixColumns) -> FixColumns:
+    """Return the rows in the order (van, t), of each key only the best."""
+    order = np.lexsort((fixes.t_ms, fixes.van_id))
+    if not _in_order(fixes.van_id[order], fixes.t_ms[order]):
+        accuracy = np.nan_to_num(fixes.horizontal_accuracy_m, nan=np.inf)
+        order = np.lexsort((~fixes.payload_hash, accuracy, fixes.t_ms, fixes.van_id))
+        van, t_ms = fixes.van_id[order], fixes.t_ms[order]
+        first = np.ones(len(order), dtype=bool)
+        first[1:] = (van[1:] != van[:-1]) | (t_ms[1:] != t_ms[:-1])
+        order = order[first]
+    return fixes.where(order)
+
+
+def _reals(positions: Sequence[Position], name: str) -> npt.NDArray[np.float64]:
+    """Return a field of positions; what is missing is NaN, and zero has no sign."""
+    return np.array(list(map(attrgetter(name), positions)), dtype=np.float64) + 0.0
+
+
+def _hash(columns: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.int64]:
+    """Return a 64-bit hash of each row of columns: equal values, equal hash, on any machine.
 
     The mixing step is that of SplitMix64 (Steele, Lea, Flood, 2014).
     """
-    normal = np.where(np.isnan(values), np.nan, values)  # one NaN
-    bits = np.ascontiguousarray(normal).view(np.uint64)
-    mixed = np.zeros(len(values), dtype=np.uint64)
+    mixed = np.zeros(len(columns[0]), dtype=np.uint64)
     with np.errstate(over="ignore"):
-        for column in bits.T:
-            mixed += column + np.uint64(0x9E3779B97F4A7C15)
+        for column in columns:
+            normal = np.where(np.isnan(column), np.nan, column)  # one NaN
+            mixed += normal.view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
             mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             mixed ^= mixed >> np.uint64(31)

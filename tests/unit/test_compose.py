@@ -138,7 +138,10 @@ EMBEDDED_BROKER = NATS_CONFIG.replace("{max_file_store}", MAX_FILE_STORE)
 
 def broker_options(config: str) -> dict[str, str]:
     """Return the options that say what the broker promises, not where it is."""
-    names = ("max_payload", "sync_interval", "ack_wait", "max_ack_pending", "max_file_store")
+    names = (
+        "max_payload", "max_pending", "write_deadline", "sync_interval", "ack_wait",
+        "max_ack_pending", "max_file_store",
+    )  # fmt: skip
     return {name: re.search(rf'{name}: "?(\w+)', config)[1] for name in names}  # type: ignore[index]
 
 

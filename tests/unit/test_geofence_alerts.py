@@ -1,13 +1,13 @@
 """Every cell of both tables of alerts, what of it is news, and that history plays no part."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 from typing import Final, get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from geofence import alerts as states
 from geofence.alerts import (

@@ -1,12 +1,12 @@
 """Only differences are written, and what is rewritten and not seen again is gone."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from datetime import date
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from geofence.changes import Known, Said, VanChanges, Visit, revise
 from geofence.fences import Fences, Site

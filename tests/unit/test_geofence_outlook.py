@@ -6,6 +6,7 @@ from datetime import date
 from typing import Final
 
 import pytest
+from msgspec import structs
 from msgspec.structs import replace as replaced
 
 from geofence.alerts import SILENT_MS
@@ -419,7 +420,7 @@ def test_a_halt_of_less_than_ten_minutes_is_standing_and_so_is_what_was_stood() 
 
 def cause(day: VanDay, now: int = NINE) -> str | None:
     """Return why the day is as it is, told because its last stop will be late."""
-    last = replace(day.stops[-1], window_end=min(day.stops[-1].window_end, NINE + 1))
+    last = structs.replace(day.stops[-1], window_end=min(day.stops[-1].window_end, NINE + 1))
     day = replace(day, stops=[*day.stops[:-1], last])
     return of(day, now=now)[0].outlook.cause
 
