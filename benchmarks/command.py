@@ -5,19 +5,28 @@ from typing import Any
 
 import click
 
-from benchmarks import engine, ingest, stock
+from benchmarks import backlog, engine, ingest, stock
 
 
 @click.command()
-@click.argument("what", type=click.Choice(["geofence", "ingest", "late", "pages", "stock"]))
-@click.option("--vans", type=int, default=200, show_default=True, help="Of ingest and stock.")
+@click.argument(
+    "what", type=click.Choice(["backlog", "geofence", "ingest", "late", "pages", "stock"])
+)
+@click.option(
+    "--vans", type=int, default=200, show_default=True, help="Of all but geofence and late."
+)
+@click.option("--hours", type=float, default=8.0, show_default=True, help="Offline: of backlog.")
 @click.option("--runs", type=int, default=5, show_default=True, help="Of which the median is told.")
 @click.option("--messages", type=int, help="How many ingest is sent; else all of a working day.")
 @click.option("--json", "as_json", is_flag=True, help="On one line.")
-def bench(what: str, vans: int, runs: int, messages: int | None, *, as_json: bool) -> None:
-    """Measure ingest, the geofence engine, what late fixes cost, stock, or what pages wait for."""
+def bench(
+    what: str, vans: int, hours: float, runs: int, messages: int | None, *, as_json: bool
+) -> None:
+    """Measure ingest, a fleet's return, the geofence engine, late fixes, stock, or what pages wait for."""
     figures: dict[str, Any]
     match what:
+        case "backlog":
+            figures = backlog.run(vans, hours)
         case "geofence":
             figures = engine.geofence(runs)
         case "ingest":

@@ -7,12 +7,14 @@ packets made beforehand (`simulators/load.py`). All of them together have two co
 | figure                    | from, to                                                              |
 | ------------------------- | --------------------------------------------------------------------- |
 | `messages_per_s`          | first byte sent; broker holds nothing unacknowledged. One fix a message |
-| `fixes_per_s_backlog`     | the same, of arrays of 500 fixes                                       |
+| `fixes_per_s_backlog`     | the same, of a day's fixes every 2 s in arrays of 500, all vans in turn |
 | `publish_to_commit_ms_*`  | each sent alone, 200 a second; its row's commit, as PostgreSQL says    |
 | `copy_rows_per_s`         | the same rows by binary COPY into a table like `fix`, same minute      |
-| `cpu_s_per_million`       | of single fixes: CPU seconds of each process for a million messages    |
+| `cpu_s_per_million_*`     | of single fixes: CPU seconds of each process for a million messages    |
+| `backlog_cpu_s_per_million_*` | of fixes in arrays: the same for a million fixes                   |
 
-A run has a database, a session and an ingest of its own. Of several runs each figure is the median.
+A run has a database, a session and an ingest of its own, which has read the reference data when the first
+byte is sent. Of several runs each figure is the median.
 """
 
 import asyncio
@@ -22,51 +24,51 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, zip_longest
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 import psycopg
 
 from benchmarks import cpu
-from ingest.messages import Position
+from benchmarks.messages import Message, Tracks, arrays_by_van, singles
 from ingest.subscriber import open_session
 from ops import embedded
 from ops.embedded import ServerError, Servers
 from ops.services import Services
 from ops.verify import FIRST_DAY, Bench
 from simulators.fleet import fleet_days
-from simulators.load import SENT, Load, load_of
-from simulators.vans import Fixes, Tracker
+from simulators.load import SENT, load_of
+from simulators.vans import Tracker
 from simulators.world import World, create_world
 from storage import backlog, broker
 from storage.settings import Settings, real_ms
 
 CORES: Final = 2
-ARRAY: Final = 500
 PER_SECOND: Final = 200
 PACED: Final = 6_000
 POLL_S: Final = 0.05
 GIVE_UP_S: Final = 900.0
 PUBLISHER_WINDOW: Final = 4_000
+LIVE: Final = Tracker(10, 10)
+DENSE: Final = Tracker(2, 2)
 
 COMMITTED: Final = "SELECT coalesce(sum(messages), 0)::bigint FROM ingest_activity"
 COMMIT_TIMES: Final = """
-SELECT van.code, (extract(epoch FROM fix_time) * 1000)::bigint,
-       extract(epoch FROM pg_xact_commit_timestamp(fix.xmin))::float8
-FROM fix JOIN van USING (van_id)
+SELECT extract(epoch FROM pg_xact_commit_timestamp(fix.xmin))::float8
+FROM unnest(%s::text[], %s::bigint[]) WITH ORDINALITY AS sent (code, t_ms, nth)
+JOIN van USING (code)
+JOIN fix ON fix.van_id = van.van_id AND fix_time = to_timestamp(t_ms / 1000.0)
+ORDER BY nth
 """
 COPIED: Final = (
     "CREATE TABLE copied (LIKE fix INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)"
 )
-
-Messages = list[tuple[str, bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,30 @@ class Stage:
     ingest: float
     ingest_network: float
     database: float
+
+    def per_million(self, name: str, count: int) -> dict[str, float]:
+        """Return the seconds of each process for a million of what there were `count` of."""
+        return {
+            f"{name}_{process}": round(getattr(self, process) * 1e6 / count, 1)
+            for process in self.__slots__
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What one run is given."""
+
+    singles: list[Message]
+    arrays: list[Message]
+    paced: list[Message]
+
+    @classmethod
+    def of(cls, bench: "IngestBench", messages: int | None) -> Self:
+        """Return a working day: at most so many fixes one by one, all of them in arrays, some paced."""
+        live = singles(bench.tracks(LIVE), messages)
+        by_van = arrays_by_van(bench.tracks(DENSE))
+        in_turn = [message for nth in zip_longest(*by_van) for message in nth if message]
+        return cls(live, in_turn, live[:PACED])
 
 
 def run(
@@ -104,10 +130,10 @@ def run(
         stack.callback(embedded.remove_data, folder)
         servers = stack.enter_context(embedded.servers(folder))
         bench = IngestBench(servers, folder, create_world(1, vans=vans, sites=sites, items=400))
-        single, arrays, paced = bench.singles(messages), bench.arrays(), bench.singles(PACED)
-        found = [bench.once(single, arrays, paced) for _ in range(runs)]
+        given = Given.of(bench, messages)
+        found = [bench.once(given) for _ in range(runs)]
     figures = {name: statistics.median(one[name] for one in found) for name in found[0]}
-    return {"vans": vans, "sites": sites, "runs": runs, "messages": len(single)} | figures
+    return {"vans": vans, "sites": sites, "runs": runs, "messages": len(given.singles)} | figures
 
 
 class IngestBench:
@@ -116,83 +142,45 @@ class IngestBench:
     def __init__(self, servers: Servers, folder: Path, world: World) -> None:
         """Import the world into a database that each run copies."""
         self.servers, self.folder, self.world = servers, folder, world
-        today = next(fleet_days(world, FIRST_DAY, Tracker(10, 10)))
-        self.tracks: list[tuple[str, Fixes]] = [(it.van, it.fixes) for it in today.van_days]
+        today = next(fleet_days(world, FIRST_DAY, LIVE))
         server_url = servers.database_url.rsplit("/", 1)[0] + "/postgres"
         self.bench = Bench(server_url, folder, world, today)
         self._numbers = count()
 
-    def singles(self, most: int | None = None) -> Messages:
-        """Return every fix of the day as a message, by time."""
-        rows = [(fixes.t_ms[i], nth, i) for nth, (_, fixes) in enumerate(self.tracks)
-                for i in range(len(fixes.t_ms))]  # fmt: skip
-        rows.sort()
-        return [
-            (
-                f"fleet/v1/{self.tracks[nth][0]}/position",
-                msgspec.json.encode(self._position(nth, i)),
-            )
-            for _, nth, i in rows[:most]
-        ]
+    def tracks(self, tracker: Tracker) -> Tracks:
+        """Return where each van was on that day, as a tracker tells it."""
+        today = next(fleet_days(self.world, FIRST_DAY, tracker))
+        return [(it.van, it.fixes) for it in today.van_days]
 
-    def arrays(self) -> Messages:
-        """Return the same fixes as backlogs, all vans in turn."""
-        longest = max(len(fixes.t_ms) for _, fixes in self.tracks)
-        return [
-            (
-                f"fleet/v1/{van}/position",
-                msgspec.json.encode(
-                    [
-                        self._position(nth, i)
-                        for i in range(first, min(first + ARRAY, len(fixes.t_ms)))
-                    ]
-                ),
-            )
-            for first in range(0, longest, ARRAY)
-            for nth, (van, fixes) in enumerate(self.tracks)
-            if first < len(fixes.t_ms)
-        ]
-
-    def _position(self, nth: int, i: int) -> Position:
-        fixes = self.tracks[nth][1]
-        return Position(
-            t=int(fixes.t_ms[i]),
-            lat=round(float(fixes.latitude_deg[i]), 7),
-            lon=round(float(fixes.longitude_deg[i]), 7),
-            acc_m=5.0,
-            speed_mps=round(float(fixes.speed_mps[i]), 1),
-            bearing_deg=round(float(fixes.bearing_deg[i]), 1) % 360,
-            ignition=bool(fixes.ignition[i]),
-            odometer_m=round(float(fixes.odometer_m[i])),
-        )
-
-    def once(self, singles: Messages, arrays: Messages, paced: Messages) -> dict[str, float]:
+    def once(self, given: "Given") -> dict[str, float]:
         """Return all figures of one run."""
-        fixes = sum(len(fixes.t_ms) for _, fixes in self.tracks)
-        with self._running() as one:
-            seconds, stage = one.flood(load_of(singles))
+        with self.running() as one:
+            seconds, stage = one.flood(given.singles)
             copied = one.copied()
             peak = one.peak_mb()
-        with self._running() as one:
-            backlog_seconds, _ = one.flood(load_of(arrays))
-        with self._running() as one:
-            waits = one.paced(load_of(paced), paced)
-        million = len(singles) / 1e6
+        with self.running() as one:
+            backlog_seconds, backlog_stage = one.flood(given.arrays)
+            backlog_peak = one.peak_mb()
+        with self.running() as one:
+            waits = one.paced(given.paced)
+        fixes = sum(message.fixes for message in given.arrays)
+        messages_per_s = len(given.singles) / seconds
         return {
-            "messages_per_s": round(len(singles) / seconds),
+            "messages_per_s": round(messages_per_s),
             "fixes_per_s_backlog": round(fixes / backlog_seconds),
             "publish_to_commit_ms_p50": round(float(np.quantile(waits, 0.5)), 1),
             "publish_to_commit_ms_p99": round(float(np.quantile(waits, 0.99)), 1),
             "copy_rows_per_s": round(copied),
-            "ratio_to_copy": round(len(singles) / seconds / copied, 4),
+            "ratio_to_copy": round(messages_per_s / copied, 4),
+            "backlog_ratio_to_copy": round(fixes / backlog_seconds / copied, 4),
             "ingest_peak_mb": peak,
-        } | {
-            f"cpu_s_per_million_{name}": round(getattr(stage, name) / million, 1)
-            for name in Stage.__slots__
+            "backlog_ingest_peak_mb": backlog_peak,
+            **stage.per_million("cpu_s_per_million", len(given.singles)),
+            **backlog_stage.per_million("backlog_cpu_s_per_million", fixes),
         }
 
     @contextmanager
-    def _running(self) -> Iterator["Running"]:
+    def running(self) -> Iterator["Running"]:
         """Run an ingest on a database and a session of its own."""
         name = f"run_{next(self._numbers)}"
         url = self.bench.database(name)
@@ -227,34 +215,53 @@ class Running:
     folder: Path
     pid: int
 
-    def flood(self, load: Load) -> tuple[float, Stage]:
+    def flood(self, messages: Sequence[Message]) -> tuple[float, Stage]:
         """Send all at once; return the seconds until the broker holds nothing, and what they cost.
 
         Raises:
             ServerError: Ingest does not come to an end.
         """
-        load.write(self.folder)
-        self._until_ready()
+        first, *rest = messages
+        self.warm(first)
+        self.write("flood", rest)
         before, began = self._cost(), time.monotonic()
-        publisher = self._publisher(str(PUBLISHER_WINDOW))
-        self._until_committed(len(load.ends), began)
+        publisher = self.publisher("flood")
+        self.until_committed(len(messages))
         seconds = time.monotonic() - began
         publisher.wait()
         after = self._cost()
         return seconds, Stage(*(b - a for a, b in zip(before, after, strict=True)))
 
-    def paced(self, load: Load, messages: Messages) -> npt.NDArray[np.float64]:
-        """Send 200 a second; return from sending to commit, ms, of each message."""
-        load.write(self.folder)
-        self._until_ready()
-        self._publisher(str(PUBLISHER_WINDOW), str(PER_SECOND)).wait()
-        self._until_committed(len(load.ends), time.monotonic())
+    def paced(self, messages: Sequence[Message]) -> npt.NDArray[np.float64]:
+        """Send 200 a second; return from sending to commit, ms, of each message but the first."""
+        first, *rest = messages
+        self.warm(first)
+        self.write("paced", rest)
+        self.publisher("paced", per_second=PER_SECOND).wait()
+        self.until_committed(len(messages))
+        return self.waits("paced", rest)
+
+    def waits(self, name: str, messages: Sequence[Message]) -> npt.NDArray[np.float64]:
+        """Return from sending to commit, ms, of messages that were sent at a pace."""
+        keys = [message.van for message in messages], [message.t_ms for message in messages]
         with psycopg.connect(self.settings.database_url) as conn:
-            committed = {(van, t): at for van, t, at in conn.execute(COMMIT_TIMES)}
-        sent_at = np.load(self.folder / SENT)
-        keys = [(topic.split("/")[2], _t_of(payload)) for topic, payload in messages]
-        waits: npt.NDArray[np.float64] = np.array([committed[key] for key in keys]) - sent_at
+            committed = np.array([at for (at,) in conn.execute(COMMIT_TIMES, keys)])
+        waits: npt.NDArray[np.float64] = committed - np.load(self.folder / name / SENT)
         return 1_000 * waits
+
+    def warm(self, message: Message) -> None:
+        """Have ingest read its reference data, which takes seconds, and is not what is measured."""
+        log = self.folder / "ingest.log"
+        self._until(lambda: "connected to the broker" in log.read_text())
+        self.write("warm", [message])
+        self.publisher("warm").wait()
+        self.until_committed(1)
+
+    def write(self, name: str, messages: Sequence[Message]) -> None:
+        """Put messages where a publisher finds them by a name."""
+        folder = self.folder / name
+        folder.mkdir()
+        load_of(message.packet for message in messages).write(folder)
 
     def copied(self) -> float:
         """Return how many rows a second a binary COPY of what is stored writes."""
@@ -274,9 +281,10 @@ class Running:
         """Return the most memory that ingest has held."""
         return cpu.peak_mb(self.pid)
 
-    def _publisher(self, *arguments: str) -> subprocess.Popen[bytes]:
+    def publisher(self, name: str, per_second: int = 0) -> subprocess.Popen[bytes]:
+        """Begin to send what was written under a name."""
         program = [sys.executable, "-m", "simulators.load", str(self.servers.mqtt_port)]
-        command = [*program, str(self.folder), *arguments]
+        command = [*program, str(self.folder / name), str(PUBLISHER_WINDOW), str(per_second)]
         return subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603
 
     def _cost(self) -> tuple[float, ...]:
@@ -290,24 +298,20 @@ class Running:
             cpu.of_tree(self.servers.postgres.process.pid),
         )
 
-    def _until_ready(self) -> None:
-        """Wait until ingest has connected: how long Python takes to start is not the point."""
-        log = self.folder / "ingest.log"
-        self._until(lambda: "connected to the broker" in log.read_text(), time.monotonic())
-
-    def _until_committed(self, messages: int, began: float) -> None:
-        """Wait until all is committed, and the broker has been told so."""
+    def until_committed(self, messages: int) -> None:
+        """Wait until so many are committed in all, and the broker has been told so."""
         with psycopg.connect(self.settings.database_url, autocommit=True) as conn:
 
             def all_stored() -> bool:
                 [(stored,)] = conn.execute(COMMITTED).fetchall()
                 return bool(stored >= messages)
 
-            self._until(all_stored, began)
+            self._until(all_stored)
         monitor = self.settings.broker_monitor_url
-        self._until(lambda: asyncio.run(backlog.look(monitor)).messages == 0, began)
+        self._until(lambda: asyncio.run(backlog.look(monitor)).messages == 0)
 
-    def _until(self, done: Callable[[], bool], began: float) -> None:
+    def _until(self, done: Callable[[], bool]) -> None:
+        began = time.monotonic()
         while not done():
             if time.monotonic() - began > GIVE_UP_S:
                 raise ServerError(f"ingest did not come to an end within {GIVE_UP_S:g} s")
@@ -318,7 +322,3 @@ async def _forget_session(settings: Settings) -> None:
     """Let the broker keep nothing more for this run."""
     async with broker.client(settings, identifier=settings.ingest_client_id, clean_session=True):
         pass
-
-
-def _t_of(payload: bytes) -> int:
-    return msgspec.json.decode(payload, type=Position).t

@@ -12,6 +12,7 @@ what a message says.
 """
 
 import json
+import os
 import selectors
 import socket
 import sys
@@ -136,7 +137,7 @@ def paced(sock: socket.socket, load: Load, per_second: float) -> npt.NDArray[np.
 def main(port: str, folder: str, window: str = str(WINDOW), per_second: str = "0") -> None:
     """Send what is in the folder, and print how long it took, as JSON."""
     load = Load((Path(folder) / PACKETS).read_bytes(), np.load(Path(folder) / ENDS))
-    with connected(int(port), "load") as sock:
+    with connected(int(port), f"load-{os.getpid()}") as sock:
         if float(per_second):
             np.save(Path(folder) / SENT, paced(sock, load, float(per_second)))
             seconds = len(load.ends) / float(per_second)
