@@ -183,6 +183,18 @@ Objection = tuple[Reason, str]
 UNDECODABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
+Block = tuple[npt.NDArray[np.int32], npt.NDArray[np.int64], npt.NDArray[np.float64]]
+"""Fixes as columns: van_id, t_ms, both of shape (n,), and `REALS`, of shape (8, n)."""
+
+REALS: Final = (
+    "lat", "lon", "acc_m", "speed_mps", "bearing_deg", "ignition", "odometer_m", "battery_pct",
+)  # fmt: skip
+IGNITION: Final = REALS.index("ignition")
+NO_BLOCK: Final[Block] = (
+    np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int64), np.zeros((len(REALS), 0)),
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class Present:
     """When a batch is read, and how old a position may be; ms since 1970 UTC."""
@@ -199,12 +211,19 @@ class _Reader:
     present: Present
     positions: list[Position] = field(default_factory=list)
     position_vans: list[int] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
     scans: list[ledger.ScanEvent] = field(default_factory=list)
     statuses: list[StatusEvent] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     reports: list[ReportEvent] = field(default_factory=list)
     visit_reports: list[VisitReportEvent] = field(default_factory=list)
     van_messages: list[VanMessageEvent] = field(default_factory=list)
+
+    def gather(self) -> None:
+        """Turn the positions so far into columns, while the processor still has them at hand."""
+        if self.positions:
+            self.blocks.append(_block(self.position_vans, self.positions))
+            self.positions, self.position_vans = [], []
 
     def reject(self, delivery: Delivery, reason: Reason, detail: str, van_code: str | None) -> None:
         """Keep what cannot be used, as it came."""
@@ -228,9 +247,10 @@ def decode(
     reader = _Reader(vans, Present(now, max(now - ANCIENT_MS, kept_since)))
     for delivery in deliveries:
         _read(reader, delivery)
+    reader.gather()
     return Batch(
         len(deliveries),
-        columns(reader.position_vans, reader.positions),
+        columns(reader.blocks),
         reader.scans,
         reader.statuses,
         reader.rejections,
@@ -388,6 +408,7 @@ class Kind(Generic[Message]):
         if messages is not None:
             for message in messages:
                 self.take(reader, van, message)
+            reader.gather()
             return
         try:
             elements = _raw_list.decode(delivery.payload)
@@ -630,27 +651,34 @@ OF_FLEET: Final[Mapping[str, AnyKind]] = {
 KEYED: Final = (SCAN, VISIT_REPORT, VAN_MESSAGE)
 
 
-def columns(van_ids: Sequence[int], positions: Sequence[Position]) -> FixColumns:
-    """Return positions of vans as columns in the order (van, t), of each key only the best."""
-    ignition = _reals(positions, "ignition")
-    told = {
-        name: _reals(positions, name)
-        for name in ("lat", "lon", "acc_m", "speed_mps", "bearing_deg")
-    }
-    odometer_m, battery_pct = _reals(positions, "odometer_m"), _reals(positions, "battery_pct")
-    flag = np.where(np.isnan(ignition), IGNITION_UNKNOWN, ignition)
+def _block(van_ids: Sequence[int], positions: Sequence[Position]) -> Block:
+    """Return positions of vans as columns."""
+    reals = [list(map(attrgetter(name), positions)) for name in REALS]
+    return (
+        np.array(van_ids, dtype=np.int32),
+        np.array([position.t for position in positions], dtype=np.int64),
+        np.array(reals, dtype=np.float64) + 0.0,  # what is missing is NaN, and zero has no sign
+    )
+
+
+def columns(blocks: Sequence[Block]) -> FixColumns:
+    """Return fixes in the order (van, t), of each key only the best."""
+    vans, times, reals = zip(*(NO_BLOCK, *blocks), strict=True)
+    told = np.concatenate(reals, axis=1)
+    told[IGNITION][np.isnan(told[IGNITION])] = IGNITION_UNKNOWN
+    latitude, longitude, accuracy, speed, bearing, ignition, odometer, battery = told
     made = FixColumns(
-        van_id=np.array(van_ids, dtype=np.int32),
-        t_ms=np.array([position.t for position in positions], dtype=np.int64),
-        latitude_deg=told["lat"],
-        longitude_deg=told["lon"],
-        horizontal_accuracy_m=told["acc_m"].astype(np.float32),
-        speed_mps=told["speed_mps"].astype(np.float32),
-        bearing_deg=told["bearing_deg"].astype(np.float32),
-        ignition=flag.astype(np.int16),
-        odometer_m=odometer_m,
-        battery_pct=battery_pct.astype(np.float32),
-        payload_hash=_hash([*told.values(), flag, odometer_m, battery_pct]),
+        van_id=np.concatenate(vans),
+        t_ms=np.concatenate(times),
+        latitude_deg=latitude,
+        longitude_deg=longitude,
+        horizontal_accuracy_m=accuracy.astype(np.float32),
+        speed_mps=speed.astype(np.float32),
+        bearing_deg=bearing.astype(np.float32),
+        ignition=ignition.astype(np.int16),
+        odometer_m=odometer,
+        battery_pct=battery.astype(np.float32),
+        payload_hash=_hash(told),
     )
     return made if _in_order(made.van_id, made.t_ms) else _best_in_order(made)
 
@@ -674,20 +702,15 @@ def _best_in_order(fixes: FixColumns) -> FixColumns:
     return fixes.where(order)
 
 
-def _reals(positions: Sequence[Position], name: str) -> npt.NDArray[np.float64]:
-    """Return a field of positions; what is missing is NaN, and zero has no sign."""
-    return np.array(list(map(attrgetter(name), positions)), dtype=np.float64) + 0.0
-
-
-def _hash(columns: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.int64]:
-    """Return a 64-bit hash of each row of columns: equal values, equal hash, on any machine.
+def _hash(columns: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    """Return a 64-bit hash of each column of (k, n) reals: equal values, equal hash, on any machine.
 
     The mixing step is that of SplitMix64 (Steele, Lea, Flood, 2014).
     """
-    mixed = np.zeros(len(columns[0]), dtype=np.uint64)
+    mixed = np.zeros(columns.shape[1], dtype=np.uint64)
     with np.errstate(over="ignore"):
-        for column in columns:
-            normal = np.where(np.isnan(column), np.nan, column)  # one NaN
+        for values in columns:
+            normal = np.where(np.isnan(values), np.nan, values)  # one NaN
             mixed += normal.view(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
             mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

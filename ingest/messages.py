@@ -53,7 +53,7 @@ Intent = Literal[
 ]
 
 
-class Position(msgspec.Struct, frozen=True):
+class Position(msgspec.Struct, frozen=True, gc=False):
     """A GPS fix. `fleet/v1/{van}/position`, from the van; an array of up to 1,000 is a backlog."""
 
     t: TimeMs
