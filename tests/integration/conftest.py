@@ -79,6 +79,10 @@ class Running:
         with psycopg.connect(self.settings.database_url) as conn:
             return conn.execute(query).fetchall()
 
+    def change(self, statement: str) -> None:
+        with psycopg.connect(self.settings.database_url) as conn:
+            conn.execute(statement)
+
     async def until(self, query: str, expected: object, within_s: float = 20.0) -> None:
         """Wait until a query gives `expected`, or fail with what it gave."""
         deadline = asyncio.get_running_loop().time() + within_s

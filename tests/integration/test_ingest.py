@@ -25,6 +25,18 @@ async def test_a_redelivered_fix_is_stored_once(ingest: Running) -> None:
     await ingest.until("SELECT count(*) FROM fix", [(2,)])
 
 
+async def test_a_fix_that_was_stored_and_never_read_is_not_in_the_way_of_the_next(
+    ingest: Running,
+) -> None:
+    await ingest.publish("fleet/v1/van-001/position", fix(NOON, acc_m=30.0))
+    await ingest.until("SELECT count(*) FROM fix", [(1,)])
+    ingest.change("DELETE FROM van_progress")  # as if nothing had been read
+    better, new = fix(NOON, acc_m=5.0), fix(NOON + 1_000)
+    await ingest.publish("fleet/v1/van-001/position", b"[" + better + b"," + new + b"]")
+    await ingest.until("SELECT horizontal_accuracy_m FROM fix ORDER BY fix_time", [(5.0,), (None,)])
+    assert ingest.rows("SELECT count(*) FROM rejected") == [(0,)]
+
+
 async def test_bad_input_is_kept_with_its_bytes_and_a_reason(ingest: Running) -> None:
     bad = {
         "fleet/v1/van-001/position": b'{"t": "noon"}',
