@@ -13,6 +13,8 @@ days; so it is like a company's in its amounts, and says nothing of what the rul
 | scans            | 12   | an issue each with its movement and two postings                             |
 | orders           | 1    | of five lines, by the evening's cut-off                                      |
 
+Every van was counted as a whole 90 days before the end, and holds all items.
+
 Fixes are in the table in the order of time, all vans' beside each other, as ingest leaves them: the
 rows of one van's day lie on as many pages. Numbers that a receiver would round are rounded, for
 compression depends on them.
@@ -145,7 +147,7 @@ ON CONFLICT DO NOTHING;
 DELETE FROM count_line;
 INSERT INTO count_line (device, epoch, seq, location_id, item_id, qty, t)
 SELECT 'import', 'bench', row_number() OVER (), location_id, item_id, 2 + item_id %% 5,
-       %(first)s::date - INTERVAL '6 hours'
+       %(last)s::date - INTERVAL '90 days'
 FROM location, item WHERE kind = 'van' AND item_id <= %(items)s;
 DELETE FROM level;
 INSERT INTO level (location_id, item_id, qty, counted_at)
