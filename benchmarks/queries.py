@@ -376,18 +376,15 @@ def _kind(node: Node) -> str:
 
 
 async def _relations_of_fixes(conn: Connection) -> frozenset[str]:
-    """Return the names of all that holds fixes: the table, and with TimescaleDB its chunks."""
-    query = """
-        WITH RECURSIVE holds (oid) AS (
-          SELECT 'fix'::regclass::oid
-          UNION ALL SELECT inhrelid FROM pg_inherits JOIN holds ON inhparent = oid
-        )
-        SELECT relname FROM holds JOIN pg_class USING (oid)
+    """Return the names of all that holds fixes: the table, and with TimescaleDB its chunks.
+
+    Nothing else is a hypertable, so all that TimescaleDB keeps for itself is of fixes.
     """
-    found = {row[0] for row in await (await conn.execute(query)).fetchall()}
-    packed = "SELECT relname FROM pg_class WHERE relname LIKE 'compress\\_hyper%\\_chunk'"
-    found |= {row[0] for row in await (await conn.execute(packed)).fetchall()}
-    return frozenset(found)
+    query = """
+        SELECT relname FROM pg_class
+        WHERE oid = 'fix'::regclass OR relnamespace = to_regnamespace('_timescaledb_internal')
+    """
+    return frozenset(row[0] for row in await (await conn.execute(query)).fetchall())
 
 
 def _check(name: str, nodes: Sequence[Node], of_fixes: frozenset[str]) -> None:
