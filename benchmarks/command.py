@@ -35,7 +35,7 @@ def bench(
 ) -> None:
     """Measure ingest, a fleet's return, the geofence engine, late fixes, stock, or what pages wait for.
 
-    `queries` fills a database with months of fixes: 100 million take 20 GB and half an hour.
+    `queries` fills a database with months of fixes: 100 million take about 20 GB and half an hour.
     """
     figures: dict[str, Any]
     match what:
