@@ -10,7 +10,8 @@ from benchmarks import backlog, engine, ingest, stock
 
 @click.command()
 @click.argument(
-    "what", type=click.Choice(["backlog", "geofence", "ingest", "late", "pages", "stock"])
+    "what",
+    type=click.Choice(["backlog", "geofence", "ingest", "late", "pages", "queries", "stock"]),
 )
 @click.option(
     "--vans", type=int, default=200, show_default=True, help="Of all but geofence and late."
@@ -18,11 +19,24 @@ from benchmarks import backlog, engine, ingest, stock
 @click.option("--hours", type=float, default=8.0, show_default=True, help="Offline: of backlog.")
 @click.option("--runs", type=int, default=5, show_default=True, help="Of which the median is told.")
 @click.option("--messages", type=int, help="How many ingest is sent; else all of a working day.")
+@click.option("--days", type=int, default=60, show_default=True, help="Of queries.")
+@click.option("--database", help="An empty database for queries to fill; else one of its own.")
 @click.option("--json", "as_json", is_flag=True, help="On one line.")
 def bench(
-    what: str, vans: int, hours: float, runs: int, messages: int | None, *, as_json: bool
+    what: str,
+    vans: int,
+    hours: float,
+    runs: int,
+    messages: int | None,
+    days: int,
+    database: str | None,
+    *,
+    as_json: bool,
 ) -> None:
-    """Measure ingest, a fleet's return, the geofence engine, late fixes, stock, or what pages wait for."""
+    """Measure ingest, a fleet's return, the geofence engine, late fixes, stock, or what pages wait for.
+
+    `queries` fills a database with months of fixes: 100 million take about 20 GB and half an hour.
+    """
     figures: dict[str, Any]
     match what:
         case "backlog":
@@ -37,6 +51,10 @@ def bench(
             from benchmarks import pages  # noqa: PLC0415  needs a browser, which no user of Cordée has to have
 
             figures = pages.run(vans)
+        case "queries":
+            from benchmarks import history, queries  # noqa: PLC0415  all of the API's questions
+
+            figures = queries.run(history.Size(vans, days), database)
         case _:
             figures = stock.stock(runs, vans)
     click.echo(json.dumps(figures, indent=None if as_json else 2))

@@ -1,7 +1,7 @@
 """Write the lock files from pyproject.toml, or check that they are current.
 
 `requirements.lock` is what running needs, `requirements-dev.lock` what working on Cordée needs
-besides. Both pin every package with its hashes for every platform and Python that the project
+besides, with every optional extra, so that its tests run. Both pin every package with its hashes for every platform and Python that the project
 supports, and name no index. `--check` resolves again with today's locks as the preference, so that a
 newer release on the index does not fail the check, but a changed dependency does.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 LOCKS = {
     "requirements.lock": ("--group", "build"),
     "requirements-dev.lock": (
-        *("--group", "build", "--group", "dev"),
+        *("--group", "build", "--group", "dev", "--all-extras"),
         *("--constraints", "requirements.lock"),
     ),
 }

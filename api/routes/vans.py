@@ -77,26 +77,26 @@ async def van_track(
     key = await van_key(conn, organisation, van)
     held.access_log.note(who, "track", [van], datetime.now(UTC))
     until = as_moment(to_ms) or await vans.newest_fix_time(conn, key)
-    points: list[vans.TrackPoint] = []
+    found = vans.TrackColumns()
     if until is not None:
         since = as_moment(from_ms) or until - TRACK_SPAN
-        points = await vans.track(conn, key, since, until, limit + 1)
+        found = await vans.track(conn, key, since, until, limit + 1)
         from_ms, to_ms = as_ms(since), as_ms(until)
-    kept = points[-limit:]
+    kept = found.newest(limit)
     properties = {
         "van": van,
         "from_ms": from_ms,
         "to_ms": to_ms,
-        "truncated": len(points) > len(kept),
-        "times_ms": [fix.t_ms for fix in kept],
-        "speeds_mps": [fix.speed_mps for fix in kept],
-        "horizontal_accuracies_m": [fix.horizontal_accuracy_m for fix in kept],
+        "truncated": len(found) > len(kept),
+        "times_ms": kept.t_ms,
+        "speeds_mps": kept.speed_mps,
+        "horizontal_accuracies_m": kept.horizontal_accuracy_m,
     }
     return GeoJSONResponse(feature(_geometry(kept), properties))
 
 
-def _geometry(points: list[vans.TrackPoint]) -> dict[str, object] | None:
-    line = [[fix.longitude_deg, fix.latitude_deg] for fix in points]
+def _geometry(track: vans.TrackColumns) -> dict[str, object] | None:
+    line = list(zip(track.longitude_deg, track.latitude_deg, strict=True))
     match line:
         case []:
             return None

@@ -1,6 +1,5 @@
 """`cordee replay` of a recorded drive, and `cordee replay-rules` of past days."""
 
-import asyncio
 import json
 import sys
 from datetime import datetime
@@ -8,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ops import embedded, replays, rule_replay
+from ops import embedded, replay_workers, replays, rule_replay
 from storage.settings import Settings
 
 DAY = click.DateTime(["%Y-%m-%d"])
@@ -37,14 +36,34 @@ def replay(file: Path, van: str, sites: Path | None, speed: float, report: Path 
 @click.option("--from", "first", type=DAY, required=True, help="First working day, 2026-06-02.")
 @click.option("--to", "last", type=DAY, required=True, help="Last working day.")
 @click.option("--set", "rules", multiple=True, metavar="RULE=NUMBER", help="Like dwell_s=240.")
+@click.option("--processes", type=click.IntRange(min=1), help="At once; else one for each core.")
+@click.option("--dask", metavar="ADDRESS", help="A Dask scheduler whose workers read instead.")
 @click.option("--json", "as_json", is_flag=True, help="All figures and differences.")
-def replay_rules(first: datetime, last: datetime, rules: tuple[str, ...], *, as_json: bool) -> None:
-    """Say what past days would have said with other rules. Writes nothing."""
+def replay_rules(
+    first: datetime,
+    last: datetime,
+    rules: tuple[str, ...],
+    processes: int | None,
+    dask: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    """Say what past days would have said with other rules. Writes nothing.
+
+    Vans are read at once on all cores, or by a Dask cluster (tcp://HOST:8786), which needs
+    pip install 'cordee[dask]'.
+    """
     try:
-        asked = rule_replay.rules_of(rules)
-    except rule_replay.UnknownRuleError as error:
+        said = rule_replay.replay(
+            Settings(),
+            first.date(),
+            last.date(),
+            rule_replay.rules_of(rules),
+            processes=processes or replay_workers.cores(),
+            dask=dask,
+        )
+    except (rule_replay.UnknownRuleError, replay_workers.ReplayError) as error:
         raise click.ClickException(str(error)) from error
-    said = asyncio.run(rule_replay.replay(Settings(), first.date(), last.date(), asked))
     if as_json:
         click.echo(json.dumps(said, indent=2))
         return

@@ -122,6 +122,20 @@ async def test_track_is_geojson_with_a_time_for_each_point(
     assert properties["truncated"] is False
 
 
+async def test_track_tells_speeds_as_they_are_stored_and_what_is_not_known_as_null(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    put_fixes(conn, range(-3, 0))
+    conn.execute(
+        "UPDATE fix SET horizontal_accuracy_m = NULL, speed_mps = NULLIF(12.3 - row, 11.3)"
+        " FROM (SELECT fix_time, row_number() OVER (ORDER BY fix_time) - 1 AS row FROM fix) AS nth"
+        " WHERE nth.fix_time = fix.fix_time"
+    )
+    properties = (await answer(api, "/v1/vans/V1/track"))["properties"]
+    assert properties["speeds_mps"] == [12.3, None, 10.3]
+    assert properties["horizontal_accuracies_m"] == [None, None, None]
+
+
 async def test_track_without_bounds_is_the_12_hours_before_the_newest_fix(
     api: httpx.AsyncClient, conn: psycopg.Connection[Any]
 ) -> None:

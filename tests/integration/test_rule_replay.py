@@ -55,7 +55,7 @@ def past(company_url: str) -> Settings:
 
 
 def said(settings: Settings, *rules: str) -> dict[str, object]:
-    return asyncio.run(replay(settings, DAY, DAY, rules_of(rules)))
+    return replay(settings, DAY, DAY, rules_of(rules))
 
 
 def test_the_same_rules_say_what_the_tables_say(past: Settings) -> None:
@@ -95,7 +95,7 @@ def test_a_replay_writes_nothing(past: Settings) -> None:
 
 
 def test_a_day_without_fixes_says_nothing(past: Settings) -> None:
-    outcome = asyncio.run(replay(past, date(2026, 6, 1), date(2026, 6, 1), USUAL))
+    outcome = replay(past, date(2026, 6, 1), date(2026, 6, 1), USUAL)
     assert outcome["as_it_was"] == {}
 
 
@@ -118,3 +118,19 @@ def test_the_command_says_what_is_wrong_with_a_rule() -> None:
     )
     assert run.exit_code == 1
     assert "There is no rule 'dwell'" in run.output
+
+
+def test_a_van_that_stands_inside_a_fence_at_midnight_makes_one_visit(past: Settings) -> None:
+    evening = NINE + 13 * 3_600_000
+    latitude, longitude = at(5_003.0)
+    with psycopg.connect(past.database_url) as conn:
+        conn.execute(
+            "INSERT INTO fix (van_id, fix_time, latitude_deg, longitude_deg, payload_hash,"
+            " received_time) SELECT 1, to_timestamp(%s + 60 * i), %s, %s, i, now()"
+            " FROM generate_series(0, 420) AS i",
+            [evening // 1_000, latitude, longitude],
+        )
+    outcome = replay(past, DAY, date(2026, 6, 4), USUAL)
+    assert outcome["van_days"] == 2
+    assert outcome["as_it_was"] == said(past)["as_it_was"]
+    assert outcome["as_it_was"]["visit"] == 3
