@@ -4,6 +4,9 @@ A batch is what has arrived since the last one: group commit, without a timer. I
 rejections and what others must be told are one transaction, and only after that transaction has
 committed are its messages acknowledged. A crash at any moment therefore means redelivery, and
 redelivery changes nothing: every row is keyed by what the message itself says.
+
+Several of these may share the work by partitions (`sessions.py`); one of them, who holds the clock, does
+what only the clock demands.
 """
 
 import asyncio
@@ -12,12 +15,11 @@ from functools import partial
 
 from geofence import tracks
 from geofence.forecast.router import Router, asking
-from ingest import duty, fault_points, recovery, retention, store
+from ingest import duty, fault_points, recovery, retention, sessions, store
 from ingest.apply import Reference, apply
 from ingest.batch import Batch, Delivery, decode
 from ingest.quota import USUAL, Quota
 from ingest.recovery import log
-from ingest.subscriber import Subscriber
 from storage.pool import Pool, connect
 from storage.settings import Clock, Settings, as_datetime, clock, real_ms
 
@@ -28,7 +30,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     die = fault_points.at("commit-ack", settings.fault_point)
     async with (
         connect(settings.database_url, "cordee-ingest", prepare=tracks.prepare) as pool,
-        Subscriber(settings) as subscriber,
+        sessions.subscribed(settings) as subscriber,
         asking(settings.router_url) as router,
     ):
         quota = Quota(settings.rejected_per_van_max, settings.rejected_mb_per_van_max * 1_000_000)
@@ -40,7 +42,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
                 )
                 die()
                 subscriber.ack(deliveries)
-            if time.monotonic() - ticked >= settings.tick_s:
+            if subscriber.holds_clock and time.monotonic() - ticked >= settings.tick_s:
                 reference = await recovery.insist(tick, pool, reference, now, router)
                 ticked = time.monotonic()
                 today = as_datetime(now()).date()

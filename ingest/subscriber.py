@@ -27,9 +27,10 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from ingest import partitions
 from ingest.batch import Delivery
 from ingest.frugal import NO_PACKET_ID, FrugalClient, Publish
-from ingest.messages import QOS, SUBSCRIPTIONS
+from ingest.messages import QOS
 from storage import backlog, broker
 from storage.settings import Settings, real_ms
 
@@ -49,14 +50,16 @@ async def open_session(settings: Settings) -> None:
     """Make the broker keep messages for ingest from now on, though ingest may not run yet.
 
     A broker keeps nothing for a session that it has never seen: what is published before the first
-    subscription is acknowledged and gone. Done once, before the first van is let in.
+    subscription is acknowledged and gone. Done once, before the first van is let in; with partitions,
+    for each of them.
 
     Raises:
         aiomqtt.MqttError: The broker is away or refuses.
     """
-    session = broker.client(settings, identifier=settings.ingest_client_id, clean_session=False)
-    async with session as client:
-        await client.subscribe([(topic, QOS) for topic in SUBSCRIPTIONS])
+    for partition in partitions.every(settings.partitions):
+        name = partitions.client_id(settings.ingest_client_id, partition)
+        async with broker.client(settings, identifier=name, clean_session=False) as client:
+            await client.subscribe([(topic, QOS) for topic in partitions.filters(partition)])
 
 
 async def limit_backlog(settings: Settings) -> bool:
@@ -88,15 +91,23 @@ async def limit_backlog(settings: Settings) -> bool:
 
 
 class Subscriber:
-    """A persistent MQTT session whose messages are acknowledged by hand."""
+    """A persistent MQTT session whose messages are acknowledged by hand.
 
-    def __init__(self, settings: Settings) -> None:
+    Of one partition of the fleet, or of all of it. `arrived` is set when something has come, and may be
+    shared by several.
+    """
+
+    def __init__(
+        self, settings: Settings, partition: int | None = None, arrived: asyncio.Event | None = None
+    ) -> None:
         self._settings = settings
+        self._partition = partition
+        self._filters = [(topic, QOS) for topic in partitions.filters(partition)]
         self._waiting: deque[Delivery] = deque()
         self._room = Room(settings.queue_messages_max, settings.queue_mb_max * 1_000_000)
         self._batch_bytes_max = settings.batch_mb_max * 1_000_000
         self._held: set[tuple[int, int]] = set()
-        self._arrived = asyncio.Event()
+        self._arrived = arrived or asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._connection = 0
         self._same_connection = threading.Lock()
@@ -105,7 +116,7 @@ class Subscriber:
         client = FrugalClient(
             self._on_publishes,
             callback_api_version=CallbackAPIVersion.VERSION2,
-            client_id=settings.ingest_client_id,
+            client_id=partitions.client_id(settings.ingest_client_id, partition),
             clean_session=False,
             protocol=MQTTv311,
             manual_ack=True,
@@ -134,32 +145,50 @@ class Subscriber:
         trace: TracebackType | None,
     ) -> None:
         """Send what was acknowledged, then leave; the broker keeps the session."""
-        self._closing = True
-        self._room.close()
+        self.pause()
         self._client.disconnect()
         await asyncio.to_thread(self._client.loop_stop)
 
     async def batches(self, stop: asyncio.Event) -> AsyncIterator[list[Delivery]]:
         """Yield what has arrived, up to the batch limit; an empty list after an idle tick."""
         while not stop.is_set():
-            self._ask_again()
+            self.ask_again()
             if not self._waiting:
                 self._arrived.clear()
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._arrived.wait(), self._settings.tick_s)
-            yield self._take()
+            yield self.take()
 
-    def _ask_again(self) -> None:
+    @property
+    def holds_clock(self) -> bool:
+        """Whether what only the clock can tell is this process's to do: nobody shares the work."""
+        return True
+
+    @property
+    def waiting(self) -> int:
+        """How many messages wait to be taken."""
+        return len(self._waiting)
+
+    def pause(self) -> None:
+        """Take in nothing more: what comes from now on is not acknowledged, and is sent again later."""
+        self._closing = True
+        self._room.close()
+
+    def ask_again(self) -> None:
         """Subscribe again where the broker has refused: what it refused would never come otherwise."""
         if self._ask_again_at is not None and time.monotonic() >= self._ask_again_at:
             self._ask_again_at = None
-            self._client.subscribe([(topic, QOS) for topic in SUBSCRIPTIONS])
+            self._client.subscribe(self._filters)
 
-    def _take(self) -> list[Delivery]:
-        """Return what waits, up to the limits of a batch; one message, however large, is a batch."""
+    def take(self, sharers: int = 1) -> list[Delivery]:
+        """Return what waits, up to the limits of a batch; one message, however large, is a batch.
+
+        With `sharers` that many sessions fill one batch.
+        """
         taken: list[Delivery] = []
-        left = self._batch_bytes_max
-        while self._waiting and len(taken) < self._settings.batch_messages_max:
+        left = self._batch_bytes_max // sharers
+        messages_max = -(-self._settings.batch_messages_max // sharers)
+        while self._waiting and len(taken) < messages_max:
             left -= size_of(self._waiting[0])
             if left < 0 and taken:
                 break
@@ -191,7 +220,7 @@ class Subscriber:
             log.warning("broker refused the connection", reason=str(reason))
             return
         log.info("connected to the broker", session_kept=flags.session_present)
-        client.subscribe([(topic, QOS) for topic in SUBSCRIPTIONS])
+        client.subscribe(self._filters)
 
     def _on_subscribe(
         self,
@@ -201,7 +230,8 @@ class Subscriber:
         reasons: list[ReasonCode],
         _properties: Properties | None,
     ) -> None:
-        refused = [t for t, r in zip(SUBSCRIPTIONS, reasons, strict=False) if r.is_failure]
+        asked = [topic for topic, _ in self._filters]
+        refused = [t for t, r in zip(asked, reasons, strict=False) if r.is_failure]
         if refused:
             log.warning(
                 "broker refused subscriptions: give ingest's user the right", topics=refused
@@ -225,7 +255,7 @@ class Subscriber:
         """Run in paho's thread: queue what came together, waiting for room if there is none."""
         by, arrived_ms, held = self._connection, real_ms(), self._held
         deliveries = [
-            Delivery(topic, payload, arrived_ms, ticket)
+            Delivery(partitions.plain(topic, self._partition), payload, arrived_ms, ticket)
             for topic, packet_id, payload in publishes
             if (ticket := (by, packet_id)) not in held
         ]

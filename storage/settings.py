@@ -52,7 +52,16 @@ class Settings(BaseSettings):
     broker_mapped: str = Field(
         default="",
         description="What a mapping of the broker's (NATS, `partition()`) makes of a `{subject}`,"
-        " such as part.*.{subject}: users may do the same there as without it.",
+        " such as part.*.{subject}: users may do the same there as without it. Empty for none, or with"
+        " partitions for theirs.",
+    )
+    partitions: int = Field(
+        default=0,
+        ge=0,
+        le=1_024,
+        description="Into how many partitions NATS Server maps the fleet, each with a session of its"
+        " own, so that several ingest processes share the work; 0 for one session and one process"
+        " (docs/SCALING.md).",
     )
     ingest_password: str = Field(
         default="",

@@ -20,6 +20,7 @@ from typing import Final, Literal
 
 import psycopg
 
+from ingest import partitions
 from ops.devices import mosquitto, nats, passwords, store
 from ops.devices.rights import Role, refusal, rights
 from ops.devices.store import Credential, Owner
@@ -215,7 +216,8 @@ async def broker(conn: Connection, settings: Settings, kind: Kind, folder: Path,
     """
     await adopt(conn, settings, now)
     credentials = await store.live(conn, as_datetime(now))
-    write(folder, files(kind, credentials, settings.broker_mapped))
+    mapped = settings.broker_mapped or (partitions.MAPPED if settings.partitions else "")
+    write(folder, files(kind, credentials, mapped))
     return len(credentials)
 
 

@@ -1,0 +1,199 @@
+"""Claims on a real PostgreSQL; workers that share a fleet behind a real, mapped NATS Server."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import aiomqtt
+import psycopg
+import pytest
+
+from ingest import partitions, service
+from ingest.claims import CLOCK, PARTITION, Claims
+from ingest.subscriber import open_session
+from ops import embedded
+from storage.settings import Settings, real_ms
+from tests.integration.conftest import CLOCK_MS
+
+PARTITIONS = 4
+VANS = [f"van-{n:03d}" for n in range(1, 21)]
+
+MORE_VANS = """
+INSERT INTO van (organisation_id, code, name, template_id, warehouse_id)
+SELECT 1, 'van-' || lpad(n::text, 3, '0'), 'Van', 1, 1 FROM generate_series(3, 20) AS n;
+INSERT INTO location (organisation_id, kind, van_id)
+SELECT 1, 'van', van_id FROM van WHERE van_id > 2;
+UPDATE reference_version SET version = version + 1;
+"""
+
+
+@pytest.fixture(scope="module")
+def mapped_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """A NATS Server that maps the fleet into partitions, and soon sends again what nobody acknowledges."""
+    hasty = embedded.NATS_CONFIG.replace('ack_wait: "30s"', 'ack_wait: "2s"')
+    assert hasty != embedded.NATS_CONFIG
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedded, "NATS_CONFIG", hasty)
+        child, port = embedded.start_nats(
+            tmp_path_factory.mktemp("mapped"), more=partitions.nats_mappings(PARTITIONS)
+        )
+    yield port
+    child.stop()
+
+
+@pytest.fixture
+def shared(company_url: str, mapped_port: int, request: pytest.FixtureRequest) -> Settings:
+    with psycopg.connect(company_url) as conn:
+        conn.execute(MORE_VANS)
+    return Settings(
+        database_url=company_url,
+        broker_port=mapped_port,
+        partitions=PARTITIONS,
+        ingest_client_id=f"ingest-{abs(hash(request.node.name))}",
+        tick_s=0.05,
+        clock_origin_ms=CLOCK_MS,
+        clock_start_ms=real_ms(),
+    )
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ingest.sessions.LOOK_S", 0.05)
+
+
+@asynccontextmanager
+async def worker(settings: Settings) -> AsyncIterator[asyncio.Task[None]]:
+    """Run an ingest until the block ends."""
+    stop = asyncio.Event()
+    task = asyncio.create_task(service.run(settings, stop))
+    try:
+        yield task
+    finally:
+        stop.set()
+        await task
+
+
+async def until(is_so: Callable[[], object], within_s: float = 20.0) -> None:
+    deadline = asyncio.get_running_loop().time() + within_s
+    while not is_so():
+        assert asyncio.get_running_loop().time() < deadline
+        await asyncio.sleep(0.02)
+
+
+def count_of(settings: Settings, query: str) -> int:
+    with psycopg.connect(settings.database_url) as conn:
+        (count,) = conn.execute(query).fetchone() or (0,)
+        return int(count)
+
+
+def holdings(settings: Settings) -> list[int]:
+    """Return how many partitions each holder has, the fewest first."""
+    with psycopg.connect(settings.database_url) as conn:
+        rows = conn.execute(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s"
+            " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+            " GROUP BY pid ORDER BY 1",
+            (PARTITION,),
+        ).fetchall()
+    return [count for (count,) in rows]
+
+
+async def publish(settings: Settings, first: int, count: int) -> None:
+    """Let every van send so many positions."""
+    async with aiomqtt.Client("127.0.0.1", settings.broker_port) as mqtt:
+        for number in range(first, first + count):
+            for van in VANS:
+                payload = b'{"t":%d,"lat":48.0,"lon":11.0}' % (CLOCK_MS - 600_000 + number * 1_000)
+                await mqtt.publish(f"fleet/v1/{van}/position", payload, qos=1)
+
+
+async def test_a_worker_alone_claims_everything_and_the_clock(shared: Settings) -> None:
+    claims = Claims(shared.database_url, PARTITIONS)
+    await claims.look()
+    assert (claims.held, claims.holds_clock, claims.to_let_go) == ({0, 1, 2, 3}, True, None)
+    await claims.close()
+    assert (claims.held, claims.holds_clock) == (set(), False)
+
+
+async def test_a_second_worker_gets_its_share_and_never_what_another_holds(
+    shared: Settings,
+) -> None:
+    one, other = Claims(shared.database_url, 4), Claims(shared.database_url, 4)
+    await one.look()
+    await other.look()
+    assert (other.held, other.holds_clock) == (set(), False)
+    for left in (3, 2):
+        await one.look()
+        assert one.to_let_go == left
+        await one.let_go(left)
+        await one.look()
+        assert left not in one.held
+        await other.look()
+    assert (one.held, other.held) == ({0, 1}, {2, 3})
+    await one.look()
+    assert one.to_let_go is None
+    await one.close()
+    await other.look()
+    assert (other.held, other.holds_clock) == ({0, 1, 2, 3}, True)
+    await other.close()
+
+
+async def test_a_lost_connection_voids_all_claims_and_the_next_look_makes_new_ones(
+    shared: Settings,
+) -> None:
+    claims = Claims(shared.database_url, 4)
+    await claims.look()
+    with psycopg.connect(shared.database_url) as conn:
+        conn.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks"
+            " WHERE locktype = 'advisory' AND classid = %s",
+            (CLOCK,),
+        )
+    await claims.look()
+    assert (claims.held, claims.holds_clock) == (set(), False)
+    await claims.look()
+    assert (claims.held, claims.holds_clock) == ({0, 1, 2, 3}, True)
+    await claims.close()
+
+
+async def test_what_a_mapped_broker_delivers_is_stored_under_its_plain_topic(
+    shared: Settings,
+) -> None:
+    await open_session(shared)
+    async with worker(shared), aiomqtt.Client("127.0.0.1", shared.broker_port) as mqtt:
+        await publish(shared, 0, 1)
+        await mqtt.publish(
+            "fleet/v1/van-001/status", b'{"state":"online","t":%d}' % CLOCK_MS, 1, retain=True
+        )
+        await mqtt.publish("owntracks/van-002/phone", b"nonsense", 1)
+        await mqtt.publish("warehouse/v1/reports/WH", b"nonsense", 1)
+        await until(lambda: count_of(shared, "SELECT count(*) FROM fix") == len(VANS))
+        await until(lambda: count_of(shared, "SELECT count(*) FROM van_status") == 1)
+        await until(lambda: count_of(shared, "SELECT count(*) FROM rejected") == 2)
+        with psycopg.connect(shared.database_url) as conn:
+            topics = conn.execute("SELECT topic FROM rejected ORDER BY 1").fetchall()
+    assert topics == [("owntracks/van-002/phone",), ("warehouse/v1/reports/WH",)]
+
+
+async def test_what_came_before_the_first_worker_waits_in_every_partition(shared: Settings) -> None:
+    await open_session(shared)
+    await publish(shared, 0, 2)
+    async with worker(shared):
+        await until(lambda: count_of(shared, "SELECT count(*) FROM fix") == 2 * len(VANS))
+
+
+async def test_workers_come_and_go_under_load_and_nothing_is_lost(shared: Settings) -> None:
+    await open_session(shared)
+    async with AsyncExitStack() as others:
+        async with worker(shared):
+            await until(lambda: holdings(shared) == [4])
+            load = asyncio.create_task(publish(shared, 0, 100))
+            await others.enter_async_context(worker(shared))
+            await until(lambda: holdings(shared) == [2, 2])
+            await others.enter_async_context(worker(shared))
+            await until(lambda: holdings(shared) == [1, 1, 2])
+        await until(lambda: holdings(shared) == [2, 2])
+        await load
+        # What was on the way when a partition moved comes again after the broker's `ack_wait`.
+        await until(lambda: count_of(shared, "SELECT count(*) FROM fix") == 100 * len(VANS))
+        assert count_of(shared, "SELECT count(*) FROM rejected") == 0
