@@ -13,6 +13,9 @@ from typing import Final
 
 from ingest.messages import SUBSCRIPTIONS
 
+#: What the sessions of all partitions subscribe to together.
+ALL: Final = "part/+/#"
+
 #: What becomes of a subject, in the words of `ops/devices/nats.py`: whichever partition it has.
 MAPPED: Final = "part.*.{subject}"
 
@@ -23,10 +26,11 @@ def prefix(partition: int) -> str:
 
 
 def filters(partition: int | None) -> tuple[str, ...]:
-    """Return what the session of a partition subscribes to; None for the plain topics."""
-    if partition is None:
-        return SUBSCRIPTIONS
-    return tuple(prefix(partition) + topic for topic in SUBSCRIPTIONS)
+    """Return what the session of a partition subscribes to; None for the plain topics.
+
+    One filter, since each is a consumer of the broker's, in a cluster with replicas of its own.
+    """
+    return SUBSCRIPTIONS if partition is None else (f"{prefix(partition)}#",)
 
 
 def plain(topic: str, partition: int | None) -> str:
@@ -42,6 +46,14 @@ def client_id(base: str, partition: int | None) -> str:
 def every(count: int) -> tuple[int | None, ...]:
     """Return every partition; without any the one that is everything: None."""
     return tuple(range(count)) or (None,)
+
+
+def of(van: str, count: int) -> int:
+    """Return the partition of a van, as NATS Server does: FNV-1a, 32 bits, modulo their number."""
+    found = 2_166_136_261
+    for byte in van.replace(".", "//").encode():
+        found = (found ^ byte) * 16_777_619 % 2**32
+    return found % count
 
 
 def nats_mappings(count: int) -> str:

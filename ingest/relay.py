@@ -47,20 +47,23 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 
 async def to_broker(settings: Settings, stop: asyncio.Event) -> None:
     """Publish until `stop` is set; a broker or database that is away is tried again."""
-    now = clock(settings)
+    now, turn = clock(settings), 0
     async with connect(settings.database_url, "cordee-relay") as pool:
         while not stop.is_set():
             try:
-                await _relay(settings, pool, now, stop)
+                await _relay(settings, pool, now, stop, turn)
             except PASSING as error:
                 log.warning("lost the broker or the database, reconnecting", error=str(error))
+                turn += 1
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), RECONNECT_S)
 
 
-async def _relay(settings: Settings, pool: Pool, now: Clock, stop: asyncio.Event) -> None:
+async def _relay(
+    settings: Settings, pool: Pool, now: Clock, stop: asyncio.Event, turn: int
+) -> None:
     die = fault_points.at("publish-mark", settings.fault_point)
-    async with broker.client(settings) as client, pool.connection() as listening:
+    async with broker.client(settings, turn) as client, pool.connection() as listening:
         await outbox.listen(listening)
         while not stop.is_set():
             while await send_waiting(pool, client, now, die):

@@ -37,7 +37,10 @@ from storage.settings import Settings, real_ms
 LIMIT_LOOKS: Final = 50
 LIMIT_LOOK_S: Final = 0.1
 KEEPALIVE_S = 60
+#: Where there is another server to go to: a machine that is gone is noticed within twice that.
+KEEPALIVE_IN_CLUSTER_S = 5
 RECONNECT_S_MIN = 1
+RECONNECT_IN_CLUSTER_S_MIN = 0.1
 RECONNECT_S_MAX = 30
 ASK_AGAIN_S = 10.0
 #: Of a delivery's objects, beside its texts.
@@ -128,15 +131,32 @@ class Subscriber:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_subscribe = self._on_subscribe
-        client.reconnect_delay_set(RECONNECT_S_MIN, RECONNECT_S_MAX)
+        client.on_connect_fail = lambda client, _userdata: self._go_to_next(client)
+        # Sessions begin at different servers, so that none of these serves all.
+        self._servers, self._turn = broker.servers(settings), partition or 0
+        is_alone = len(self._servers) == 1
+        self._keepalive_s = KEEPALIVE_S if is_alone else KEEPALIVE_IN_CLUSTER_S
+        client.reconnect_delay_set(
+            RECONNECT_S_MIN if is_alone else RECONNECT_IN_CLUSTER_S_MIN,  # type: ignore[arg-type]  # paho only adds
+            RECONNECT_S_MAX if is_alone else RECONNECT_S_MIN,
+        )
         self._client = client
 
     async def __aenter__(self) -> Self:
         """Begin to connect; a broker that is away is tried again until it is there."""
-        settings = self._settings
-        self._client.connect_async(settings.broker_host, settings.broker_port, KEEPALIVE_S)
+        self._connect(self._client)
         self._client.loop_start()
         return self
+
+    def _connect(self, client: Client) -> None:
+        host, port = self._servers[self._turn % len(self._servers)]
+        client.connect_async(host, port, self._keepalive_s)
+
+    def _go_to_next(self, client: Client) -> None:
+        """Run in paho's thread: name the server that it connects to next, if there is another."""
+        if len(self._servers) > 1 and not self._closing:
+            self._turn += 1
+            self._connect(client)
 
     async def __aexit__(
         self,
@@ -240,7 +260,7 @@ class Subscriber:
 
     def _on_disconnect(
         self,
-        _client: Client,
+        client: Client,
         _userdata: object,
         _flags: DisconnectFlags,
         reason: ReasonCode,
@@ -250,6 +270,7 @@ class Subscriber:
             self._connection += 1  # before paho connects again: what is queued by then, it drops
         if reason.is_failure:
             log.warning("lost the broker, reconnecting", reason=str(reason))
+            self._go_to_next(client)
 
     def _on_publishes(self, publishes: list[Publish]) -> None:
         """Run in paho's thread: queue what came together, waiting for room if there is none."""

@@ -33,15 +33,25 @@ def tls(settings: Settings) -> ssl.SSLContext | None:
     return context
 
 
-def client(settings: Settings, **more: Any) -> aiomqtt.Client:
-    """Return a client of the settings' broker; `more` are aiomqtt's own arguments.
+def servers(settings: Settings) -> tuple[tuple[str, int], ...]:
+    """Return the host and port of every server of the broker that settings name, one or more."""
+    others = (it.rsplit(":", 1) for it in settings.broker_others.split(",") if it)
+    return (settings.broker_host, settings.broker_port), *((host, int(p)) for host, p in others)
+
+
+def client(settings: Settings, turn: int = 0, **more: Any) -> aiomqtt.Client:
+    """Return a client of the settings' broker, of its servers the one whose turn it is.
+
+    `more` are aiomqtt's own arguments.
 
     Raises:
         UnusableFileError: As of `tls`.
     """
+    known = servers(settings)
+    host, port = known[turn % len(known)]
     return aiomqtt.Client(
-        settings.broker_host,
-        settings.broker_port,
+        host,
+        port,
         username=settings.broker_user or None,
         password=settings.broker_password or None,
         tls_context=tls(settings),

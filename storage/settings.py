@@ -27,6 +27,13 @@ class Settings(BaseSettings):
     )
     broker_host: str = Field(default="127.0.0.1", description="Host of the MQTT broker.")
     broker_port: int = Field(default=1883, description="Port of the MQTT broker.")
+    broker_others: str = Field(
+        default="",
+        pattern=r"^([^\s:,]+:\d+(,[^\s:,]+:\d+)*)?$",
+        description="Further servers of the broker's cluster, host:port separated by commas: ingest and"
+        " relay go on at the next when they lose one. Empty for one server, or for one address that leads"
+        " to all.",
+    )
     broker_user: str = Field(default="", description="User at the broker; empty for none.")
     broker_password: str = Field(default="", description="Password at the broker.")
     broker_name: str = Field(

@@ -10,7 +10,7 @@ import click
 from ops import embedded, imports, stock_verify
 from ops import verify as verifies
 from ops.access import parts as access
-from ops.faults import campaign, poison, pressure
+from ops.faults import campaign, failover, poison, pressure
 
 #: Counts in a report that must be 0.
 WRONG = ("levels_wrong", "duplicate_orders", *access.WRONG)
@@ -19,7 +19,9 @@ WRONG = ("levels_wrong", "duplicate_orders", *access.WRONG)
 @click.command()
 @click.option(
     "--what",
-    type=click.Choice(["geofence", "knowable", "stock", "access", "faults", "poison", "pressure"]),
+    type=click.Choice(
+        ["geofence", "knowable", "stock", "access", "faults", "poison", "pressure", "cluster"]
+    ),
     default="geofence",
     show_default=True,
 )
@@ -48,7 +50,7 @@ def verify(
     Or say how much of its late arrivals is knowable a quarter of an hour ahead, to whom the dice
     are known: no engine can announce more. Or judge weeks of stock: levels, orders, jobs served. Or try
     who can write and read what. Or let faults strike the running processes, and compare the tables with
-    those of a calm run. Or send them rubbish (poison), or messages while the database is away (pressure).
+    those of a calm run. Or send them rubbish (poison), or messages while the database is away (pressure). Or kill servers and workers of a cluster.
     """
     plan = verifies.Plan(**options)
     stock_plan = stock_verify.Plan(plan.vans, items, days, plan.seed)
@@ -66,6 +68,8 @@ def verify(
                 figures = poison.run(poison.Plan(plan.seed, messages or 1_000_000))
             case "pressure":
                 figures = pressure.run(pressure.Plan(plan.seed, messages or 60_000))
+            case "cluster":
+                figures = failover.run(failover.Plan(plan.seed))
             case _:
                 figures = stock_verify.run(stock_plan)
     except (embedded.ServerError, imports.UnusableFileError) as error:
@@ -75,6 +79,11 @@ def verify(
         report.write_text(text + "\n")
     click.echo(text)
     wrong = sum(figures.get(name, 0) for name in WRONG)
-    judges = {"faults": campaign.failed, "poison": poison.failed, "pressure": pressure.failed}
+    judges = {
+        "faults": campaign.failed,
+        "poison": poison.failed,
+        "pressure": pressure.failed,
+        "cluster": failover.failed,
+    }
     wrong += what in judges and judges[what](figures)
     sys.exit(0 if figures.get("tables_equal", True) and not wrong else 1)

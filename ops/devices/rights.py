@@ -15,6 +15,7 @@ A code becomes one level of a topic, so it must be one that no broker reads as a
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from ingest import partitions
 from ingest.messages import SUBSCRIPTIONS
 from storage.backlog import LIMIT_TOPIC
 
@@ -58,7 +59,7 @@ def rights(role: Role, code: str = "") -> Rights:
                 subscribe=(f"fleet/v1/{code}/receipt", f"fleet/v1/{code}/inbox"),
             )
         case "ingest":
-            return Rights(publish=(LIMIT_TOPIC,), subscribe=SUBSCRIPTIONS)
+            return Rights(publish=(LIMIT_TOPIC,), subscribe=(*SUBSCRIPTIONS, partitions.ALL))
         case "relay":
             return Rights(
                 publish=(

@@ -18,7 +18,6 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from datetime import date
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.request import urlopen
@@ -27,25 +26,19 @@ import aiomqtt
 import msgspec
 import psycopg
 
-from geofence import tracks
-from ingest import duty, service
-from ingest.batch import Delivery, decode
 from ingest.subscriber import limit_backlog, open_session
-from ops import embedded, imports, seeds
+from ops import embedded
 from ops import stock as stocks
-from ops.faults import acts, company, compare, plan
+from ops.faults import acts, calm, compare, plan
 from ops.faults import stack as stacks
 from ops.faults.acts import Clockwork, Field, NotHadError
 from ops.faults.stack import SERVICES, Stack
-from ops.faults.tablets import PROBE_VAN, Ears, Journal, Prober
-from ops.report import SCANS
+from ops.faults.tablets import Ears, Journal, Prober
 from simulators.faults import HARSH, Rates
 from simulators.fleet import outgoing
 from simulators.publisher import publish
 from simulators.vans import Tracker
 from simulators.world import World, create_world, local_ms
-from simulators.world_files import write_tours, write_world
-from storage.pool import connect, migrate
 from storage.settings import Settings, as_datetime, real_ms
 
 Result = TypeVar("Result")
@@ -61,18 +54,10 @@ RATES: Final[Rates] = replace(HARSH, future_share=0.0)
 
 RECOVERS_WITHIN_S: Final = 90.0
 DRAINS_WITHIN_S: Final = 240.0
-CALM_BATCH: Final = 2_000
 LOOK_S: Final = 0.25
 
 LEFT_TO_SEND: Final = "SELECT count(*) FROM outbox WHERE sent_time IS NULL"
 SENT: Final = "SELECT topic, payload FROM outbox"
-FIXES: Final = (
-    "SELECT code, (extract(epoch FROM fix_time) * 1000)::bigint FROM fix JOIN van USING (van_id)"
-)
-REJECTED: Final = "SELECT topic, payload FROM rejected"
-WAS_OFF_DUTY: Final = (
-    "SELECT DISTINCT code FROM duty_switch JOIN van USING (van_id) WHERE duty = 'off'"
-)
 ORDERED_TWICE: Final = """
 SELECT count(*) FROM (SELECT FROM resupply_order WHERE NOT is_urgent
   GROUP BY warehouse_id, location_id, cutoff_at HAVING count(*) > 1) AS twice
@@ -137,7 +122,7 @@ class Campaign:
 
     async def run(self) -> dict[str, Any]:
         """Run everything, and return the report."""
-        asyncio.get_running_loop().set_exception_handler(_but_broken_connections)
+        asyncio.get_running_loop().set_exception_handler(but_broken_connections)
         async with stacks.opened(self.folder, self.asked.seed) as stack:
             if self.asked.ingest_command:
                 stack.ingest_command = self.asked.ingest_command
@@ -156,23 +141,9 @@ class Campaign:
     async def _prepare(self, stack: Stack) -> None:
         """Start the servers, and import the world twice: for the campaign, and for the calm run."""
         await asyncio.to_thread(stack.start_servers)
-        prepared = embedded.ensure_database(stack.server_url, "prepared")
-        await asyncio.to_thread(migrate, prepared)
-        files = self.folder / "world"
-        await asyncio.to_thread(write_world, self.world, files, FIRST_DAY)
-        with (files / "vans.csv").open("a") as vans:
-            first = self.world.vans[0]
-            warehouse = self.world.warehouses[first.warehouse].code
-            template = self.world.templates[first.template].code
-            vans.write(f"{PROBE_VAN},Probe,,{template},{warehouse}\n")
-        settings = Settings(database_url=prepared)
-        for kind in seeds.REFERENCE:
-            await self._import(settings, kind, files)
-        await asyncio.to_thread(write_tours, self.world, files, FIRST_DAY)
-        await self._import(settings, "tours", files)
-        with psycopg.connect(stack.server_url, autocommit=True) as conn:
-            for name in ("cordee", "calm"):
-                conn.execute(f"CREATE DATABASE {name} TEMPLATE prepared")
+        await calm.import_world(
+            self.world, FIRST_DAY, self.folder, stack.server_url, ("cordee", "calm")
+        )
         self.clockwork.write()
         self.start_ms = real_ms()
         stack.settings = Settings(
@@ -187,11 +158,6 @@ class Campaign:
         )
         await open_session(stack.settings)
         await limit_backlog(stack.settings)
-
-    async def _import(self, settings: Settings, kind: str, files: Path) -> None:
-        done = await imports.import_file(settings, kind, files / f"{kind}.csv")
-        if done.bad:
-            raise imports.UnusableFileError("\n".join(imports.in_words(done)))
 
     async def _disturb(self, stack: Stack) -> None:
         """Let the fleet work and the faults strike; return when all is drained."""
@@ -309,30 +275,12 @@ class Campaign:
     def _lost(self, stack: Stack) -> dict[str, int]:
         """Return what was acknowledged and is not in the tables, by kind; what was not sent, too."""
         with psycopg.connect(stack.settings.database_url) as conn:
-            vans = company.vans_of(conn)
-            codes = {van.van_id: code for code, van in vans.items()}
-            said = decode(
-                [Delivery(*message) for message in self.journal.messages], vans, self.now()
-            )
-            fixes = {
-                (codes[van], t)
-                for van, t in zip(said.fixes.van_id.tolist(), said.fixes.t_ms.tolist(), strict=True)
-            }
-            scans = {(scan.key.device, scan.key.epoch, scan.key.seq) for scan in said.scans}
-            # Of what names no time that can be believed, the moment it came decides whether it is kept.
-            off_duty = {code for (code,) in conn.execute(WAS_OFF_DUTY)}
-            rejected = {
-                (r.topic, r.payload)
-                for r in said.rejections
-                if r.van_code not in off_duty or _names_when(r.payload, self.now())
-            }
+            missing = calm.missing(conn, self.journal.messages, self.now())
             sent = Counter((topic, payload) for topic, payload in conn.execute(SENT))
             heard = {(topic, p) for topic, parts in self.ears.heard.items() for p in parts}
             waiting = conn.execute(LEFT_TO_SEND).fetchone() or (0,)
             return {
-                "fixes": len(fixes - set(conn.execute(FIXES).fetchall())),
-                "scans": len(scans - set(conn.execute(SCANS).fetchall())),
-                "rejected": len(rejected - set(conn.execute(REJECTED).fetchall())),
+                **missing,
                 "not_sent": int(waiting[0]),
                 "not_heard": len(sent.keys() - heard),
             }
@@ -340,12 +288,12 @@ class Campaign:
     async def _judge(self, stack: Stack) -> dict[str, Any]:
         """Compare with the calm run, and return the report."""
         end_ms = self.now()
-        url, calm = stack.settings.database_url, stack.server_url.rsplit("/", 1)[0] + "/calm"
+        url, calmly = stack.settings.database_url, stack.server_url.rsplit("/", 1)[0] + "/calm"
         lost = self._lost(stack)
-        await self._commit([], url, end_ms)
+        await calm.commit([], url, end_ms)
         drift = await stocks.rebuild(Settings(database_url=url), check=True)
-        await self._commit(self.journal.messages, calm, end_ms)
-        counts, differences = await asyncio.to_thread(compare.compare, url, calm)
+        await calm.commit(self.journal.messages, calmly, end_ms)
+        counts, differences = await asyncio.to_thread(compare.compare, url, calmly)
         duplicated, again = self._duplicated(url)
         recoveries = [s.recovery_s for s in self.struck if s.recovery_s is not None]
         happened = Counter(s.kind for s in self.struck if not s.is_missing)
@@ -379,15 +327,6 @@ class Campaign:
             "seconds": self.took,
         }  # fmt: skip
 
-    async def _commit(self, messages: Sequence[tuple[str, bytes]], url: str, now: int) -> None:
-        """Commit messages without a broker, then let the clock have its say."""
-        rest, reference = iter(messages), None
-        async with connect(url, "cordee-calm", prepare=tracks.prepare) as pool:
-            while part := list(islice(rest, CALM_BATCH)):
-                deliveries = [Delivery(*message) for message in part]
-                reference = await service.commit(pool, deliveries, reference, lambda: now)
-            await service.tick(pool, reference, lambda: now)
-
     def _duplicated(self, url: str) -> tuple[dict[str, int], int]:
         """Return what was said twice in different words under one id, and repeats that are none."""
         words: dict[tuple[str, str], set[bytes]] = defaultdict(set)
@@ -418,12 +357,7 @@ def failed(report: dict[str, Any]) -> bool:
     )
 
 
-def _names_when(payload: bytes, now: int) -> bool:
-    """Whether an unusable message says itself when its van was there."""
-    return duty.moments_of(payload, now) == duty.times_in(payload)
-
-
-def _but_broken_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def but_broken_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """Be silent about connections that broke while nobody waited for them any more."""
     if not isinstance(context.get("exception"), aiomqtt.MqttError):
         loop.default_exception_handler(context)
