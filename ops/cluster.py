@@ -23,6 +23,10 @@ SERVERS: Final = 3
 #: it is what ends the wait for messages that a dead worker had in hand.
 ACK_WAIT_S: Final = 10
 
+#: A message that could not be stored for so long, because no server leads, is not acknowledged and its
+#: connection closed: its sender comes back and sends it again.
+STORE_WITHIN_S: Final = 2
+
 CONFIG: Final = """
 server_name: cordee-{number}
 listen: "127.0.0.1:{client_port}"
@@ -36,6 +40,7 @@ mqtt {{
   ack_wait: "{ack_wait_s}s"
   max_ack_pending: 9000
   stream_replicas: 3
+  js_api_timeout: "{store_within_s}s"
 }}
 """
 
@@ -96,6 +101,7 @@ class Cluster:
                 folder=folder,
                 max_file_store=embedded.MAX_FILE_STORE,
                 ack_wait_s=ACK_WAIT_S,
+                store_within_s=STORE_WITHIN_S,
             )
             + self.more
         )

@@ -57,6 +57,7 @@ class _Broker:
     user: str | None
     password: str | None
     tls_context: ssl.SSLContext | None
+    ack_within_s: float
 
     def client(self) -> aiomqtt.Client:
         return aiomqtt.Client(
@@ -68,7 +69,7 @@ class _Broker:
             logger=QUIET,
             max_inflight_messages=GROUP_MAX,
             max_concurrent_outgoing_calls=GROUP_MAX,
-            timeout=ACK_TIMEOUT_S,
+            timeout=self.ack_within_s,
         )
 
 
@@ -87,6 +88,7 @@ async def publish(
     connections: int = 8,
     held_ms_max: int = HELD_MS_MAX,
     tls_context: ssl.SSLContext | None = None,
+    ack_within_s: float = ACK_TIMEOUT_S,
 ) -> None:
     """Publish each message when `clock()` (simulated ms) reaches its `send_ms`.
 
@@ -105,15 +107,19 @@ async def publish(
         connections: Among which the vans are dealt that have no logins.
         held_ms_max: How far ahead to look for what is held back: `Rates.held_ms_max`.
         tls_context: What to check the broker by; None for no TLS.
+        ack_within_s: After that without a PUBACK a connection is taken for broken.
 
     Raises:
         ExceptionGroup: Of aiomqtt.MqttError, when the broker stays away for about five minutes.
     """
     if logins is None:
-        shared = _Broker(host, port, user, password, tls_context)
+        shared = _Broker(host, port, user, password, tls_context, ack_within_s)
         brokers = {str(number): shared for number in range(connections)}
     else:
-        brokers = {van: _Broker(host, port, *login, tls_context) for van, login in logins.items()}
+        brokers = {
+            van: _Broker(host, port, *login, tls_context, ack_within_s)
+            for van, login in logins.items()
+        }
     lines = {name: asyncio.Queue[Outgoing | None](QUEUE_MAX) for name in brokers}
 
     def line_of(message: Outgoing) -> str:

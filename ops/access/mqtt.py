@@ -73,6 +73,7 @@ TOPICS: Final = (
     f"planner/v1/alerts/{A}/more",
     "planner/v1/elsewhere",
     "elsewhere",
+    f"part/0/fleet/v1/{B}/position",
     f"$MQTT/msgs/fleet/v1/{B}/position",
     "$SYS/broker/uptime",
 )  # fmt: skip
@@ -91,6 +92,7 @@ WIDER: Final = (
     ("planner/v1/visit-reports/#", f"planner/v1/visit-reports/{A}"),
     ("planner/#", f"planner/v1/alerts/{B}"),
     ("$share/all/fleet/v1/+/position", f"fleet/v1/{B}/position"),
+    ("part/+/#", f"part/0/fleet/v1/{B}/position"),
     ("$MQTT/#", f"fleet/v1/{B}/receipt"),
 )
 
@@ -174,6 +176,7 @@ MAY_READ: Final[dict[str, set[str]]] = {
         "fleet/v1/van-unknown/position",
         "warehouse/v1/reports/WH-1",
         "warehouse/v1/reports/WH-2",
+        "part/0/fleet/v1/van-001.b/position",
     },
     "warehouse WH-1": {"warehouse/v1/orders/O-1", "warehouse/v1/orders/O-1/more"},
     "planner": {
@@ -186,7 +189,7 @@ MAY_READ: Final[dict[str, set[str]]] = {
 
 #: Who may read by which wider filters.
 MAY_READ_WIDER: Final[dict[str, set[str]]] = {
-    "ingest": {"fleet/v1/+/position", "owntracks/+/+"},
+    "ingest": {"fleet/v1/+/position", "owntracks/+/+", "part/+/#"},
     "warehouse WH-1": {"warehouse/v1/orders/#"},
     "planner": {"planner/v1/alerts/#", "planner/v1/visit-reports/#"},
 }

@@ -68,7 +68,7 @@ DRAINS_WITHIN_S: Final = 90.0
 #: What is done, in this order, and what its gap is made of.
 EVENTS: Final[Mapping[str, str]] = {
     "kill_leading_server": "the two servers left elect a new leader of the stream after 4 to 9 s without a"
-    " heartbeat: NATS's own constants, which no setting changes",
+    " heartbeat, NATS's own constants, which no setting changes; then up to 2 s until a sender tries again",
     "kill_other_server": "its clients come back at another server after 0.1 s; where it led a session's"
     " consumer, an election as above",
     "kill_worker": "PostgreSQL has let go of its locks at once, others look once a second and open the"
@@ -231,6 +231,7 @@ class Run:
                     record=self.journal.record,
                     stop=stop,
                     held_ms_max=RATES.held_ms_max,
+                    ack_within_s=cluster.STORE_WITHIN_S,
                 )
             )
             try:

@@ -175,6 +175,40 @@ async def test_what_a_mapped_broker_delivers_is_stored_under_its_plain_topic(
     assert topics == [("owntracks/van-002/phone",), ("warehouse/v1/reports/WH",)]
 
 
+async def test_a_van_is_of_the_partition_that_the_broker_says(mapped_port: int) -> None:
+    vans = [*VANS, "van.with.dots", "camión-7", "x"]
+    async with (
+        aiomqtt.Client("127.0.0.1", mapped_port) as reader,
+        aiomqtt.Client("127.0.0.1", mapped_port) as sender,
+    ):
+        await reader.subscribe(partitions.ALL, 1)
+        for van in vans:
+            await sender.publish(f"fleet/v1/{van}/scan", b"x", qos=1)
+            await sender.publish(f"owntracks/{van}/phone", b"x", qos=1)
+        seen: set[tuple[str, int]] = set()
+        async with asyncio.timeout(20):
+            while len(seen) < 2 * len(vans):
+                topic = str((await anext(aiter(reader.messages))).topic)
+                _, partition, plain = topic.split("/", 2)
+                if not plain.endswith("/status"):  # another test's, retained
+                    seen.add((plain, int(partition)))
+    expected = {(van, partitions.of(van, PARTITIONS)) for van in vans}
+    assert {(plain.split("/")[2], n) for plain, n in seen if plain.startswith("fleet")} == expected
+    assert {(plain.split("/")[1], n) for plain, n in seen if plain.startswith("own")} == expected
+
+
+async def test_what_the_base_sends_to_a_van_is_not_mapped(mapped_port: int) -> None:
+    async with (
+        aiomqtt.Client("127.0.0.1", mapped_port) as tablet,
+        aiomqtt.Client("127.0.0.1", mapped_port) as base,
+    ):
+        await tablet.subscribe([("fleet/v1/van-001/inbox", 1), ("fleet/v1/van-001/receipt", 1)])
+        for kind in ("inbox", "receipt"):
+            await base.publish(f"fleet/v1/van-001/{kind}", b"{}", qos=1)
+            async with asyncio.timeout(10):
+                assert str((await anext(aiter(tablet.messages))).topic).endswith(kind)
+
+
 async def test_what_came_before_the_first_worker_waits_in_every_partition(shared: Settings) -> None:
     await open_session(shared)
     await publish(shared, 0, 2)
