@@ -1,8 +1,8 @@
 """Is this container's service at work? The health check of our services in compose, but the API's.
 
 A process that lives may still hang, so two things are looked at. In the database: has the service's
-main loop used one of its connections lately? Ingest ticks every second, each of the relay's two
-looks at the outbox every 5 s. At the broker: is a connection to it open in this container? Neither asks the
+main loop used one of its connections lately? Ingest ticks, or looks at its claims, every second, each of the
+relay's two looks at the outbox every 5 s. At the broker: is a connection to it open in this container? Neither asks the
 service anything, so a busy service is not called sick for answering late.
 """
 
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psycopg
 
+from ingest.claims import PARTITION
+from storage import broker
 from storage.settings import Settings
 
 LOOKED_WITHIN_S = 30
@@ -33,6 +35,14 @@ WHERE datname = current_database() AND application_name = ANY(%s)
 """
 
 
+#: As above; a worker beyond the number of partitions has none, and waits for one.
+CLAIMS = """
+SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND classid = %s AND datname = current_database()
+  AND client_addr IS NOT DISTINCT FROM inet_client_addr()
+"""
+
+
 def is_connected(port: int) -> bool:
     """Return whether a TCP connection to that remote port is open in this network namespace."""
     tables = [Path("/proc/net/tcp"), Path("/proc/net/tcp6")]
@@ -47,13 +57,23 @@ def uses_database(settings: Settings, name: str) -> bool:
     return row == (len(LOOPS[name]),)
 
 
+def is_spare(settings: Settings, name: str) -> bool:
+    """Return whether it is an ingest that shares the fleet and holds none of it. Raises psycopg.Error."""
+    if name != "ingest" or not settings.partitions:
+        return False
+    with psycopg.connect(settings.database_url, connect_timeout=5) as conn:
+        return conn.execute(CLAIMS, (PARTITION,)).fetchone() == (0,)
+
+
 def complaint(settings: Settings, name: str) -> str | None:
     """Return what is wrong with the service, or None."""
     try:
         if not uses_database(settings, name):
             return f"{name} has not used the database for {LOOKED_WITHIN_S} s"
+        if name in WITHOUT_BROKER or is_spare(settings, name):
+            return None
     except psycopg.OperationalError as error:
         return f"{socket.gethostname()} does not reach the database: {error}"
-    if name not in WITHOUT_BROKER and not is_connected(settings.broker_port):
+    if not any(is_connected(port) for _, port in broker.servers(settings)):
         return f"{name} has no connection to the broker"
     return None

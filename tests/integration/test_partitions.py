@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import aiomqtt
 import psycopg
@@ -12,10 +13,13 @@ from ingest import partitions, service
 from ingest.claims import CLOCK, PARTITION, Claims
 from ingest.subscriber import open_session
 from ops import embedded
+from ops.devices import nats, passwords
+from ops.devices.rights import rights
 from storage.settings import Settings, real_ms
 from tests.integration.conftest import CLOCK_MS
 
 PARTITIONS = 4
+PASSWORD = "p" * 24
 VANS = [f"van-{n:03d}" for n in range(1, 21)]
 
 MORE_VANS = """
@@ -195,6 +199,44 @@ async def test_a_van_is_of_the_partition_that_the_broker_says(mapped_port: int) 
     expected = {(van, partitions.of(van, PARTITIONS)) for van in vans}
     assert {(plain.split("/")[2], n) for plain, n in seen if plain.startswith("fleet")} == expected
     assert {(plain.split("/")[1], n) for plain, n in seen if plain.startswith("own")} == expected
+
+
+@pytest.fixture
+def guarded_port(tmp_path: Path) -> Iterator[int]:
+    """A mapped NATS Server that knows its users: two vans and ingest."""
+    secret = passwords.hashes(PASSWORD).bcrypt
+    users = [(van, secret, rights("van", van)) for van in ("van-001", "van-002")]
+    users.append(("ingest", secret, rights("ingest")))
+    (tmp_path / "users.conf").write_text(nats.users_text(users, partitions.MAPPED))
+    mappings = partitions.nats_mappings(PARTITIONS)
+    child, port = embedded.start_nats(tmp_path, more=mappings + embedded.NATS_USERS)
+    yield port
+    child.stop()
+
+
+async def test_behind_a_mapping_a_van_still_writes_only_what_is_its_own(guarded_port: int) -> None:
+    def client(user: str) -> aiomqtt.Client:
+        return aiomqtt.Client(
+            "127.0.0.1", guarded_port, username=user, password=PASSWORD, identifier=user
+        )
+
+    async with client("ingest") as ingest, client("van-001") as one, client("van-002") as two:
+        for van in ("van-001", "van-002"):
+            (filter_,) = partitions.filters(partitions.of(van, PARTITIONS))
+            (granted,) = await ingest.subscribe(filter_, 1)
+            assert granted.value == 1
+        await two.publish("fleet/v1/van-001/position", b"forged", qos=1)
+        await two.publish("owntracks/van-001/phone", b"forged", qos=1)
+        await two.publish(f"part/{partitions.of('van-001', 4)}/fleet/v1/van-001/scan", b"forged", 1)
+        await one.publish("fleet/v1/van-001/position", b"own", qos=1)
+        await two.publish("fleet/v1/van-002/position", b"own", qos=1)
+        heard = []
+        async with asyncio.timeout(10):
+            while heard.count(b"own") < 2:
+                heard.append((await anext(aiter(ingest.messages))).payload)
+        assert b"forged" not in heard
+        (refused,) = await one.subscribe(partitions.ALL, 1)
+        assert refused.value == 0x80
 
 
 async def test_what_the_base_sends_to_a_van_is_not_mapped(mapped_port: int) -> None:
