@@ -4,7 +4,7 @@ Whatever MQTT keeps (sessions, messages, retained ones) is kept by all three, an
 when two have it. Any of them serves any client. A server that is killed and started again with its folder
 catches up by itself.
 
-The options are those of `deploy/nats-cluster.conf`, which a test compares.
+The options are those of `deploy/kubernetes/nats.yaml`, which a test compares.
 """
 
 import contextlib
