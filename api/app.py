@@ -150,9 +150,20 @@ def create_app(configured: settings.Settings) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         clock = settings.clock(configured)
-        async with pool.connect(
-            configured.database_url, "cordee-api", size_max=CONNECTIONS_MAX
-        ) as connections:
+        async with contextlib.AsyncExitStack() as opened:
+            connections = await opened.enter_async_context(
+                pool.connect(configured.database_url, "cordee-api", size_max=CONNECTIONS_MAX)
+            )
+            replica = None
+            if configured.database_replica_url:
+                replica = await opened.enter_async_context(
+                    pool.connect(
+                        configured.database_replica_url,
+                        "cordee-api",
+                        size_max=CONNECTIONS_MAX,
+                        must_answer=False,
+                    )
+                )
             factor = configured.clock_factor if configured.clock_origin_ms else 1.0
             log = AccessLog(connections)
             hub = LiveHub(
@@ -165,7 +176,7 @@ def create_app(configured: settings.Settings) -> FastAPI:
             )
             commits = Commits(connections, configured.database_url)
             app.state.resources = Resources(
-                configured, connections, hub, clock, IngestTotals(), lifetime, log, commits
+                configured, connections, hub, clock, IngestTotals(), lifetime, log, commits, replica
             )
             running = [
                 asyncio.create_task(hub.run(), name="live hub"),

@@ -1,9 +1,11 @@
 """What one running API process holds, and how a route gets at it."""
 
+import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Annotated
 
+import psycopg_pool
 from fastapi import Depends, Request
 
 from api import accounts
@@ -19,6 +21,9 @@ from storage.pool import Connection, Pool
 from storage.settings import Clock, Settings
 
 CONNECTION_WITHIN_S = 5.0
+#: A replica that is away or busy holds nobody up for longer.
+REPLICA_WITHIN_S = 0.5
+READING = frozenset({"GET", "HEAD"})
 
 
 @dataclass(slots=True)
@@ -33,6 +38,8 @@ class Resources:
     lifetime: Lifetime
     access_log: AccessLog
     commits: Commits
+    #: A pool of the replica, if there is one.
+    replica: Pool | None = None
     fences: FenceBodies = field(default_factory=FenceBodies)
     desk: Desk = field(default_factory=Desk)
     #: Devices that send positions by HTTP: the backlog of an hour at once, and then what one drives.
@@ -69,13 +76,21 @@ def resources(request: Request) -> Resources:
 Held = Annotated[Resources, Depends(resources)]
 
 
-async def connection(held: Held) -> AsyncIterator[Connection]:
-    """Lend a connection until the answer is made.
+async def connection(held: Held, request: Request) -> AsyncIterator[Connection]:
+    """Lend a connection until the answer is made: for reading the replica's, if there is one.
+
+    Who may ask is judged before, and by the database itself: a session that has ended has ended.
 
     Raises:
         psycopg_pool.PoolTimeout: None became free in time; the answer is then 503.
     """
-    async with held.pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
+    async with contextlib.AsyncExitStack() as lent:
+        conn: Connection | None = None
+        if held.replica is not None and request.method in READING:
+            with contextlib.suppress(psycopg_pool.PoolTimeout):
+                conn = await lent.enter_async_context(held.replica.connection(REPLICA_WITHIN_S))
+        if conn is None:
+            conn = await lent.enter_async_context(held.pool.connection(CONNECTION_WITHIN_S))
         yield conn
 
 

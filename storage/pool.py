@@ -30,6 +30,7 @@ async def connect(
     *,
     size_max: int = 4,
     prepare: Callable[[Connection], Awaitable[None]] | None = None,
+    must_answer: bool = True,
 ) -> AsyncIterator[Pool]:
     """Open a pool of up to `size_max` connections and close it on the way out.
 
@@ -38,6 +39,7 @@ async def connect(
         name: The process, as the server's `pg_stat_activity` will show it.
         size_max: The most connections held at once.
         prepare: What every new connection needs before its first use.
+        must_answer: Wait until the server does; else it may come later.
 
     Raises:
         psycopg_pool.PoolTimeout: no connection within 30 s.
@@ -53,7 +55,7 @@ async def connect(
         reconnect_timeout=WAITS_S,
         check=AsyncConnectionPool.check_connection,
     )
-    await pool.open(wait=True)
+    await pool.open(wait=must_answer)
     try:
         yield pool
     finally:

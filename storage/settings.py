@@ -25,6 +25,11 @@ class Settings(BaseSettings):
         default="postgresql://cordee@127.0.0.1:5432/cordee",
         description="PostgreSQL server, user and database, as a libpq URL.",
     )
+    database_replica_url: str = Field(
+        default="",
+        description="A streaming replica of it that the API reads from, for GET only; empty for none."
+        " What it answers may be older by the replica's lag (docs/SCALING.md).",
+    )
     broker_host: str = Field(default="127.0.0.1", description="Host of the MQTT broker.")
     broker_port: int = Field(default=1883, description="Port of the MQTT broker.")
     broker_others: str = Field(

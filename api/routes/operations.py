@@ -10,7 +10,7 @@ from api import metrics
 from api.answers import Health
 from api.problems import Problem
 from api.queries import installation
-from api.resources import CONNECTION_WITHIN_S, Conn, Held, Now
+from api.resources import CONNECTION_WITHIN_S, Held, Now
 from storage.settings import real_ms
 
 AS_TEXT: Final[dict[int | str, dict[str, Any]]] = {
@@ -27,9 +27,11 @@ async def healthz() -> Health:
 
 
 @router.get("/readyz")
-async def readyz(conn: Conn) -> Health:
+async def readyz(held: Held) -> Health:
     """Answer 200 if the database answers and holds every migration of this version, else 503."""
-    if missing := await installation.missing_migrations(conn):
+    async with held.pool.connection(timeout=CONNECTION_WITHIN_S) as conn:
+        missing = await installation.missing_migrations(conn)
+    if missing:
         raise Problem(
             503,
             "migrations_missing",
