@@ -32,6 +32,8 @@ server_name: cordee-{number}
 listen: "127.0.0.1:{client_port}"
 http: "127.0.0.1:{monitor_port}"
 max_payload: 4MB
+max_pending: 1GB
+write_deadline: "60s"
 pid_file: "{folder}/nats.pid"
 jetstream {{ store_dir: "{folder}/jetstream", sync_interval: 1s, max_file_store: {max_file_store} }}
 cluster {{ name: cordee, listen: "127.0.0.1:{route_port}", routes: [{routes}] }}

@@ -184,7 +184,8 @@ def test_the_options_of_the_servers_are_those_that_tests_kill() -> None:
         max_file_store="", ack_wait_s=cluster.ACK_WAIT_S, store_within_s=cluster.STORE_WITHIN_S,
     )  # fmt: skip
     for option in (
-        "ack_wait", "max_ack_pending", "stream_replicas", "js_api_timeout", "max_payload", "sync_interval"
+        "ack_wait", "max_ack_pending", "stream_replicas", "js_api_timeout", "max_payload", "sync_interval",
+        "max_pending", "write_deadline",
     ):  # fmt: skip
         pattern = rf"\b{option}: ([^\s,]+)"
         assert re.findall(pattern, text) == re.findall(pattern, tested) != [], option
