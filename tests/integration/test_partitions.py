@@ -8,6 +8,8 @@ from pathlib import Path
 import aiomqtt
 import psycopg
 import pytest
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
 from ingest import partitions, service
 from ingest.claims import CLOCK, PARTITION, Claims
@@ -15,12 +17,17 @@ from ingest.subscriber import open_session
 from ops import embedded
 from ops.devices import nats, passwords
 from ops.devices.rights import rights
+from storage import backlog
 from storage.settings import Settings, real_ms
 from tests.integration.conftest import CLOCK_MS
 
 PARTITIONS = 4
 PASSWORD = "p" * 24
 VANS = [f"van-{n:03d}" for n in range(1, 21)]
+
+END_CLAIMS = """
+SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s
+"""
 
 MORE_VANS = """
 INSERT INTO van (organisation_id, code, name, template_id, warehouse_id)
@@ -32,32 +39,58 @@ UPDATE reference_version SET version = version + 1;
 
 
 @pytest.fixture(scope="module")
-def mapped_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def mapped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[int, str]]:
     """A NATS Server that maps the fleet into partitions, and soon sends again what nobody acknowledges."""
     hasty = embedded.NATS_CONFIG.replace('ack_wait: "30s"', 'ack_wait: "2s"')
     assert hasty != embedded.NATS_CONFIG
+    folder = tmp_path_factory.mktemp("mapped")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedded, "NATS_CONFIG", hasty)
-        child, port = embedded.start_nats(
-            tmp_path_factory.mktemp("mapped"), more=partitions.nats_mappings(PARTITIONS)
-        )
-    yield port
+        child, port = embedded.start_nats(folder, more=partitions.nats_mappings(PARTITIONS))
+    yield port, embedded.monitor_url(folder)
     child.stop()
 
 
 @pytest.fixture
-def shared(company_url: str, mapped_port: int, request: pytest.FixtureRequest) -> Settings:
+def mapped_port(mapped: tuple[int, str]) -> int:
+    return mapped[0]
+
+
+@pytest.fixture
+def mapped_monitor(mapped: tuple[int, str]) -> str:
+    return mapped[1]
+
+
+@pytest.fixture
+async def shared(
+    company_url: str, mapped_port: int, mapped_monitor: str, request: pytest.FixtureRequest
+) -> AsyncIterator[Settings]:
+    """Settings of a worker; afterwards the broker forgets the sessions."""
     with psycopg.connect(company_url) as conn:
         conn.execute(MORE_VANS)
-    return Settings(
+    settings = Settings(
         database_url=company_url,
         broker_port=mapped_port,
+        broker_monitor_url=mapped_monitor,
         partitions=PARTITIONS,
         ingest_client_id=f"ingest-{abs(hash(request.node.name))}",
         tick_s=0.05,
         clock_origin_ms=CLOCK_MS,
         clock_start_ms=real_ms(),
     )
+    yield settings
+    for partition in partitions.every(PARTITIONS):
+        name = partitions.client_id(settings.ingest_client_id, partition)
+        async with aiomqtt.Client("127.0.0.1", mapped_port, identifier=name):
+            pass
+
+
+async def all_acknowledged(settings: Settings) -> None:
+    """Wait until the broker holds nothing any more: every message was acknowledged."""
+    deadline = asyncio.get_running_loop().time() + 20
+    while (held := await backlog.look(settings.broker_monitor_url)).messages:
+        assert asyncio.get_running_loop().time() < deadline, held.messages
+        await asyncio.sleep(0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +115,10 @@ async def until(is_so: Callable[[], object], within_s: float = 20.0) -> None:
     while not is_so():
         assert asyncio.get_running_loop().time() < deadline
         await asyncio.sleep(0.02)
+
+
+def events(logs: list[EventDict]) -> list[str]:
+    return [str(log["event"]) for log in logs]
 
 
 def count_of(settings: Settings, query: str) -> int:
@@ -148,11 +185,7 @@ async def test_a_lost_connection_voids_all_claims_and_the_next_look_makes_new_on
     claims = Claims(shared.database_url, 4)
     await claims.look()
     with psycopg.connect(shared.database_url) as conn:
-        conn.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks"
-            " WHERE locktype = 'advisory' AND classid = %s",
-            (CLOCK,),
-        )
+        conn.execute(END_CLAIMS, (CLOCK,))
     await claims.look()
     assert (claims.held, claims.holds_clock) == (set(), False)
     await claims.look()
@@ -256,6 +289,7 @@ async def test_what_came_before_the_first_worker_waits_in_every_partition(shared
     await publish(shared, 0, 2)
     async with worker(shared):
         await until(lambda: count_of(shared, "SELECT count(*) FROM fix") == 2 * len(VANS))
+        await all_acknowledged(shared)
 
 
 async def test_workers_come_and_go_under_load_and_nothing_is_lost(shared: Settings) -> None:
@@ -273,3 +307,46 @@ async def test_workers_come_and_go_under_load_and_nothing_is_lost(shared: Settin
         # What was on the way when a partition moved comes again after the broker's `ack_wait`.
         await until(lambda: count_of(shared, "SELECT count(*) FROM fix") == 100 * len(VANS))
         assert count_of(shared, "SELECT count(*) FROM rejected") == 0
+        await all_acknowledged(shared)
+
+
+async def test_a_worker_whose_claims_are_gone_leaves_its_sessions_and_comes_back(
+    shared: Settings,
+) -> None:
+    await open_session(shared)
+    with capture_logs() as logs:
+        async with worker(shared):
+            await until(lambda: holdings(shared) == [4])
+            with psycopg.connect(shared.database_url) as conn:
+                conn.execute(END_CLAIMS, (CLOCK,))
+            await until(lambda: events(logs).count("took over a partition") == 8)
+            await publish(shared, 0, 1)
+            await until(lambda: count_of(shared, "SELECT count(*) FROM fix") == len(VANS))
+    seen = events(logs)
+    lost = seen.index("lost all claims, trying again")
+    assert seen[lost + 1 :].index("took over a partition") >= 4
+    assert seen[lost + 1 :][:4] == ["left a partition"] * 4
+
+
+async def test_one_worker_alone_does_what_only_the_clock_demands(
+    shared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticking: set[asyncio.Task[None] | None] = set()
+    ticks = 0
+
+    async def tick(*args: object) -> object:
+        nonlocal ticks
+        ticks += 1
+        ticking.add(asyncio.current_task())
+        return await known(*args)  # type: ignore[arg-type]
+
+    known = service.tick
+    monkeypatch.setattr(service, "tick", tick)
+    await open_session(shared)
+    async with worker(shared) as one:
+        await until(lambda: ticking == {one})
+        async with worker(shared):
+            await until(lambda: holdings(shared) == [2, 2])
+            before = ticks
+            await until(lambda: ticks >= before + 5)
+            assert ticking == {one}
