@@ -22,7 +22,14 @@ from storage.copy import binary_rows, timestamps
 from storage.pool import Connection
 from storage.settings import as_datetime
 
-STAGING = "CREATE TEMP TABLE fix_in (LIKE fix) ON COMMIT DELETE ROWS"
+# Its columns are those of `fix`, which need not be there yet when ingest connects.
+STAGING = """
+CREATE TEMP TABLE fix_in (
+  van_id integer, fix_time timestamptz, latitude_deg float8, longitude_deg float8,
+  horizontal_accuracy_m real, speed_mps real, bearing_deg real, ignition boolean,
+  odometer_m float8, battery_pct real, payload_hash bigint, received_time timestamptz
+) ON COMMIT DELETE ROWS
+"""
 
 THROUGH = """
 SELECT van_id, (extract(epoch FROM through) * 1000)::bigint

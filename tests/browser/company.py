@@ -8,7 +8,7 @@ from storage.settings import as_datetime
 
 NOW_MS = 1_795_165_200_000
 MINUTE_MS = 60_000
-WAIT_MS = 15_000
+WAIT_MS = 30_000
 
 #: An ingest that runs already reads it anew.
 REFERENCE = """

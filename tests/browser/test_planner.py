@@ -12,7 +12,7 @@ from tests.browser.conftest import NOW_MS, opened_page
 from tests.integration.api_client import new_session, new_user
 
 MINUTE_MS = 60_000
-WAIT_MS = 15_000
+WAIT_MS = 30_000
 
 #: Two vans with a tour of two stops each; V1's first was done, its second has a window to 09:50.
 DAY = """

@@ -107,10 +107,12 @@ export class MapPane extends Pane {
       }, wait);
       return;
     }
+    const drawn = this.map.getSource("vans");
+    if (!drawn) return; // the browser has taken its graphics away, and gives them back in a moment
     const difference = this.#vans.difference(this.desk.shown.vans, troubles(this.desk.rows("alerts") ?? []));
     if (!difference) return;
     this.#drawnAt = performance.now();
-    this.map.getSource("vans").updateData(difference);
+    drawn.updateData(difference);
     if (!this.#seen.fitted) this.#fitOnce();
   }
 
@@ -198,8 +200,9 @@ export class MapPane extends Pane {
 
   /** Gives a source its features; with a `sign`, only if that is another one. */
   #put(name, features, sign) {
-    if (sign !== undefined && !this.#differs(`source ${name}`, sign)) return;
-    this.map.getSource(name).setData({ type: "FeatureCollection", features });
+    const found = this.map.getSource(name);
+    if (!found || (sign !== undefined && !this.#differs(`source ${name}`, sign))) return;
+    found.setData({ type: "FeatureCollection", features });
   }
 
   // ---- where one looks -------------------------------------------------------------------------------
