@@ -16,7 +16,7 @@ from tests.browser.focus import reach, round_trip
 from tests.browser.places import NAMES, PLACES, Place, found, go, page_of
 from tests.browser.test_planner import DAY, LATE, drawer, group
 from tests.browser.test_van import CODES, scan
-from tests.browser.test_warehouse import lane
+from tests.browser.test_warehouse import ORDERS, lane
 
 Database = psycopg.Connection[Any]
 
@@ -148,7 +148,8 @@ def test_what_was_searched_is_in_the_drawer_and_escape_leads_back(
 def test_an_order_is_chosen_picked_and_shipped(
     api: Api, working: Settings, browser: Browser, conn: Database, database_url: str
 ) -> None:
-    found(conn)
+    conn.execute(REFERENCE)
+    conn.execute(ORDERS)
     conn.execute("UPDATE resupply_order SET sent_time = created_time")
     with at_work(browser, database_url, "warehouse", f"{api.url}warehouse/") as page:
         card = page.locator("[data-order='R-1']")
