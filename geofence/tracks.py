@@ -31,11 +31,6 @@ CREATE TEMP TABLE fix_in (
 ) ON COMMIT DELETE ROWS
 """
 
-THROUGH = """
-SELECT van_id, (extract(epoch FROM through) * 1000)::bigint
-FROM van_progress WHERE van_id = ANY(%s)
-"""
-
 # Of two fixes with one key the better accuracy wins, then the greater hash. What comes back is, for
 # each van, the times of the fixes that are new or changed and not newer than what was read.
 MERGE = """
@@ -157,17 +152,58 @@ async def prepare(conn: Connection) -> None:
     await conn.commit()
 
 
-async def put_fixes(conn: Connection, fixes: FixColumns, now: int) -> dict[int, list[int]]:
+class Newest(msgspec.Struct, frozen=True):
+    """How far a van has been read; not sound if that has to be read anew."""
+
+    last: Checkpoint
+    checkpointed: int | None
+    is_sound: bool
+
+    def course(
+        self,
+        van: int,
+        organisation: int,
+        fresh: Fixes,
+        late: list[int],
+        checkpoints: list[Checkpoint],
+        edited: frozenset[int] = frozenset(),
+    ) -> Course:
+        """Return the van's course: on with fresh fixes, or back to before the first late one."""
+        last = self.last
+        if not late:
+            return Course(
+                van, organisation, last.state, last.through, self.checkpointed, fresh, box=last.box
+            )
+        begin = checkpoints[0] if checkpoints and checkpoints[0].through < late[0] else None
+        ahead = [c for c in checkpoints if begin is None or c.through > begin.through]
+        course = Course(
+            van,
+            organisation,
+            begin.state if begin else State(),
+            begin.through if begin else None,
+            begin.through if begin else None,
+            NONE,
+            fresh=fresh,
+            late=late,
+            ahead=[*ahead, last],
+            edited=edited,
+            was_through=last.through,
+        )
+        course.open_span()
+        return course
+
+
+async def put_fixes(
+    conn: Connection, fixes: FixColumns, newest: Mapping[int, Newest], now: int
+) -> dict[int, list[int]]:
     """Store fixes and return, by van, the times of the late ones, ms since 1970 UTC, ascending.
 
     What is newer than all that was read of its van is hardly ever stored already, and goes into the table
     as it is; the rest is merged into what is there.
     """
     vans = fixes.by_van()
-    found = await conn.execute(THROUGH, ([van for van, _, _ in vans],))
-    through: dict[int, int] = dict(await found.fetchall())
     read_up_to = np.repeat(
-        [through.get(van, NOTHING_READ) for van, _, _ in vans],
+        [newest[van].last.through if van in newest else NOTHING_READ for van, _, _ in vans],
         [end - start for _, start, end in vans],
     )
     is_new = fixes.t_ms > read_up_to
@@ -234,6 +270,7 @@ async def find_newest(conn: Connection, vans: Sequence[int]) -> None:
 async def courses_of(
     conn: Connection,
     fixes: FixColumns,
+    newest: Mapping[int, Newest],
     late: Mapping[int, Sequence[int]],
     organisation_of: Mapping[int, int],
 ) -> list[Course]:
@@ -242,14 +279,13 @@ async def courses_of(
     Args:
         conn: In the transaction that put the fixes.
         fixes: The fixes just put.
+        newest: How far their vans had been read before.
         late: What `put_fixes` returned.
         organisation_of: By van.
     """
-    rows = fixes.by_van()
-    newest = await _load_newest(conn, [van for van, _, _ in rows])
     back = await _load_checkpoints(conn, {van: times[0] for van, times in late.items()})
     courses = []
-    for van, start, end in rows:
+    for van, start, end in fixes.by_van():
         organisation = organisation_of[van]
         known = newest.get(van)
         if known is None:
@@ -283,7 +319,7 @@ async def courses_again(
         dirty: By van, moments at which its account is to be looked at, and the sites edited.
         organisation_of: By van.
     """
-    newest = await _load_newest(conn, list(dirty))
+    newest = await load_newest(conn, list(dirty))
     back = await _load_checkpoints(conn, {van: min(times) for van, (times, _) in dirty.items()})
     return [
         newest[van].course(
@@ -299,51 +335,11 @@ async def courses_again(
     ]
 
 
-class _Newest(msgspec.Struct, frozen=True):
-    """How far a van has been read; not sound if that has to be read anew."""
-
-    last: Checkpoint
-    checkpointed: int | None
-    is_sound: bool
-
-    def course(
-        self,
-        van: int,
-        organisation: int,
-        fresh: Fixes,
-        late: list[int],
-        checkpoints: list[Checkpoint],
-        edited: frozenset[int] = frozenset(),
-    ) -> Course:
-        """Return the van's course: on with fresh fixes, or back to before the first late one."""
-        last = self.last
-        if not late:
-            return Course(
-                van, organisation, last.state, last.through, self.checkpointed, fresh, box=last.box
-            )
-        begin = checkpoints[0] if checkpoints and checkpoints[0].through < late[0] else None
-        ahead = [c for c in checkpoints if begin is None or c.through > begin.through]
-        course = Course(
-            van,
-            organisation,
-            begin.state if begin else State(),
-            begin.through if begin else None,
-            begin.through if begin else None,
-            NONE,
-            fresh=fresh,
-            late=late,
-            ahead=[*ahead, last],
-            edited=edited,
-            was_through=last.through,
-        )
-        course.open_span()
-        return course
-
-
-async def _load_newest(conn: Connection, vans: list[int]) -> dict[int, _Newest]:
+async def load_newest(conn: Connection, vans: list[int]) -> dict[int, Newest]:
+    """Return how far vans have been read, of those that have."""
     rows = await (await conn.execute(PROGRESS, (vans,))).fetchall()
     return {
-        van: _Newest(
+        van: Newest(
             Checkpoint(through, state_of(state), _box(bounds), is_last=True),
             checkpointed,
             state is not None,

@@ -680,26 +680,24 @@ def columns(blocks: Sequence[Block]) -> FixColumns:
         battery_pct=battery.astype(np.float32),
         payload_hash=_hash(told),
     )
-    return made if _in_order(made.van_id, made.t_ms) else _best_in_order(made)
+    return made if _in_order(made) else _best_in_order(made)
 
 
-def _in_order(van: npt.NDArray[np.int32], t_ms: npt.NDArray[np.int64]) -> bool:
+def _in_order(fixes: FixColumns) -> bool:
     """Whether rows are in the order (van, t), and no two have one key."""
+    van, t_ms = fixes.van_id, fixes.t_ms
     later = (van[1:] == van[:-1]) & (t_ms[1:] > t_ms[:-1])
     return bool(np.all(later | (van[1:] > van[:-1])))
 
 
 def _best_in_order(fixes: FixColumns) -> FixColumns:
     """Return the rows in the order (van, t), of each key only the best."""
-    order = np.lexsort((fixes.t_ms, fixes.van_id))
-    if not _in_order(fixes.van_id[order], fixes.t_ms[order]):
-        accuracy = np.nan_to_num(fixes.horizontal_accuracy_m, nan=np.inf)
-        order = np.lexsort((~fixes.payload_hash, accuracy, fixes.t_ms, fixes.van_id))
-        van, t_ms = fixes.van_id[order], fixes.t_ms[order]
-        first = np.ones(len(order), dtype=bool)
-        first[1:] = (van[1:] != van[:-1]) | (t_ms[1:] != t_ms[:-1])
-        order = order[first]
-    return fixes.where(order)
+    accuracy = np.nan_to_num(fixes.horizontal_accuracy_m, nan=np.inf)
+    order = np.lexsort((~fixes.payload_hash, accuracy, fixes.t_ms, fixes.van_id))
+    van, t_ms = fixes.van_id[order], fixes.t_ms[order]
+    first = np.ones(len(order), dtype=bool)
+    first[1:] = (van[1:] != van[:-1]) | (t_ms[1:] != t_ms[:-1])
+    return fixes.where(order[first])
 
 
 def _hash(columns: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

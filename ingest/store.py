@@ -237,9 +237,12 @@ async def _read_fixes(
 ) -> list[Course]:
     courses: list[Course] = []
     if len(batch.fixes):
-        late = await tracks.put_fixes(conn, batch.fixes, now)
+        newest = await tracks.load_newest(conn, [van for van, _, _ in batch.fixes.by_van()])
+        late = await tracks.put_fixes(conn, batch.fixes, newest, now)
         late |= {van: sorted({*late.get(van, ()), *times}) for van, times in gone.items()}
-        courses = await tracks.courses_of(conn, batch.fixes, late, reference.organisation_of)
+        courses = await tracks.courses_of(
+            conn, batch.fixes, newest, late, reference.organisation_of
+        )
     if gone:
         await tracks.find_newest(conn, list(gone))
         only = gone.keys() - {van for van, _, _ in batch.fixes.by_van()}
