@@ -23,15 +23,14 @@ OF_VAN = """
     ORDER BY van.code LIMIT 1
   ) van ON true
 """
-#: Looked at before the van of each order is: without it all orders of all vans would be asked for theirs.
-AT_VAN = """
-  (%(van)s::text IS NULL OR o.location_id IN (
+# The places of a van are looked up before the van of each order is: without that all orders of all vans
+# would be asked for theirs.
+WHICH = """
+  o.organisation_id = %(organisation)s
+  AND (%(van)s::text IS NULL OR o.location_id IN (
     SELECT own.location_id FROM location AS own
     JOIN van AS its ON its.van_id = own.van_id OR its.technician_id = own.technician_id
     WHERE its.code = %(van)s))
-"""
-WHICH = """
-  o.organisation_id = %(organisation)s
   AND (%(van)s::text IS NULL OR van.code = %(van)s)
   AND (%(state)s::text IS NULL OR o.state = %(state)s)
 """
@@ -68,7 +67,7 @@ async def of_organisation(
                  coalesce(sum(cancelled), 0)::integer AS cancelled
           FROM resupply_line line WHERE line.order_id = o.order_id
         ) total
-        WHERE {WHICH} AND {AT_VAN} AND (%(code)s::text IS NULL OR o.code = %(code)s)
+        WHERE {WHICH} AND (%(code)s::text IS NULL OR o.code = %(code)s)
         ORDER BY o.cutoff_at DESC, o.order_id DESC
         LIMIT %(limit)s
     """

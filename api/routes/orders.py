@@ -130,8 +130,10 @@ async def list_orders(
     found = await orders.of_organisation(conn, organisation, most, van=van, state=state)
     if sheet is not None:
         return await sheet.of("orders", Order, found)
-    total = await orders.count_of(conn, organisation, van=van, state=state)
-    return Orders(found, max(total, len(found)))
+    total = len(found)
+    if total == limit:
+        total = max(total, await orders.count_of(conn, organisation, van=van, state=state))
+    return Orders(found, total)
 
 
 @router.get("/{code}")
