@@ -12,23 +12,17 @@ van sends where it is now, 200 positions a second in all. The broker puts all of
 | `tables_equal`        | row for row, with a run that got the same messages by their times          |
 """
 
-import os
-import tempfile
-from contextlib import ExitStack
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import psycopg
 
-from benchmarks.ingest import CORES, PER_SECOND, IngestBench, Running
+from benchmarks.ingest import PER_SECOND, Running, opened
 from benchmarks.messages import Message, Tracks, arrays_by_van, singles
-from ops import embedded
 from ops.faults import compare
 from simulators.load import SENT
 from simulators.vans import Fixes, Tracker
-from simulators.world import create_world
 
 EVERY_SECOND: Final = Tracker(1, 1)
 #: How long live positions are sent.
@@ -54,14 +48,7 @@ def run(vans: int = 200, hours: float = 8.0, sites: int = 20_000) -> dict[str, A
     Raises:
         ServerError: A server did not start, or ingest stopped working.
     """
-    with ExitStack() as stack:
-        cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, set(sorted(cores)[:CORES]))
-        stack.callback(os.sched_setaffinity, 0, cores)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        stack.callback(embedded.remove_data, folder)
-        servers = stack.enter_context(embedded.servers(folder))
-        bench = IngestBench(servers, folder, create_world(1, vans=vans, sites=sites, items=400))
+    with opened(vans, sites) as bench:
         heap, live = parts(bench.tracks(EVERY_SECOND), hours)
         with bench.running() as one, bench.running() as calm:
             figures = drained(one, heap, live)

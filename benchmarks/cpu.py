@@ -1,11 +1,24 @@
-"""What processes have used so far, as Linux tells it below /proc: CPU seconds, and memory."""
+"""How many cores there are for a measurement, and what processes have used so far, as Linux tells it."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
 PROC: Final = Path("/proc")
+
+
+@contextmanager
+def cores(count: int) -> Iterator[None]:
+    """Let this process, and whatever it starts from here, have only so many cores."""
+    all_of_them = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, sorted(all_of_them)[:count])
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, all_of_them)
 
 
 def _times(stat: str) -> tuple[float, float]:

@@ -120,20 +120,27 @@ def run(
     Raises:
         ServerError: A server did not start, or ingest stopped working.
     """
-    with ExitStack() as stack:
-        cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(
-            0, set(sorted(cores)[:CORES])
-        )  # and so is whatever is started from here
-        stack.callback(os.sched_setaffinity, 0, cores)
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        stack.callback(embedded.remove_data, folder)
-        servers = stack.enter_context(embedded.servers(folder))
-        bench = IngestBench(servers, folder, create_world(1, vans=vans, sites=sites, items=400))
+    with opened(vans, sites) as bench:
         given = Given.of(bench, messages)
         found = [bench.once(given) for _ in range(runs)]
     figures = {name: statistics.median(one[name] for one in found) for name in found[0]}
     return {"vans": vans, "sites": sites, "runs": runs, "messages": len(given.singles)} | figures
+
+
+@contextmanager
+def opened(vans: int, sites: int) -> Iterator["IngestBench"]:
+    """Start the servers, on as many cores as all of it may have, with a world of so many vans and fences.
+
+    Raises:
+        ServerError: A server did not start.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(cpu.cores(CORES))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        stack.callback(embedded.remove_data, folder)
+        servers = stack.enter_context(embedded.servers(folder))
+        world = create_world(1, vans=vans, sites=sites, items=400)
+        yield IngestBench(servers, folder, world)
 
 
 class IngestBench:

@@ -7,7 +7,6 @@ is worked out anew at once, as after a change of every template.
 """
 
 import asyncio
-import os
 import random
 import statistics
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any, Final
 
 import psycopg
 
+from benchmarks import cpu
 from ingest.batch import Delivery
 from ingest.messages import Intent, Scan, encode
 from ops import embedded, imports
@@ -55,9 +55,7 @@ def stock(runs: int = 5, vans: int = 200, items: int = 1_800) -> dict[str, Any]:
     """Return scans per second, milliseconds of a batch by the number of pairs, seconds of all pairs."""
     world = stock_world.create(1, vans, items, FIRST_DAY)
     with ExitStack() as stack:
-        cores = os.sched_getaffinity(0)
-        os.sched_setaffinity(0, {min(cores)})  # and so is whatever is started from here
-        stack.callback(os.sched_setaffinity, 0, cores)
+        stack.enter_context(cpu.cores(1))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.callback(embedded.remove_data, folder)
         server, url = embedded.start_postgres(folder)

@@ -27,15 +27,10 @@ ACK_WAIT_S: Final = 10
 #: connection closed: its sender comes back and sends it again.
 STORE_WITHIN_S: Final = 2
 
-CONFIG: Final = """
+CONFIG: Final = (
+    embedded.NATS_OPTIONS
+    + """
 server_name: cordee-{number}
-listen: "127.0.0.1:{client_port}"
-http: "127.0.0.1:{monitor_port}"
-max_payload: 4MB
-max_pending: 1GB
-write_deadline: "60s"
-pid_file: "{folder}/nats.pid"
-jetstream {{ store_dir: "{folder}/jetstream", sync_interval: 1s, max_file_store: {max_file_store} }}
 cluster {{ name: cordee, listen: "127.0.0.1:{route_port}", routes: [{routes}] }}
 mqtt {{
   listen: "127.0.0.1:{mqtt_port}"
@@ -45,6 +40,7 @@ mqtt {{
   js_api_timeout: "{store_within_s}s"
 }}
 """
+)
 
 
 @dataclass(frozen=True, slots=True)

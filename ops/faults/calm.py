@@ -5,7 +5,7 @@ what the broker has acknowledged by the same functions, in one process and witho
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from psycopg.rows import TupleRow
 
 from geofence import tracks
 from ingest import duty, service
-from ingest.batch import Delivery, decode
+from ingest.batch import Batch, Delivery, decode
 from ops import embedded, imports, seeds
 from ops.faults import company
 from ops.faults.tablets import PROBE_VAN
@@ -77,10 +77,7 @@ def missing(
     vans = company.vans_of(conn)
     codes = {van.van_id: code for code, van in vans.items()}
     said = decode([Delivery(*message) for message in messages], vans, now)
-    fixes = {
-        (codes[van], t)
-        for van, t in zip(said.fixes.van_id.tolist(), said.fixes.t_ms.tolist(), strict=True)
-    }
+    fixes = set(fix_keys(said, codes))
     scans = {(scan.key.device, scan.key.epoch, scan.key.seq) for scan in said.scans}
     # Of what names no time that can be believed, the moment it came decides whether it is kept.
     off_duty = {code for (code,) in conn.execute(WAS_OFF_DUTY)}
@@ -94,6 +91,12 @@ def missing(
         "scans": len(scans - set(conn.execute(SCANS).fetchall())),
         "rejected": len(rejected - set(conn.execute(REJECTED).fetchall())),
     }
+
+
+def fix_keys(said: Batch, codes: Mapping[int, str]) -> list[tuple[str, int]]:
+    """Return the fixes of a batch by their keys: the van's code, and when, ms since 1970 UTC."""
+    vans, times = said.fixes.van_id.tolist(), said.fixes.t_ms.tolist()
+    return [(codes[van], t) for van, t in zip(vans, times, strict=True)]
 
 
 def _names_when(payload: bytes, now: int) -> bool:

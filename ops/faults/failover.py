@@ -21,8 +21,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import date
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -38,11 +37,10 @@ from ops.cluster import Cluster
 from ops.embedded import Child
 from ops.faults import calm, company, compare
 from ops.faults import stack as stacks
-from ops.faults.campaign import but_broken_connections
+from ops.faults.campaign import FACTOR, FIRST_DAY, MORNING_S, RATES, but_broken_connections
 from ops.faults.proxy import Proxy
 from ops.faults.tablets import Journal
 from ops.services import environment
-from simulators.faults import HARSH, Rates
 from simulators.fleet import outgoing
 from simulators.publisher import publish
 from simulators.vans import Tracker
@@ -50,13 +48,8 @@ from simulators.world import World, create_world, local_ms
 from storage import backlog
 from storage.settings import Settings, real_ms
 
-FIRST_DAY: Final = date(2026, 6, 2)
-MORNING_S: Final = 7 * 3_600 + 40 * 60
 SITES: Final = 400
 ITEMS: Final = 100
-FACTOR: Final = 15.0
-#: What the clock refuses depends on when it comes.
-RATES: Final[Rates] = replace(HARSH, future_share=0.0)
 
 SETTLES_S: Final = 3.0
 LOOK_S: Final = 0.2
@@ -361,8 +354,8 @@ class Run:
         found: dict[tuple[str, int], float] = {}
         for message, at in zip(self.journal.messages, self.journal.acked_s, strict=True):
             said = decode([Delivery(*message)], vans, self.now())
-            for van, t in zip(said.fixes.van_id.tolist(), said.fixes.t_ms.tolist(), strict=True):
-                found.setdefault((codes[van], t), at + to_wall)
+            for key in calm.fix_keys(said, codes):
+                found.setdefault(key, at + to_wall)
         return found
 
     def _calm_gap(self, commits: Mapping[int, Sequence[tuple[float, tuple[str, int]]]]) -> float:

@@ -8,11 +8,11 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from storage.settings import as_datetime
+from tests.browser.company import WAIT_MS
 from tests.browser.conftest import NOW_MS, opened_page
 from tests.integration.api_client import new_session, new_user
 
 MINUTE_MS = 60_000
-WAIT_MS = 30_000
 
 #: Two vans with a tour of two stops each; V1's first was done, its second has a window to 09:50.
 DAY = """

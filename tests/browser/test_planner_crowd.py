@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser import axe
+from tests.browser.company import WAIT_MS
 from tests.browser.conftest import opened_page
 from tests.browser.crowd import STOPS, Crowd, served
 
-WAIT_MS = 30_000
 NO_WEBGL = """
 HTMLCanvasElement.prototype.getContext = new Proxy(HTMLCanvasElement.prototype.getContext, {
   apply: (get, canvas, [kind, ...rest]) =>

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
 import aiomqtt
 import httpx
@@ -14,6 +15,7 @@ from psycopg.rows import TupleRow
 
 from ingest import service
 from ingest.subscriber import open_session
+from ops import embedded
 from storage.settings import Settings, real_ms
 from tests.integration.api_client import client_of, fleet, settings_at
 from tests.integration.without_broker import Base, opened_base
@@ -91,6 +93,14 @@ class Running:
                 self.task.result()
             assert asyncio.get_running_loop().time() < deadline, f"{seen} != {expected}"
             await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def own_nats(tmp_path: Path) -> Iterator[tuple[int, str]]:
+    """A broker that keeps nothing for anybody else: its MQTT port, and where it says what it holds."""
+    child, port = embedded.start_nats(tmp_path)
+    yield port, embedded.monitor_url(tmp_path)
+    child.stop()
 
 
 @pytest.fixture

@@ -3,8 +3,6 @@
 import asyncio
 import socket
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import aiomqtt
@@ -13,7 +11,6 @@ import pytest
 from ingest import frugal
 from ingest.frugal import BufferedSocket, FrugalClient
 from ingest.subscriber import Subscriber, open_session
-from ops import embedded
 from storage import backlog
 from storage.settings import Settings
 
@@ -51,14 +48,6 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 
     monkeypatch.setattr(FrugalClient, "_create_socket", counting)
     return counted
-
-
-@pytest.fixture
-def own_nats(tmp_path: Path) -> Iterator[tuple[int, str]]:
-    """A broker that keeps nothing for anybody else: its MQTT port, and where it says what it holds."""
-    child, port = embedded.start_nats(tmp_path)
-    yield port, embedded.monitor_url(tmp_path)
-    child.stop()
 
 
 async def test_what_has_come_is_read_at_once_and_acknowledged_in_one_piece(

@@ -2,15 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
-import pytest
 from structlog.testing import capture_logs
 
 from ingest import service
 from ingest.subscriber import open_session
-from ops import embedded
 from simulators import load
 from storage import backlog
 from storage.settings import Settings, real_ms
@@ -21,14 +17,6 @@ MESSAGES = 2_500
 #: As many bytes as an array of 500 positions.
 PADDING = b" " * 70_000
 FIXES = "SELECT count(*) FROM fix"
-
-
-@pytest.fixture
-def own_nats(tmp_path: Path) -> Iterator[tuple[int, str]]:
-    """A broker that keeps nothing for anybody else: its MQTT port, and where it says what it holds."""
-    child, port = embedded.start_nats(tmp_path)
-    yield port, embedded.monitor_url(tmp_path)
-    child.stop()
 
 
 def position(number: int) -> tuple[str, bytes]:
