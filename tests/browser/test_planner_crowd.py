@@ -1,6 +1,7 @@
 """The planner's page with an invented fleet: many vans, narrow windows, no mouse, no WebGL."""
 
 import re
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -113,6 +114,41 @@ def test_a_figure_shows_its_vans_alone_in_every_pane(crowded: Page, small: str) 
     expect(crowded.locator(".gantt-row")).to_have_count(3, timeout=WAIT_MS)
     crowded.locator("[data-kpi=late]").click()
     expect(crowded.locator(".gantt-row")).to_have_count(8)
+
+
+#: How many vans the map has, and the ids of the stops that it shows.
+ON_THE_MAP = """async () => {
+  const { map } = document.querySelector("cordee-map");
+  const features = async (name) => (await map?.getSource(name)?.getData())?.features ?? [];
+  return [(await features("vans")).length, (await features("stops")).map((it) => it.properties.id)];
+}"""
+
+
+def test_what_was_chosen_while_the_browser_took_the_graphics_away_is_drawn_when_it_gives_them_back(
+    crowded: Page, small: str
+) -> None:
+    arrive(crowded, f"{small}#van=van-0001")
+    until(crowded, ON_THE_MAP, [8, list(range(STOPS + 1, 2 * STOPS + 1))])
+    crowded.evaluate("""() => {
+      const canvas = document.querySelector("cordee-map").map.getCanvas();
+      window.graphics = canvas.getContext("webgl2").getExtension("WEBGL_lose_context");
+      window.graphics.loseContext();
+    }""")
+    until(crowded, "() => document.querySelector('cordee-map').map.style == null", expected=True)
+    crowded.evaluate("location.hash = ''")
+    expect(crowded.locator(".gantt-row.chosen")).to_have_count(0)
+    crowded.evaluate("location.hash = 'van=van-0002'")
+    expect(crowded.locator(".gantt-row.chosen")).to_have_attribute("data-van", "van-0002")
+    crowded.evaluate("window.graphics.restoreContext()")
+    until(crowded, ON_THE_MAP, [8, list(range(2 * STOPS + 1, 3 * STOPS + 1))])
+
+
+def until(page: Page, script: str, expected: object) -> None:
+    """Ask the page until it says what is expected."""
+    deadline = time.monotonic() + WAIT_MS / 1_000
+    while (said := page.evaluate(script)) != expected:
+        assert time.monotonic() < deadline, f"{said}, not {expected}"
+        page.wait_for_timeout(100)
 
 
 def test_the_map_is_told_once_a_second_at_most_and_only_of_vans_that_moved(

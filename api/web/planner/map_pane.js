@@ -29,6 +29,7 @@ export class MapPane extends Pane {
   constructor() {
     super();
     this.map = null;
+    this.lost = false;
     this.following = false;
   }
 
@@ -43,7 +44,7 @@ export class MapPane extends Pane {
 
   updated() {
     if (this.shown && !this.map && !this.making) this.#make();
-    if (this.map && this.shown) this.#draw();
+    if (this.shown && this.#canDraw) this.#draw();
   }
 
   async #make() {
@@ -53,15 +54,17 @@ export class MapPane extends Pane {
       for (const name of SOURCES) map.addSource(name, source());
       this.#addSigns(map);
       for (const layer of layers(coloursOf(this))) map.addLayer(layer, layer.id.startsWith("fence") ? BELOW_NAMES : undefined);
-      map.on("palette", () => this.#recolour());
-      map.on("moveend", () => this.#shapes());
+      map.on("palette", () => this.#canDraw && this.#recolour());
+      map.on("moveend", () => this.#canDraw && this.#shapes());
+      map.on("webglcontextlost", () => (this.lost = true));
+      map.on("webglcontextrestored", () => this.#anew());
       map.on("dragstart", () => (this.following = false));
       for (const down of ["mousedown", "touchstart"]) map.on(down, "draft-points", (event) => this.#grab(event));
       map.on("click", (event) => this.#click(event));
       map.on("mousemove", (event) => this.#hover(event));
       map.on("mouseout", () => (this.hovered = null));
       this.map = map;
-      this.desk.fences.addEventListener("changed", () => this.#fences());
+      this.desk.fences.addEventListener("changed", () => this.#canDraw && this.#fences());
       this.desk.way.addEventListener("changed", () => this.requestUpdate());
       this.#fences();
       this.requestUpdate();
@@ -89,6 +92,23 @@ export class MapPane extends Pane {
 
   // ---- what is drawn ---------------------------------------------------------------------------------
 
+  /** A browser may take a page's graphics away for a while: then there is nothing to draw on. */
+  get #canDraw() {
+    return this.map !== null && !this.lost;
+  }
+
+  /** Draws everything, whatever was drawn before the graphics went; one still looks where one looked. */
+  async #anew() {
+    if (!this.map.getSource("vans")) await this.map.once("style.load");
+    const { fitted, chosen, drawing } = this.#seen;
+    this.#seen = { fitted, chosen, drawing };
+    this.#vans = new VanFeatures();
+    this.lost = false;
+    this.#put("vans", []);
+    this.#recolour();
+    this.#fences();
+  }
+
   #draw() {
     this.#drawVans();
     this.#drawChosen();
@@ -107,12 +127,10 @@ export class MapPane extends Pane {
       }, wait);
       return;
     }
-    const drawn = this.map.getSource("vans");
-    if (!drawn) return; // the browser has taken its graphics away, and gives them back in a moment
     const difference = this.#vans.difference(this.desk.shown.vans, troubles(this.desk.rows("alerts") ?? []));
     if (!difference) return;
     this.#drawnAt = performance.now();
-    drawn.updateData(difference);
+    this.map.getSource("vans").updateData(difference);
     if (!this.#seen.fitted) this.#fitOnce();
   }
 
@@ -200,9 +218,8 @@ export class MapPane extends Pane {
 
   /** Gives a source its features; with a `sign`, only if that is another one. */
   #put(name, features, sign) {
-    const found = this.map.getSource(name);
-    if (!found || (sign !== undefined && !this.#differs(`source ${name}`, sign))) return;
-    found.setData({ type: "FeatureCollection", features });
+    if (sign !== undefined && !this.#differs(`source ${name}`, sign)) return;
+    this.map.getSource(name).setData({ type: "FeatureCollection", features });
   }
 
   // ---- where one looks -------------------------------------------------------------------------------
