@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -348,6 +349,35 @@ def test_a_count_waits_until_it_is_whole_even_over_a_reload(
     assert [(it["intent"], it["code"], it["qty"]) for it in base.of("scan")] == [
         ("count", "FIL-20", 13), ("count", "PUMP", 1),
     ]  # fmt: skip
+
+
+def test_what_is_being_counted_is_named_once_the_parts_are_told(
+    api: Any, tablet: Page, base: Base
+) -> None:
+    held: list[Route] = []
+    tablet.route("**/v1/catalogue", lambda route: held.append(route))  # noqa: PLW0108
+    tablet.goto(f"{api.url}van/#scan")
+    doing(tablet, "Count")
+    scan(tablet, "PUMP")
+    draft = tablet.get_by_role("region", name="Being counted")
+    expect(draft).to_contain_text("Unknown code", timeout=WAIT_MS)
+    poll(lambda: bool(held), tablet)
+    held[0].continue_()
+    expect(draft).to_contain_text("Pump", timeout=WAIT_MS)
+
+
+def test_a_code_is_known_at_once_while_the_server_takes_its_time(
+    api: Any, tablet: Page, base: Base
+) -> None:
+    ready(tablet, api.url)
+    until(tablet, "(await caches.match('/v1/catalogue')) !== undefined")
+    api.stop()
+    takes_calls_and_says_nothing = socket.create_server(("127.0.0.1", api.settings.api_port))
+    with takes_calls_and_says_nothing:
+        tablet.reload()
+        doing(tablet, "Use")
+        scan(tablet, "PUMP")
+        expect(last(tablet)).to_contain_text("Pump: used", timeout=WAIT_MS)
 
 
 def test_a_new_version_is_offered_taken_and_nothing_of_the_old_one_stays(

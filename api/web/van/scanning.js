@@ -152,6 +152,13 @@ export class Scanning {
     this.set({ intent: COUNTS.has(this.state.intent) ? this.state.intent : "count", draft: { code, found, qty } });
   }
 
+  /** Parts have been told: perhaps what is being counted is one of them. */
+  recognise() {
+    const { draft } = this.state;
+    if (!draft || draft.found) return;
+    this.set({ draft: { ...draft, found: this.tablet.catalogue.lookUp(draft.code.code, draft.code.aim_id) } });
+  }
+
   /** Begins to count a part that somebody asks for, from whatever tab. */
   async countItem(item) {
     const { catalogue } = this.tablet;

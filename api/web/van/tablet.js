@@ -10,7 +10,7 @@ import { Outbox } from "./outbox.js";
 import { Scanning } from "./scanning.js";
 import { asPath, asPicture } from "./signature.js";
 import { openStore, vansHere } from "./store.js";
-import { ALL, Due, tell } from "./told.js";
+import { ALL, Due, recall, tell } from "./told.js";
 
 const LOOK_MS = 60_000;
 const SOON_MS = 400;
@@ -23,6 +23,7 @@ export async function openTablet(who, van, installed) {
   if (who.now_ms !== null) learn(who.now_ms, who.clock_factor); // before anything is said with a time
   const tablet = new Tablet(who, van, await openStore(van), installed);
   await tablet.look();
+  await tablet.recall();
   return tablet;
 }
 
@@ -168,10 +169,24 @@ class Tablet extends EventTarget {
     const answer = await tell(kind, this.van);
     if (!answer) return null;
     if (!answer.keptMs) this.#due.answered(kind);
-    if (kind === "catalogue" && answer.etag !== this.told.catalogue?.etag) this.catalogue = new Catalogue(answer.value);
-    this.told[kind] = answer;
-    this.dispatchEvent(new Event("changed"));
+    this.#told(kind, answer);
     return answer;
+  }
+
+  /** Knows from the first moment what codes stand for, if it ever knew. */
+  async recall() {
+    const kept = await recall("catalogue", this.van);
+    if (kept) this.#told("catalogue", kept);
+  }
+
+  #told(kind, answer) {
+    const isNew = answer.etag !== this.told[kind]?.etag;
+    this.told[kind] = answer;
+    if (kind === "catalogue" && isNew) {
+      this.catalogue = new Catalogue(answer.value);
+      this.scanning.recognise();
+    }
+    this.dispatchEvent(new Event("changed"));
   }
 
   /**

@@ -1,8 +1,10 @@
 // What the server is asked for, and kept for a day without it (sw.js): each kind's address, and how often it
 // is asked for if nothing says that it has changed. Mobile data is paid for: the large ones are asked seldom.
+// What was kept is there at once; the server may take its time, and a scan does not wait for it.
 
 import { askJson } from "../base/session.js";
 
+const KEPT = "cordee-van-answers";
 const MINUTE_MS = 60_000;
 const EVERY_MS = 5 * MINUTE_MS;
 
@@ -32,6 +34,13 @@ export async function tell(kind, van) {
   } catch {
     return null; // offline, or not for this role: the page says since when it knows what it shows
   }
+}
+
+/** What was told of a kind before the page was opened, as `tell` says it; null if nothing of it is kept. */
+export async function recall(kind, van) {
+  const answer = await globalThis.caches?.match(KINDS[kind].url(encodeURIComponent(van)), { cacheName: KEPT });
+  if (!answer) return null;
+  return { value: await answer.json(), etag: answer.headers.get("etag"), keptMs: Number(answer.headers.get("x-cordee-kept")) };
 }
 
 /** Which kinds are to be asked for. */
