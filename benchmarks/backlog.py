@@ -82,8 +82,7 @@ def parts(tracks: Tracks, hours: float) -> tuple[list[Message], list[Message]]:
 
 def drained(one: Running, heap: list[Message], live: list[Message]) -> dict[str, float]:
     """Send all of it, and return when what was committed."""
-    first, *rest = live
-    one.warm(first)
+    rest = one.warm(live)
     one.write("heap", heap)
     one.write("live", rest)
     backlog, now = one.publisher("heap"), one.publisher("live", per_second=PER_SECOND)

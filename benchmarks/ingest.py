@@ -2,7 +2,8 @@
 
 Everything is on: 20,000 fences, a day's tours, stock, outbox, broker with its file store, durable commits.
 The processes are those of production: NATS Server, PostgreSQL, `cordee ingest`; a publisher that sends
-packets made beforehand (`simulators/load.py`). All of them together have two cores.
+packets made beforehand (`simulators/load.py`). All of them together have two cores. With several workers the
+fleet is split into as many partitions (`ingest/partitions.py`), and their figures are added up.
 
 | figure                    | from, to                                                              |
 | ------------------------- | --------------------------------------------------------------------- |
@@ -13,7 +14,7 @@ packets made beforehand (`simulators/load.py`). All of them together have two co
 | `cpu_s_per_million_*`     | of single fixes: CPU seconds of each process for a million messages    |
 | `backlog_cpu_s_per_million_*` | of fixes in arrays: the same for a million fixes                   |
 
-A run has a database, a session and an ingest of its own, which has read the reference data when the first
+A run has a database, sessions and workers of its own, which have read the reference data when the first
 byte is sent. Of several runs each figure is the median.
 """
 
@@ -37,6 +38,7 @@ import psycopg
 
 from benchmarks import cpu
 from benchmarks.messages import Message, Tracks, arrays_by_van, singles
+from ingest import partitions
 from ingest.subscriber import open_session
 from ops import embedded
 from ops.embedded import ServerError, Servers
@@ -107,7 +109,11 @@ class Given:
 
 
 def run(
-    vans: int = 200, runs: int = 5, sites: int = 20_000, messages: int | None = None
+    vans: int = 200,
+    runs: int = 5,
+    sites: int = 20_000,
+    messages: int | None = None,
+    workers: int = 1,
 ) -> dict[str, Any]:
     """Return the figures of the table above, for so many vans.
 
@@ -116,19 +122,21 @@ def run(
         runs: Of how many each figure is the median.
         sites: How many fences there are.
         messages: How many single fixes are sent; all of a working day, every 10 s, if None.
+        workers: How many processes ingest, each with a partition of the fleet if they are several.
 
     Raises:
         ServerError: A server did not start, or ingest stopped working.
     """
-    with opened(vans, sites) as bench:
+    with opened(vans, sites, workers) as bench:
         given = Given.of(bench, messages)
         found = [bench.once(given) for _ in range(runs)]
     figures = {name: statistics.median(one[name] for one in found) for name in found[0]}
-    return {"vans": vans, "sites": sites, "runs": runs, "messages": len(given.singles)} | figures
+    asked = {"vans": vans, "sites": sites, "runs": runs, "workers": workers}
+    return asked | {"messages": len(given.singles)} | figures
 
 
 @contextmanager
-def opened(vans: int, sites: int) -> Iterator["IngestBench"]:
+def opened(vans: int, sites: int, workers: int = 1) -> Iterator["IngestBench"]:
     """Start the servers, on as many cores as all of it may have, with a world of so many vans and fences.
 
     Raises:
@@ -138,17 +146,22 @@ def opened(vans: int, sites: int) -> Iterator["IngestBench"]:
         stack.enter_context(cpu.cores(CORES))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         stack.callback(embedded.remove_data, folder)
-        servers = stack.enter_context(embedded.servers(folder))
+        mappings = partitions.nats_mappings(_partitions(workers))
+        servers = stack.enter_context(embedded.servers(folder, nats_more=mappings))
         world = create_world(1, vans=vans, sites=sites, items=400)
-        yield IngestBench(servers, folder, world)
+        yield IngestBench(servers, folder, world, workers)
+
+
+def _partitions(workers: int) -> int:
+    return workers if workers > 1 else 0
 
 
 class IngestBench:
     """A day of a fleet as messages, and servers that take them."""
 
-    def __init__(self, servers: Servers, folder: Path, world: World) -> None:
+    def __init__(self, servers: Servers, folder: Path, world: World, workers: int) -> None:
         """Import the world into a database that each run copies."""
-        self.servers, self.folder, self.world = servers, folder, world
+        self.servers, self.folder, self.world, self.workers = servers, folder, world, workers
         today = next(fleet_days(world, FIRST_DAY, LIVE))
         server_url = servers.database_url.rsplit("/", 1)[0] + "/postgres"
         self.bench = Bench(server_url, folder, world, today)
@@ -188,7 +201,7 @@ class IngestBench:
 
     @contextmanager
     def running(self) -> Iterator["Running"]:
-        """Run an ingest on a database and a session of its own."""
+        """Run workers on a database and sessions of their own."""
         name = f"run_{next(self._numbers)}"
         url = self.bench.database(name)
         settings = Settings(
@@ -196,31 +209,39 @@ class IngestBench:
             broker_port=self.servers.mqtt_port,
             broker_monitor_url=self.servers.monitor_url,
             ingest_client_id=name,
+            partitions=_partitions(self.workers),
             clock_origin_ms=self.bench.evening_ms,
             clock_start_ms=real_ms(),
         )
         asyncio.run(open_session(settings))
         folder = self.folder / name
-        folder.mkdir()
-        services = Services(settings, folder)
-        services.start("ingest")
+        workers = tuple(Services(settings, folder / f"worker-{n}") for n in range(self.workers))
+        for services in workers:
+            services.folder.mkdir(parents=True)
+            services.start("ingest")
         try:
-            yield Running(self.servers, settings, folder, services.children["ingest"].process.pid)
+            yield Running(self.servers, settings, folder, workers)
         finally:
-            services.stop_all()
-            asyncio.run(_forget_session(settings))
+            for services in workers:
+                services.stop_all()
+            asyncio.run(_forget_sessions(settings))
             with psycopg.connect(self.bench.url, autocommit=True) as conn:
                 conn.execute(f"DROP DATABASE {name} (FORCE)")
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An ingest at work, and where it puts what it reads."""
+    """Workers, and where they put what they read."""
 
     servers: Servers
     settings: Settings
     folder: Path
-    pid: int
+    workers: tuple[Services, ...]
+
+    @property
+    def pids(self) -> list[int]:
+        """The workers' processes."""
+        return [services.children["ingest"].process.pid for services in self.workers]
 
     def flood(self, messages: Sequence[Message]) -> tuple[float, Stage]:
         """Send all at once; return the seconds until the broker holds nothing, and what they cost.
@@ -228,9 +249,7 @@ class Running:
         Raises:
             ServerError: Ingest does not come to an end.
         """
-        first, *rest = messages
-        self.warm(first)
-        self.write("flood", rest)
+        self.write("flood", self.warm(messages))
         before, began = self._cost(), time.monotonic()
         publisher = self.publisher("flood")
         self.until_committed(len(messages))
@@ -240,9 +259,8 @@ class Running:
         return seconds, Stage(*(b - a for a, b in zip(before, after, strict=True)))
 
     def paced(self, messages: Sequence[Message]) -> npt.NDArray[np.float64]:
-        """Send 200 a second; return from sending to commit, ms, of each message but the first."""
-        first, *rest = messages
-        self.warm(first)
+        """Send 200 a second; return from sending to commit, ms, of each message but those that warm."""
+        rest = self.warm(messages)
         self.write("paced", rest)
         self.publisher("paced", per_second=PER_SECOND).wait()
         self.until_committed(len(messages))
@@ -256,13 +274,25 @@ class Running:
         waits: npt.NDArray[np.float64] = committed - np.load(self.folder / name / SENT)
         return 1_000 * waits
 
-    def warm(self, message: Message) -> None:
-        """Have ingest read its reference data, which takes seconds, and is not what is measured."""
-        log = self.folder / "ingest.log"
-        self._until(lambda: "connected to the broker" in log.read_text())
-        self.write("warm", [message])
+    def warm(self, messages: Sequence[Message]) -> list[Message]:
+        """Have each worker read its reference data, which takes seconds, and is not what is measured.
+
+        Returns:
+            All but the first message of each worker, which it was sent.
+        """
+        for services in self.workers:
+            log = services.folder / "ingest.log"
+            self._until(lambda log=log: "connected to the broker" in log.read_text())  # type: ignore[misc]
+        firsts: dict[int, int] = {}
+        for nth, message in enumerate(messages):
+            firsts.setdefault(partitions.of(message.van, len(self.workers)), nth)
+            if len(firsts) == len(self.workers):
+                break
+        self.write("warm", [messages[nth] for nth in firsts.values()])
         self.publisher("warm").wait()
-        self.until_committed(1)
+        self.until_committed(len(firsts))
+        first = set(firsts.values())
+        return [message for nth, message in enumerate(messages) if nth not in first]
 
     def write(self, name: str, messages: Sequence[Message]) -> None:
         """Put messages where a publisher finds them by a name."""
@@ -285,8 +315,8 @@ class Running:
                 return cursor.rowcount / (time.monotonic() - began)
 
     def peak_mb(self) -> float:
-        """Return the most memory that ingest has held."""
-        return cpu.peak_mb(self.pid)
+        """Return the most memory that workers have held, added up."""
+        return sum(map(cpu.peak_mb, self.pids))
 
     def publisher(self, name: str, per_second: int = 0) -> subprocess.Popen[bytes]:
         """Begin to send what was written under a name."""
@@ -296,7 +326,7 @@ class Running:
 
     def _cost(self) -> tuple[float, ...]:
         ended = os.times()
-        first, network = cpu.of_threads(self.pid)
+        first, network = map(sum, zip(*map(cpu.of_threads, self.pids), strict=True))
         return (
             ended.children_user + ended.children_system,
             cpu.of_tree(self.servers.nats.process.pid),
@@ -325,7 +355,9 @@ class Running:
             time.sleep(POLL_S)
 
 
-async def _forget_session(settings: Settings) -> None:
+async def _forget_sessions(settings: Settings) -> None:
     """Let the broker keep nothing more for this run."""
-    async with broker.client(settings, identifier=settings.ingest_client_id, clean_session=True):
-        pass
+    for partition in partitions.every(settings.partitions):
+        name = partitions.client_id(settings.ingest_client_id, partition)
+        async with broker.client(settings, identifier=name, clean_session=True):
+            pass

@@ -7,8 +7,10 @@ session is persistent: what is not acknowledged comes again after a crash or a l
 An acknowledgement names a packet id, which a new connection may give to another message. A ticket
 therefore carries the connection it came by, and is void once that connection is gone. While we hold a
 ticket, the same ticket is the same message, sent again because we are slow (NATS: every 30 s): it is
-dropped, or a database that is away for minutes would fill the queue with repeats. A message that was
-published at QoS 0 has no packet id, and nothing to acknowledge.
+dropped, or a database that is away for minutes would fill the queue with repeats. Copies that were on
+their way when we acknowledged come later, with a backlog of large messages by the hundred megabytes. What
+was acknowledged last under an id, and says the same, is committed: it is acknowledged once more and
+dropped. A message that was published at QoS 0 has no packet id, and nothing to acknowledge.
 """
 
 import asyncio
@@ -110,6 +112,7 @@ class Subscriber:
         self._room = Room(settings.queue_messages_max, settings.queue_mb_max * 1_000_000)
         self._batch_bytes_max = settings.batch_mb_max * 1_000_000
         self._held: set[tuple[int, int]] = set()
+        self._done: dict[int, int] = {}  # by packet id of this connection, what it was: _content
         self._arrived = arrived or asyncio.Event()
         self._loop = asyncio.get_running_loop()
         self._connection = 0
@@ -217,11 +220,17 @@ class Subscriber:
 
     def ack(self, deliveries: Sequence[Delivery]) -> None:
         """Tell the broker that these are done with, and make room for as many more."""
-        tickets = [delivery.ticket for delivery in deliveries]
-        self._held.difference_update(tickets)  # first: acknowledged, an id is the broker's again
         with self._same_connection:
-            ids = [its for by, its in tickets if by == self._connection and its != NO_PACKET_ID]
-            self._client.ack_all(ids)
+            ours = {
+                its: _content(delivery.topic, delivery.payload)
+                for delivery in deliveries
+                if (its := delivery.ticket[1]) != NO_PACKET_ID
+                and delivery.ticket[0] == self._connection
+            }
+            # First: acknowledged, an id is the broker's again.
+            self._done.update(ours)
+            self._held.difference_update(delivery.ticket for delivery in deliveries)
+            self._client.ack_all(list(ours))
         self._room.give_back(len(deliveries), sum(map(size_of, deliveries)))
 
     def wake(self) -> None:
@@ -268,6 +277,7 @@ class Subscriber:
     ) -> None:
         with self._same_connection:
             self._connection += 1  # before paho connects again: what is queued by then, it drops
+            self._done = {}
         if reason.is_failure:
             log.warning("lost the broker, reconnecting", reason=str(reason))
             self._go_to_next(client)
@@ -275,15 +285,21 @@ class Subscriber:
     def _on_publishes(self, publishes: list[Publish]) -> None:
         """Run in paho's thread: queue what came together, waiting for room if there is none."""
         by, arrived_ms, held = self._connection, real_ms(), self._held
-        deliveries = [
-            Delivery(partitions.plain(topic, self._partition), payload, arrived_ms, ticket)
-            for topic, packet_id, payload in publishes
-            if (ticket := (by, packet_id)) not in held
-        ]
+        deliveries, again = [], []
+        for published, packet_id, payload in publishes:
+            topic, ticket = partitions.plain(published, self._partition), (by, packet_id)
+            if ticket in held:
+                continue
+            if packet_id in self._done and self._done[packet_id] == _content(topic, payload):
+                again.append(packet_id)
+                continue
+            deliveries.append(Delivery(topic, payload, arrived_ms, ticket))
+            if packet_id != NO_PACKET_ID:
+                held.add(ticket)  # at once: copies of it may stand in the same piece
+        self._client.ack_all(again)
         self._room.take(len(deliveries), sum(map(size_of, deliveries)))
         if self._closing:
             return
-        held.update(it.ticket for it in deliveries if it.ticket[1] != NO_PACKET_ID)
         self._waiting.extend(deliveries)
         if not self._arrived.is_set():
             self._loop.call_soon_threadsafe(self._arrived.set)
@@ -321,6 +337,11 @@ class Room:
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+
+
+def _content(topic: str, payload: bytes) -> int:
+    """Return what tells a message from another with the same packet id: 64 bits, keyed by the process."""
+    return hash((topic, payload))
 
 
 def size_of(delivery: Delivery) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
+from paho.mqtt.client import DisconnectFlags
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.reasoncodes import ReasonCode
 from structlog.testing import capture_logs
@@ -67,6 +68,61 @@ async def test_what_is_sent_again_while_it_is_in_hand_is_one_message(
         (last,) = await next_batch(batches)
         assert last.payload == b"3"
         subscriber.ack([last])
+
+
+async def test_copies_that_were_on_their_way_when_it_was_acknowledged_are_no_messages(
+    hasty_port: int, van: aiomqtt.Client
+) -> None:
+    # The connection waits for room meanwhile, so that the copies lie in the network.
+    settings = Settings(broker_port=hasty_port, tick_s=0.05, queue_messages_max=1)
+    await open_session(settings)
+    async with Subscriber(settings) as subscriber:
+        batches = subscriber.batches(asyncio.Event())
+        payloads = [b"%d" % number for number in range(1, 7)]
+        for payload in payloads:
+            await van.publish(TOPIC, payload, qos=1)
+        got: list[bytes] = []
+        while b"last" not in got:
+            for delivery in await next_batch(batches):
+                await asyncio.sleep(1.5)  # each unacknowledged one is sent again meanwhile
+                subscriber.ack([delivery])
+                got.append(delivery.payload)
+            if got == payloads:
+                await van.publish(TOPIC, b"last", qos=1)
+        assert got == [*payloads, b"last"]
+
+
+async def test_a_repeat_under_a_packet_id_is_acknowledged_and_another_message_under_it_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subscriber = Subscriber(Settings())
+    acknowledged: list[int] = []
+    monkeypatch.setattr(subscriber._client, "ack_all", acknowledged.extend)
+    subscriber._on_publishes([(TOPIC, 7, b"1")])
+    subscriber.ack(subscriber.take())
+    subscriber._on_publishes([(TOPIC, 7, b"1"), (TOPIC, 8, b"1")])
+    assert [it.ticket[1] for it in subscriber.take()] == [8]
+    assert acknowledged == [7, 7]
+    for another in ((TOPIC, 7, b"2"), ("fleet/v1/van-002/position", 7, b"2")):
+        subscriber._on_publishes([another])
+        (taken,) = subscriber.take()
+        assert (taken.topic, taken.payload) == (another[0], another[2])
+        subscriber.ack([taken])
+
+
+async def test_nothing_of_another_connection_counts_as_acknowledged() -> None:
+    subscriber = Subscriber(Settings())
+    subscriber._on_publishes([(TOPIC, 7, b"1")])
+    subscriber.ack(subscriber.take())
+    subscriber._on_disconnect(
+        subscriber._client,
+        None,
+        DisconnectFlags(is_disconnect_packet_from_server=False),
+        ReasonCode(PacketTypes.DISCONNECT),
+        None,
+    )
+    subscriber._on_publishes([(TOPIC, 7, b"1")])
+    assert [it.payload for it in subscriber.take()] == [b"1"]
 
 
 async def test_a_batch_is_bounded_in_bytes_and_a_message_larger_than_it_comes_alone(
