@@ -118,9 +118,12 @@ class FrugalClient(Client):
         return BufferedSocket(super()._create_socket())
 
     def loop_read(self, max_packets: int = 1) -> MQTTErrorCode:
-        """Handle every packet of the buffer, then let paho look at the network and what is to be sent."""
+        """Handle every packet of the buffer, then let paho look at the network and what is to be sent.
+
+        While more keeps coming there is always some of it: what is to be sent does not wait for its end.
+        """
         code = super().loop_read(max_packets)
-        while code == MQTTErrorCode.MQTT_ERR_SUCCESS and self._has_more():
+        while code == MQTTErrorCode.MQTT_ERR_SUCCESS and not self.want_write() and self._has_more():
             code = super().loop_read(max_packets)
         return code
 

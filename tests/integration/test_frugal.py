@@ -1,15 +1,19 @@
 """Messages that have come are read by the buffer, and acknowledged in one piece, on a real broker."""
 
 import asyncio
+import select
 import socket
+import time
 from collections import Counter
 from typing import Any
 
 import aiomqtt
 import pytest
+from paho.mqtt.enums import CallbackAPIVersion
 
 from ingest import frugal
-from ingest.frugal import BufferedSocket, FrugalClient
+from ingest.batch import Delivery
+from ingest.frugal import BufferedSocket, FrugalClient, Publish
 from ingest.subscriber import Subscriber, open_session
 from storage import backlog
 from storage.settings import Settings
@@ -60,7 +64,7 @@ async def test_what_has_come_is_read_at_once_and_acknowledged_in_one_piece(
         sent = [f"{n}".encode() * (1 + n % 60) for n in range(MESSAGES)]
         await asyncio.gather(*(van.publish("fleet/v1/van-001/scan", p, qos=1) for p in sent))
     async with Subscriber(settings) as subscriber:
-        batches, got = subscriber.batches(asyncio.Event()), []
+        batches, got = subscriber.batches(asyncio.Event()), list[Delivery]()
         async with asyncio.timeout(20):
             while len(got) < MESSAGES:
                 got += await anext(batches)
@@ -74,6 +78,44 @@ async def test_what_has_come_is_read_at_once_and_acknowledged_in_one_piece(
     assert sorted(delivery.payload for delivery in got) == sorted(sent)
     assert asked["recv"] < MESSAGES / 2  # three and more a message, without the buffer
     assert calls["send"] - asked["send"] < 10
+
+
+def test_acknowledgements_leave_while_more_keeps_coming() -> None:
+    # Each packet ends in another buffer than it begins in, and reading is slower than sending.
+    packet = _publish(b"x" * (frugal.BUFFER_BYTES // 3))
+
+    def read_slowly(found: list[Publish]) -> None:
+        time.sleep(0.005)
+        client.ack_all([packet_id for _, packet_id, _ in found])
+
+    client = FrugalClient(
+        read_slowly, callback_api_version=CallbackAPIVersion.VERSION2, manual_ack=True
+    )
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        client.connect_async("127.0.0.1", server.getsockname()[1])
+        client.loop_start()
+        broker, _ = server.accept()
+        with broker:
+            broker.recv(1_000)  # CONNECT
+            broker.sendall(b"\x20\x02\x00\x00")  # CONNACK
+            sent = 0
+            while sent < MESSAGES and not select.select([broker], [], [], 0)[0]:
+                broker.sendall(packet)
+                sent += 1
+            assert broker.recv(4).startswith(b"\x40\x02")  # PUBACK
+            assert sent < MESSAGES / 2
+        client.disconnect()
+        client.loop_stop()
+
+
+def _publish(payload: bytes, packet_id: int = 1) -> bytes:
+    """Return a PUBLISH at QoS 1 on topic t."""
+    body = b"\x00\x01t" + packet_id.to_bytes(2) + payload
+    size, length = len(body), bytearray()
+    while size >= 0x80:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    return b"\x32" + bytes([*length, size]) + body
 
 
 def test_a_packet_that_comes_in_pieces_is_handed_out_as_it_comes() -> None:
