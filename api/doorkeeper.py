@@ -27,7 +27,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 import psycopg
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.routing import iter_route_contexts
 from psycopg_pool import PoolTimeout
 from starlette.routing import compile_path
@@ -165,6 +165,11 @@ def judged(request: Request) -> None:
     seen = getattr(request.state, "judged", None)
     if seen is None or seen != request.scope["route"].path:
         raise Problem(403, "no_rule", "This route was not judged, so nobody may use it.")
+
+
+#: Every router has it, rather than that all are included with it: an included route is worked out a second
+#: time, with the first request, and that is as long as the first page takes to be answered.
+JUDGED: Final = [Depends(judged)]
 
 
 def session_token(request: Request) -> str | None:

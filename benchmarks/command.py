@@ -5,13 +5,15 @@ from typing import Any
 
 import click
 
-from benchmarks import backlog, engine, ingest, stock
+from benchmarks import backlog, engine, ingest, start, stock
 
 
 @click.command()
 @click.argument(
     "what",
-    type=click.Choice(["backlog", "geofence", "ingest", "late", "pages", "queries", "stock"]),
+    type=click.Choice(
+        ["backlog", "geofence", "ingest", "late", "pages", "queries", "start", "stock"]
+    ),
 )
 @click.option(
     "--vans", type=int, default=200, show_default=True, help="Of all but geofence and late."
@@ -22,6 +24,7 @@ from benchmarks import backlog, engine, ingest, stock
 @click.option("--messages", type=int, help="How many ingest is sent; else all of a working day.")
 @click.option("--days", type=int, default=60, show_default=True, help="Of queries.")
 @click.option("--database", help="An empty database for queries to fill; else one of its own.")
+@click.option("--minutes", type=float, default=0.0, show_default=True, help="Of start, for memory.")
 @click.option("--json", "as_json", is_flag=True, help="On one line.")
 def bench(
     what: str,
@@ -32,11 +35,13 @@ def bench(
     messages: int | None,
     days: int,
     database: str | None,
+    minutes: float,
     *,
     as_json: bool,
 ) -> None:
-    """Measure ingest, a fleet's return, the geofence engine, late fixes, stock, or what pages wait for.
+    """Measure ingest, a fleet's return, the geofence engine, late fixes, stock, starts, or what pages wait for.
 
+    `start` takes three cold starts and five warm ones of a demo, memory and install size too.
     `queries` fills a database with months of fixes: 100 million take about 20 GB and half an hour.
     """
     figures: dict[str, Any]
@@ -57,6 +62,8 @@ def bench(
             from benchmarks import history, queries  # noqa: PLC0415  all of the API's questions
 
             figures = queries.run(history.Size(vans, days), database)
+        case "start":
+            figures = start.run(runs, vans, minutes)
         case _:
             figures = stock.stock(runs, vans)
     click.echo(json.dumps(figures, indent=None if as_json else 2))

@@ -34,10 +34,11 @@ def of_tree(pid: int) -> float:
         own, ended = _times((PROC / str(pid) / "stat").read_text())
     except FileNotFoundError:
         return 0.0
-    return own + ended + sum(of_tree(child) for child in _children(pid))
+    return own + ended + sum(of_tree(child) for child in children(pid))
 
 
-def _children(pid: int) -> list[int]:
+def children(pid: int) -> list[int]:
+    """Return the processes that a process has started itself, and that run."""
     tasks = PROC / str(pid) / "task"
     return [int(child) for task in tasks.glob("*/children") for child in task.read_text().split()]
 

@@ -65,6 +65,7 @@ async def _relay(
     die = fault_points.at("publish-mark", settings.fault_point)
     async with broker.client(settings, turn) as client, pool.connection() as listening:
         await outbox.listen(listening)
+        log.info("connected to the broker")
         while not stop.is_set():
             while await send_waiting(pool, client, now, die):
                 pass

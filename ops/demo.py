@@ -9,10 +9,11 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from pathlib import Path
@@ -23,11 +24,9 @@ from rich.console import Console
 from rich.live import Live
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from ops import doors, embedded, fleet, panel, people, seeds
-from ops.report import read_tables, stock_figures
-from ops.services import Services
-from simulators.truth import Report, compare
-from simulators.truth_file import read_truth
+from ops import embedded, panel, people, ready
+from ops.services import Services, environment
+from ops.world import REFERENCE, SATURDAY, TIME_ZONE, WorldFile, is_known, new_world, read_world
 from storage.pool import connect, migrate
 from storage.settings import Clock, Settings, as_datetime, as_ms, clock, real_ms
 
@@ -37,10 +36,6 @@ EVENING = time_of_day(20, 0)
 
 #: For each van the fleet takes this long to plan its day; the simulated clock stands until then.
 FLEET_GETS_READY_MS = 40
-
-#: After the last message, how long the tables may take to hold it: a killed ingest's messages come
-#: again after the broker's 30 s.
-DRAIN_S_MAX = 90.0
 
 #: Who signs in to the demo's page.
 ADMIN = "admin"
@@ -83,7 +78,11 @@ def run(plan: Plan) -> int:
         stack.enter_context(_alone(plan.folder))
         with _progress() as step:
             step("Starting PostgreSQL and NATS")
-            locked = doors.lock(plan.folder) if plan.credentials else ""
+            locked = ""
+            if plan.credentials:
+                from ops import doors  # noqa: PLC0415  imports what makes the world, and few want it
+
+                locked = doors.lock(plan.folder)
             servers = stack.enter_context(embedded.servers(plan.folder, nats_more=locked))
             world = _world(plan)
             settings = _settings(plan, servers)
@@ -93,8 +92,9 @@ def run(plan: Plan) -> int:
                 migrate(settings.database_url)
                 door = doors.Doors(settings, plan.folder, servers.nats)
                 door.let_services_in()
-            asyncio.run(fleet.prepare(door.as_service("ingest") if door else settings))
-            seeds.seed(settings, plan.folder / "world.json", world, step)
+            asyncio.run(ready.prepare(door.as_service("ingest") if door else settings))
+            day = _begins(plan, world).date()
+            _seed(plan, settings, world, day, step)
             services = Services(settings, plan.folder, logins=door.logins if door else {})
             stack.callback(services.stop_all)
             step("Starting ingest, relay, API and the fleet")
@@ -117,14 +117,14 @@ async def _admin(settings: Settings) -> str:
         connect(settings.database_url, "cordee-demo", size_max=1) as pool,
         pool.connection() as conn,
     ):
-        try:
-            password = await people.add_user(conn, people.Person(login=ADMIN, role="admin"))
-        except people.UnusableError:
+        admin = people.Person(login=ADMIN, role="admin")
+        if await people.is_known(conn, admin):  # asked first: hashing a password takes its time
             url = settings.database_url
             return (
                 f"user {ADMIN}, with the password of the first run; for a new one:"
                 f" CORDEE_DATABASE_URL={url} cordee user password {ADMIN}"
             )
+        password = await people.add_user(conn, admin)
     return f"user [bold]{ADMIN}[/], password [bold]{password}[/] (shown this once)"
 
 
@@ -149,23 +149,29 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _progress() -> Iterator[Callable[[str], None]]:
-    """Show what is being done while somebody waits; yields the way to say it."""
+    """Show what is being done while somebody waits; yields the way to say it.
+
+    Where nobody watches a terminal each step is a line of its own, with the seconds until it began.
+    """
+    began = time.monotonic()
     with Progress(
         SpinnerColumn(), TextColumn("{task.description:<48}"), BarColumn(), TimeElapsedColumn(),
         console=console, transient=True,
     ) as progress:  # fmt: skip
-        task = progress.add_task("", total=5 + len(seeds.REFERENCE))
+        task = progress.add_task("", total=5 + len(REFERENCE))
 
         def step(what: str) -> None:
             progress.update(task, description=what, advance=1)
+            if not console.is_terminal:
+                console.print(f"{time.monotonic() - began:6.2f} s  {what}", highlight=False)
 
         yield step
 
 
-def _world(plan: Plan) -> fleet.WorldFile:
+def _world(plan: Plan) -> WorldFile:
     """Return the world the plan asks for, with the first day that the folder's world began with."""
-    asked = seeds.new_world(plan.seed, plan.vans, plan.sites)
-    known = seeds.read_world(plan.folder / "world.json")
+    asked = new_world(plan.seed, plan.vans, plan.sites)
+    known = read_world(plan.folder / "world.json")
     if known is None:
         return asked
     if (known.seed, known.vans, known.sites) != (asked.seed, asked.vans, asked.sites):
@@ -189,14 +195,10 @@ def _is_free(port: int) -> bool:
     return port != 0 and not embedded.listens(port)()
 
 
-def _begin_day(
-    plan: Plan, world: fleet.WorldFile, services: Services, logins: tuple[str, ...]
-) -> None:
+def _begin_day(plan: Plan, world: WorldFile, services: Services, logins: tuple[str, ...]) -> None:
     """Start every service on a clock that goes on where the last run ended, but by day."""
-    path = plan.folder / "clock.json"
-    ended_ms = json.loads(path.read_text())["simulated_ms"] if path.exists() else 0
-    begin = next_moment(world.first_day, as_datetime(ended_ms))
-    seeds.import_tours(services.settings, plan.folder, world, begin.date())
+    begin = _begins(plan, world)
+    _seed(plan, services.settings, world, begin.date())
     services.settings = services.settings.model_copy(
         update={
             "clock_origin_ms": as_ms(begin),
@@ -204,16 +206,61 @@ def _begin_day(
             "clock_factor": plan.speed,
         }
     )
-    for name in ("ingest", "relay", "api"):
-        services.start(name)
+    services.start("api")  # which takes longest
     services.start(
         "simulate",
         *("--world", str(plan.folder / "world.json")),
         *("--truth", str(plan.folder / "truth.jsonl")),
         *logins,
     )
+    for name in ("ingest", "relay"):
+        services.start(name)
     port = services.settings.api_port
     embedded.wait_until(embedded.listens(port), services.children["api"])
+
+
+def _begins(plan: Plan, world: WorldFile) -> datetime:
+    """Return the simulated moment at which this run goes on."""
+    path = plan.folder / "clock.json"
+    ended_ms = json.loads(path.read_text())["simulated_ms"] if path.exists() else 0
+    return next_moment(world.first_day, as_datetime(ended_ms))
+
+
+def _seed(
+    plan: Plan,
+    settings: Settings,
+    world: WorldFile,
+    day: date,
+    tell: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Import the world and the tours of a day and the next, unless they are there, in a child.
+
+    What making a world takes of memory ends with it, and a start that needs none imports nothing for it.
+
+    Raises:
+        DemoError: It failed; the message ends with the end of its log.
+    """
+    path, log = plan.folder / "world.json", plan.folder / "seed.log"
+    if is_known(settings.database_url, path, day):
+        return
+    command: list[str | Path] = [
+        sys.executable, "-m", "ops.cli", "seed", "--world", path, "--day", f"{day}",
+        "--vans", str(world.vans), "--sites", str(world.sites), "--seed", str(world.seed),
+    ]  # fmt: skip
+    log.unlink(missing_ok=True)
+    child = embedded.start("seed", command, log, environment=environment(settings))
+    told = 0
+    try:
+        while (code := child.process.poll()) is None or told < len(log.read_text().splitlines()):
+            said = log.read_text().splitlines()
+            for line in said[told:]:
+                tell(line)
+            told = len(said)
+            time.sleep(0.02)
+    finally:
+        child.stop()
+    if code != 0:
+        raise DemoError(f"The world could not be imported.\n{child.last_words()}")
 
 
 def next_moment(first_day: date, ended: datetime) -> datetime:
@@ -221,14 +268,12 @@ def next_moment(first_day: date, ended: datetime) -> datetime:
 
     Nothing happens at night and on weekends, and nobody wants to watch it.
     """
-    local = max(
-        ended.astimezone(seeds.TIME_ZONE), datetime.combine(first_day, MORNING, seeds.TIME_ZONE)
-    )
+    local = max(ended.astimezone(TIME_ZONE), datetime.combine(first_day, MORNING, TIME_ZONE))
     if is_night(local):
         day = local.date() + timedelta(days=local.time() >= EVENING)
-        local = datetime.combine(day, MORNING, seeds.TIME_ZONE)
-    while local.weekday() >= seeds.SATURDAY:
-        local = datetime.combine(local.date() + timedelta(days=1), MORNING, seeds.TIME_ZONE)
+        local = datetime.combine(day, MORNING, TIME_ZONE)
+    while local.weekday() >= SATURDAY:
+        local = datetime.combine(local.date() + timedelta(days=1), MORNING, TIME_ZONE)
     return local
 
 
@@ -245,7 +290,7 @@ def _keep_clock(plan: Plan, now: Clock) -> None:
 
 def _watch(
     plan: Plan,
-    world: fleet.WorldFile,
+    world: WorldFile,
     servers: embedded.Servers,
     services: Services,
     logins: tuple[str, ...],
@@ -267,7 +312,7 @@ def _watch(
             now = clock(services.settings)
             _keep_clock(plan, now)
             moment = as_datetime(now())
-            if is_night(moment.astimezone(seeds.TIME_ZONE)):
+            if is_night(moment.astimezone(TIME_ZONE)):
                 services.stop_all()
                 _begin_day(plan, world, services, logins)
                 continue
@@ -280,7 +325,7 @@ def _watch(
             stop.wait(min(1.0, max(0.0, deadline - time.monotonic())))
 
 
-def _finish(plan: Plan, services: Services, world: fleet.WorldFile) -> int:
+def _finish(plan: Plan, services: Services, world: WorldFile) -> int:
     """Stop the fleet, let the rest catch up, and compare the tables with the truth if asked."""
     now = clock(services.settings)
     with _progress() as step:
@@ -290,24 +335,12 @@ def _finish(plan: Plan, services: Services, world: fleet.WorldFile) -> int:
         _keep_clock(plan, now)
         if plan.report is None:
             return 0
+        from ops import demo_report  # noqa: PLC0415  half of the API, for the few who ask for it
+
         step("The tables catch up")
-        report = _caught_up(plan, services, until_ms)
-        told = asdict(report) | {"speed": plan.speed, "vans": world.vans}
-        began = datetime.combine(world.first_day, MORNING, seeds.TIME_ZONE)
-        stock = stock_figures(services.settings.database_url, began, as_datetime(until_ms))
-        told["stock"] = asyncio.run(stock)
+        began = datetime.combine(world.first_day, MORNING, TIME_ZONE)
+        told = demo_report.caught_up(services, plan.folder / "truth.jsonl", began, until_ms)
+        told |= {"speed": plan.speed, "vans": world.vans}
         plan.report.write_text(json.dumps(told, indent=2) + "\n")
     console.print_json(data=told)
-    return 0 if report.missing == 0 else 1
-
-
-def _caught_up(plan: Plan, services: Services, until_ms: int) -> Report:
-    """Return the comparison once nothing is missing, or when waiting longer helps nobody."""
-    truth = read_truth(plan.folder / "truth.jsonl", until_ms)
-    deadline = time.monotonic() + DRAIN_S_MAX
-    while True:
-        services.keep_alive()
-        report = compare(truth, read_tables(services.settings.database_url), until_ms)
-        if report.missing == 0 or time.monotonic() > deadline:
-            return report
-        time.sleep(1)
+    return 0 if told["missing"] == 0 else 1

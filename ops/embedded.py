@@ -22,6 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from importlib.util import find_spec
@@ -388,12 +389,21 @@ def monitor_url(folder: Path) -> str:
 def servers(
     folder: Path, postgres_options: tuple[str, ...] = (), nats_more: str = ""
 ) -> Iterator[Servers]:
-    """Run both servers with their data for `folder`, and stop them on the way out."""
+    """Run both servers with their data for `folder`, and stop them on the way out.
+
+    Neither waits for the other to start; each is stopped also if the other did not.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        postgres, url = start_postgres(folder, postgres_options)
-        stack.callback(postgres.stop)
-        nats, mqtt_port = start_nats(folder, more=nats_more)
-        stack.callback(nats.stop)
+        with ThreadPoolExecutor() as beside:
+            broker = beside.submit(start_nats, folder, more=nats_more)
+            try:
+                postgres, url = start_postgres(folder, postgres_options)
+                stack.callback(postgres.stop)
+            finally:
+                if broker.exception() is None:
+                    stack.callback(broker.result()[0].stop)
+        nats, mqtt_port = broker.result()
         database_url = ensure_database(url, "cordee")
         yield Servers(database_url, mqtt_port, monitor_url(folder), postgres, nats)
 

@@ -1,41 +1,25 @@
 """The simulated fleet as a process: a world on disk, a truth file beside it."""
 
 import asyncio
-from datetime import date
 from pathlib import Path
 
 import msgspec
+import structlog
 
-from ingest.subscriber import limit_backlog, open_session
+from ops.world import WorldFile
 from simulators.fleet import outgoing
 from simulators.publisher import Login, publish
 from simulators.truth_file import TruthFile
 from simulators.world import World, create_world
 from storage.broker import tls
-from storage.pool import migrate
 from storage.settings import Settings, clock
 
-
-class WorldFile(msgspec.Struct, frozen=True):
-    """What a world is made of, and the first day that is simulated in it."""
-
-    seed: int
-    vans: int
-    sites: int
-    items: int
-    first_day: date
-
-    def create(self) -> World:
-        """Make the world; the same file makes the same one."""
-        return create_world(self.seed, vans=self.vans, sites=self.sites, items=self.items)
+log = structlog.get_logger()
 
 
-async def prepare(settings: Settings) -> list[str]:
-    """Migrate the database, open ingest's session, limit the broker's backlog; return the migrations."""
-    applied = await asyncio.to_thread(migrate, settings.database_url)
-    await open_session(settings)
-    await limit_backlog(settings)
-    return applied
+def created(made_of: WorldFile) -> World:
+    """Make the world; the same file makes the same one."""
+    return create_world(made_of.seed, vans=made_of.vans, sites=made_of.sites, items=made_of.items)
 
 
 async def simulate(
@@ -53,13 +37,14 @@ async def simulate(
     started, or was away, is sent late but is sent.
     """
     plan = msgspec.json.decode(await asyncio.to_thread(world_file.read_bytes), type=WorldFile)
-    world, now = plan.create(), clock(settings)
+    world, now = created(plan), clock(settings)
     since_ms = settings.clock_origin_ms or now()
     logins = None
     if logins_file is not None:
         text = await asyncio.to_thread(logins_file.read_bytes)
         logins = msgspec.json.decode(text, type=dict[str, Login])
     with TruthFile(truth_path, world, plan.first_day, since_ms) as truth:
+        log.info("the fleet is ready", vans=plan.vans)
         await publish(
             outgoing(world, plan.first_day, since_ms=since_ms, tell=truth.tell),
             host=settings.broker_host,

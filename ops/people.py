@@ -107,6 +107,13 @@ async def _client(conn: Connection, organisation: int, role: Role, code: str | N
     return found
 
 
+async def is_known(conn: Connection, person: Person) -> bool:
+    """Return whether somebody of the organisation has this login already, active or not."""
+    organisation = await _organisation(conn, person.organisation)
+    query = "SELECT 1 FROM app_user WHERE organisation_id = %s AND login = %s"
+    return await _one(conn, query, organisation, plain_login(person.login)) is not None
+
+
 async def add_user(conn: Connection, person: Person) -> str:
     """Make a user and return the password, which is kept nowhere."""
     organisation = await _organisation(conn, person.organisation)

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from ops import embedded, fleet, imports
+from ops import embedded, imports, ready
 from ops.services import Services
 from simulators.publisher import publish
 from simulators.replay import outgoing_of_recording, read_recording
@@ -53,7 +53,7 @@ def run(file: Path, van: str, sites: Path | None, speed: float) -> dict[str, Any
                 clock_origin_ms=first_ms,
                 clock_factor=speed,
             )
-            asyncio.run(fleet.prepare(settings))
+            asyncio.run(ready.prepare(settings))
             expected = _import(settings, folder, van, sites, first_ms)
             settings = settings.model_copy(update={"clock_start_ms": real_ms()})
             services = Services(settings, folder)

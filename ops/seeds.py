@@ -3,47 +3,22 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import date, datetime, timedelta
+from datetime import date
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from ops import imports
 from ops.devices import provision
 from ops.devices.store import codes_of_vans
-from ops.fleet import WorldFile
+from ops.fleet import created
+from ops.world import REFERENCE, WorldFile, tour_days
 from simulators.world_files import write_tours, write_world
 from storage.pool import connect
 from storage.settings import Settings, real_ms
 
-TIME_ZONE = ZoneInfo("Europe/Paris")
-SATURDAY = 5
-ITEMS = 4_000
-
-#: Tours imported at a time: the day's and the next one's.
-TOUR_DAYS = 2
-
 #: What of a van the simulator is.
 SIMULATED_DEVICE = "simulator"
-
-#: In the order in which one refers to another.
-REFERENCE = (
-    "warehouses", "technicians", "items", "barcodes", "templates", "vans", "sites", "stock",
-)  # fmt: skip
-
-
-def new_world(seed: int, vans: int, sites: int) -> WorldFile:
-    """Return a world whose first day is today, or the next working day."""
-    first_day = datetime.now(TIME_ZONE).date()
-    while first_day.weekday() >= SATURDAY:
-        first_day += timedelta(days=1)
-    return WorldFile(seed, vans, sites, ITEMS, first_day)
-
-
-def read_world(path: Path) -> WorldFile | None:
-    """Return the world that a file describes; None if there is no such file."""
-    return msgspec.json.decode(path.read_bytes(), type=WorldFile) if path.exists() else None
 
 
 def seed(settings: Settings, path: Path, world: WorldFile, tell: Callable[[str], None]) -> None:
@@ -56,19 +31,18 @@ def seed(settings: Settings, path: Path, world: WorldFile, tell: Callable[[str],
         return
     tell(f"Making a world of {world.sites:,} sites")
     files = path.parent / "world"
-    write_world(world.create(), files, world.first_day)
+    write_world(created(world), files, world.first_day)
     for kind in REFERENCE:
         tell(f"Importing {kind}")
         _import(settings, kind, files / f"{kind}.csv")
-    import_tours(settings, path.parent, world, world.first_day)
     path.write_bytes(msgspec.json.encode(world))
 
 
 def import_tours(settings: Settings, folder: Path, world: WorldFile, day: date) -> None:
     """Import the tours of a day and of the next; what is known already stays."""
-    made = world.create()
-    for days in range(TOUR_DAYS):
-        write_tours(made, folder / "world", day + timedelta(days=days))
+    made = created(world)
+    for each in tour_days(day):
+        write_tours(made, folder / "world", each)
         _import(settings, "tours", folder / "world" / "tours.csv")
 
 

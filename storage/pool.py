@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psycopg
-import yoyo
 from psycopg import AsyncConnection
 from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool
@@ -68,6 +67,8 @@ def migrate(database_url: str) -> list[str]:
     One at a time, whoever calls. yoyo's own lock is a row that outlives a killed process; ours ends
     with the connection, and whoever holds it may clear that row.
     """
+    import yoyo  # noqa: PLC0415  a tenth of what the relay would import, and only this needs it
+
     url = database_url.replace("postgresql://", "postgresql+psycopg://", 1)
     with psycopg.connect(database_url, autocommit=True) as guard:
         guard.execute("SELECT pg_advisory_lock(hashtext('cordee migrate'))")

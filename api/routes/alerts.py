@@ -18,6 +18,7 @@ from api.answers import (
 )
 from api.auth import Asker, Organisation, Who
 from api.commands import ChangedError
+from api.doorkeeper import JUDGED
 from api.etags import etag
 from api.handling import UNTOUCHED, patched, refusal
 from api.problems import Problem
@@ -41,7 +42,7 @@ from api.routes.parameters import (
 from api.spreadsheets import AS_CSV, AsSpreadsheet, rows_of
 from storage.pool import Connection
 
-router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
+router = APIRouter(prefix="/v1/alerts", tags=["alerts"], dependencies=JUDGED)
 AlertId = Annotated[int, Path(ge=1, le=ID_MAX, examples=[1])]
 
 

@@ -7,10 +7,11 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
 from api.answers import Basemap
+from api.doorkeeper import JUDGED
 from api.problems import Problem
 from api.resources import Held
 
-router = APIRouter(prefix="/v1", tags=["map"])
+router = APIRouter(prefix="/v1", tags=["map"], dependencies=JUDGED)
 
 TILES: Final = "/v1/map/tiles.pmtiles"
 PMTILES: Final = "application/vnd.pmtiles"

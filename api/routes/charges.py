@@ -15,6 +15,7 @@ from api.answers import (
     WaitingScans,
 )
 from api.auth import Asker, Organisation, OrganisationId
+from api.doorkeeper import JUDGED
 from api.problems import Problem
 from api.queries import charges
 from api.resources import Conn, Now
@@ -41,7 +42,7 @@ WorkOrder = Annotated[
     Query(description="Of the scan, else of the stop.", examples=["W-4711"]),
 ]
 
-router = APIRouter(prefix="/v1/parts", tags=["stock"])
+router = APIRouter(prefix="/v1/parts", tags=["stock"], dependencies=JUDGED)
 
 
 @router.get("", response_model=Charges, responses={200: {"content": AS_CSV}})

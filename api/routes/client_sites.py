@@ -8,6 +8,7 @@ from fastapi.responses import Response
 
 from api.answers import Planning, VisitReport, VisitReports
 from api.auth import Asker, Who
+from api.doorkeeper import JUDGED
 from api.problems import Problem
 from api.queries import client_sites
 from api.queries import visit_reports as done
@@ -45,7 +46,7 @@ ReportId = Annotated[
     ),
 ]
 
-router = APIRouter(prefix="/v1", tags=["sites"])
+router = APIRouter(prefix="/v1", tags=["sites"], dependencies=JUDGED)
 
 
 @router.get("/planning")

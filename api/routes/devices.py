@@ -8,6 +8,7 @@ from pydantic import Field, with_config
 
 from api import batches, commands, limits
 from api.answers import BatchTaken
+from api.doorkeeper import JUDGED
 from api.queries import batches as outcomes
 from api.resources import CONNECTION_WITHIN_S, Held
 from api.routes.parameters import VanCode
@@ -15,7 +16,7 @@ from api.routes.parameters import VanCode
 #: How long an answer waits for ingest; a tablet asks again anyway.
 COMMITTED_WITHIN_S: Final = 5.0
 
-router = APIRouter(prefix="/v1/devices", tags=["devices"])
+router = APIRouter(prefix="/v1/devices", tags=["devices"], dependencies=JUDGED)
 
 
 @with_config(limits.EXACT)

@@ -11,6 +11,7 @@ from api import commands, limits
 from api.answers import SiteEdited, TourEdited
 from api.auth import Organisation
 from api.commands import BusyError, RefusedError
+from api.doorkeeper import JUDGED
 from api.etags import etag
 from api.geojson import LineString, MultiLineString, MultiPolygon, Polygon
 from api.limits import EXACT
@@ -23,7 +24,7 @@ from geofence.imports.local_times import DEFAULT_TIME_ZONE
 from geofence.imports.tours import STOPS_MAX
 from storage.sheets import BadRow, Cells
 
-router = APIRouter(prefix="/v1", tags=["edits"])
+router = APIRouter(prefix="/v1", tags=["edits"], dependencies=JUDGED)
 
 
 @with_config(EXACT)

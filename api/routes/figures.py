@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from api.answers import DeadStock, MissingPart, MissingParts, StockFigures, TrustedPairs
 from api.auth import Organisation, OrganisationId
+from api.doorkeeper import JUDGED
 from api.queries import figures
 from api.queries.figures import Period
 from api.resources import Conn, Now
@@ -29,7 +30,7 @@ Days = Annotated[
     int, Query(ge=1, le=3_650, description="For how long nothing was issued.", examples=[365])
 ]
 
-router = APIRouter(prefix="/v1/stock", tags=["stock"])
+router = APIRouter(prefix="/v1/stock", tags=["stock"], dependencies=JUDGED)
 
 
 @router.get("/figures")

@@ -19,6 +19,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from api import batches, commands, devices, positions
 from api.batches import Message
+from api.doorkeeper import JUDGED
 from api.positions import Position
 from api.problems import Problem
 from api.queries import devices as credentials
@@ -27,7 +28,7 @@ from api.resources import CONNECTION_WITHIN_S, Held, Resources
 from api.sessions import address_group
 from storage.pool import Connection
 
-router = APIRouter(prefix="/v1/ingress", tags=["ingress"])
+router = APIRouter(prefix="/v1/ingress", tags=["ingress"], dependencies=JUDGED)
 
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"

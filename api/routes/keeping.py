@@ -15,6 +15,7 @@ from api import commands, limits
 from api.answers import Action, Actions, Devices, Outbox, RejectedMessage, Servers, WhatBroker
 from api.auth import Asker, Organisation, Who
 from api.commands import BusyError, RefusedError
+from api.doorkeeper import JUDGED
 from api.problems import Problem
 from api.queries import operations, rejected
 from api.queries.rejected import RejectedRow
@@ -39,7 +40,7 @@ def _named(example: str) -> Any:
 
 RejectedId = Annotated[str, _named("01" * 16)]
 
-router = APIRouter(prefix="/v1", tags=["operations"])
+router = APIRouter(prefix="/v1", tags=["operations"], dependencies=JUDGED)
 
 
 @router.get("/rejected/{rejected_id}")

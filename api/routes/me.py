@@ -10,6 +10,7 @@ from pydantic import Field, with_config
 from api import accounts, limits
 from api.answers import AccessEntries, SessionOpened
 from api.auth import Asker, Who
+from api.doorkeeper import JUDGED
 from api.problems import Problem
 from api.queries import people
 from api.resources import CONNECTION_WITHIN_S, Conn, Held
@@ -17,7 +18,7 @@ from api.routes.parameters import Limit
 from api.routes.session import checked_password, forget_cookie, opened
 from api.sessions import PASSWORD_CHARACTERS_MAX, PASSWORD_CHARACTERS_MIN, weakness
 
-router = APIRouter(prefix="/v1/me", tags=["me"])
+router = APIRouter(prefix="/v1/me", tags=["me"], dependencies=JUDGED)
 
 
 @with_config(limits.exact({"old": "your password", "new": "several words of your own"}))

@@ -21,6 +21,7 @@ from api import commands, limits
 from api.answers import Message, Messages
 from api.auth import Asker, Who, own_van
 from api.batches import Message as Published
+from api.doorkeeper import JUDGED
 from api.problems import Problem
 from api.queries import messages
 from api.queries.messages import WhichMessages
@@ -33,7 +34,7 @@ EPOCH: Final = "http"
 TEXT_MAX: Final = 2_000
 READ_MAX: Final = 500
 
-router = APIRouter(prefix="/v1/messages", tags=["messages"])
+router = APIRouter(prefix="/v1/messages", tags=["messages"], dependencies=JUDGED)
 
 
 @with_config(limits.EXACT)

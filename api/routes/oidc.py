@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import RedirectResponse
 
 from api import accounts, oidc
+from api.doorkeeper import JUDGED
 from api.problems import Problem
 from api.resources import CONNECTION_WITHIN_S, Held
 from api.routes.session import opened
@@ -16,7 +17,7 @@ from storage.settings import Settings
 
 logger = structlog.get_logger()
 
-router = APIRouter(prefix="/v1/session/oidc", tags=["session"])
+router = APIRouter(prefix="/v1/session/oidc", tags=["session"], dependencies=JUDGED)
 
 FAILED: Final = "/?sign-in=failed"
 #: A place on the page, such as #van=V1; never another address.

@@ -8,6 +8,7 @@ from psycopg_pool import PoolTimeout
 
 from api import metrics
 from api.answers import Health
+from api.doorkeeper import JUDGED
 from api.problems import Problem
 from api.queries import installation
 from api.resources import CONNECTION_WITHIN_S, Held, Now
@@ -17,7 +18,7 @@ AS_TEXT: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"text/plain": {"schema": {"type": "string"}}}}
 }
 
-router = APIRouter(tags=["operations"])
+router = APIRouter(tags=["operations"], dependencies=JUDGED)
 
 
 @router.get("/healthz")

@@ -10,6 +10,7 @@ from pydantic import Field, with_config
 from api import commands, limits
 from api.answers import Order, Orders, OrderState, OrderWithLines, ReportTaken
 from api.auth import Asker, Organisation, OrganisationId
+from api.doorkeeper import JUDGED
 from api.once import OnceOnly
 from api.problems import Problem
 from api.queries import orders
@@ -19,7 +20,7 @@ from api.spreadsheets import AS_CSV, AsSpreadsheet, rows_of
 from stock_tracker.barcodes import is_sscc
 from storage.pool import Connection
 
-router = APIRouter(prefix="/v1/orders", tags=["orders"])
+router = APIRouter(prefix="/v1/orders", tags=["orders"], dependencies=JUDGED)
 
 OrderCode = Annotated[limits.Name, Path(description="The order's code.", examples=["O-1"])]
 

@@ -8,12 +8,13 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api.answers import Overview
 from api.auth import Asker, Organisation
+from api.doorkeeper import JUDGED
 from api.queries import vans
 from api.queries.overview import todays_figures
 from api.resources import Conn, Held, Now
 from storage.settings import real_ms
 
-router = APIRouter(prefix="/v1", tags=["overview"])
+router = APIRouter(prefix="/v1", tags=["overview"], dependencies=JUDGED)
 
 
 @router.get("/overview")

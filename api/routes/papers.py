@@ -13,6 +13,7 @@ from fastapi.responses import Response
 from api import commands, limits
 from api.answers import NewBox
 from api.auth import Organisation, OrganisationId
+from api.doorkeeper import JUDGED
 from api.once import OnceOnly
 from api.problems import Problem
 from api.queries import papers
@@ -37,7 +38,7 @@ AS_PDF: Final[Responses] = {
 }
 AS_CSV: Final[Responses] = {200: {"content": {"text/csv": {"schema": {"type": "string"}}}}}
 
-router = APIRouter(prefix="/v1", tags=["papers"])
+router = APIRouter(prefix="/v1", tags=["papers"], dependencies=JUDGED)
 
 
 @router.get("/orders/{code}/pick-list.pdf", response_class=Response, responses=AS_PDF)

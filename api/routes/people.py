@@ -6,11 +6,12 @@ from fastapi import APIRouter, Query
 
 from api.answers import People
 from api.auth import Organisation
+from api.doorkeeper import JUDGED
 from api.queries import people
 from api.resources import Conn
 from api.roles import PLAN
 
-router = APIRouter(prefix="/v1/people", tags=["people"])
+router = APIRouter(prefix="/v1/people", tags=["people"], dependencies=JUDGED)
 
 
 @router.get("")

@@ -8,6 +8,7 @@ from pydantic import Field, with_config
 
 from api import commands, limits
 from api.answers import AcceptedPolicy, PolicyProposals
+from api.doorkeeper import JUDGED
 from api.problems import Problem
 from api.queries import policies
 from api.resources import Conn
@@ -24,7 +25,7 @@ class AcceptanceBody:
     items: Annotated[list[limits.Code] | None, Field(max_length=5_000)] = None
 
 
-router = APIRouter(prefix="/v1/templates", tags=["resupply"])
+router = APIRouter(prefix="/v1/templates", tags=["resupply"], dependencies=JUDGED)
 
 
 @router.get("/proposals")

@@ -3,8 +3,9 @@
 from fastapi import APIRouter, Response
 
 from api import precache
+from api.doorkeeper import JUDGED
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=JUDGED)
 
 
 @router.get("/van/precache.js")

@@ -7,11 +7,12 @@ from fastapi import APIRouter, Query
 from api import limits
 from api.answers import Rejected
 from api.auth import Organisation
+from api.doorkeeper import JUDGED
 from api.queries import rejected
 from api.resources import Conn, Now
 from api.routes.parameters import at_most
 
-router = APIRouter(prefix="/v1/rejected", tags=["rejected"])
+router = APIRouter(prefix="/v1/rejected", tags=["rejected"], dependencies=JUDGED)
 
 
 @router.get("")

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Path, Query
 
 from api.answers import LackingPart, OneSide, ProposedStop, StopProposal, StopProposals
 from api.auth import Organisation, OrganisationId
+from api.doorkeeper import JUDGED
 from api.problems import Problem
 from api.queries import plans
 from api.replans import Day, days_of, tag
@@ -28,7 +29,7 @@ HomeByMs = Annotated[
     Query(description="When all should be at home.", examples=[1_795_194_000_000]),
 ]
 
-router = APIRouter(prefix="/v1/stops", tags=["stops"])
+router = APIRouter(prefix="/v1/stops", tags=["stops"], dependencies=JUDGED)
 
 
 @router.get("/{stop_id}/proposals")

@@ -10,6 +10,7 @@ from api import commands, limits
 from api.answers import Replan, Replans
 from api.auth import Asker, Organisation, OrganisationId
 from api.commands import BusyError, ChangedError, GoneOnError, IncompleteError, RefusedError
+from api.doorkeeper import JUDGED
 from api.once import OnceOnly
 from api.problems import Problem
 from api.queries import replans
@@ -21,7 +22,7 @@ from api.routes.replan import STOP_ID_MAX, asked_stop
 from geofence.imports.tours import STOPS_MAX
 from storage.pool import Connection
 
-router = APIRouter(prefix="/v1/replans", tags=["stops"])
+router = APIRouter(prefix="/v1/replans", tags=["stops"], dependencies=JUDGED)
 ReplanId = Annotated[int, Path(ge=1, le=ID_MAX, examples=[1])]
 StopId = Annotated[int, Field(ge=1, le=STOP_ID_MAX), limits.NUMBER]
 

@@ -18,6 +18,7 @@ from api.answers import (
     Variances,
 )
 from api.auth import Asker, Organisation
+from api.doorkeeper import JUDGED
 from api.problems import Problem
 from api.queries import orders, resupply
 from api.queries.charges import Which
@@ -40,7 +41,7 @@ from api.routes.parameters import (
 )
 from api.spreadsheets import AS_CSV, AsSpreadsheet, rows_of
 
-router = APIRouter(prefix="/v1", tags=["resupply"])
+router = APIRouter(prefix="/v1", tags=["resupply"], dependencies=JUDGED)
 
 
 @router.get("/order-lines", response_model=LinesOfOrders, responses={200: {"content": AS_CSV}})

@@ -3,10 +3,11 @@
 from fastapi import APIRouter
 
 from api import answers
+from api.doorkeeper import JUDGED
 from api.queries import retention
 from api.resources import Conn, Held, Now
 
-router = APIRouter(tags=["privacy"])
+router = APIRouter(tags=["privacy"], dependencies=JUDGED)
 
 
 @router.get("/v1/retention")

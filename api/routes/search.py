@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query
 from api import limits
 from api.answers import Found
 from api.auth import Asker
+from api.doorkeeper import JUDGED
 from api.queries import search
 from api.resources import Conn
 from api.roles import Role
@@ -24,7 +25,7 @@ KINDS: Final[dict[Role, frozenset[Kind]]] = {
     "client": frozenset(),
 }
 
-router = APIRouter(prefix="/v1/search", tags=["search"])
+router = APIRouter(prefix="/v1/search", tags=["search"], dependencies=JUDGED)
 
 
 @router.get("")

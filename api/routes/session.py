@@ -15,7 +15,7 @@ from pydantic import Field, with_config
 from api import accounts, limits, tokens
 from api.answers import SessionOpened, SignInWays, Token
 from api.auth import Asker, Who
-from api.doorkeeper import check_origin, cookie_name, session_token
+from api.doorkeeper import JUDGED, check_origin, cookie_name, session_token
 from api.problems import Problem
 from api.resources import CONNECTION_WITHIN_S, Held, Resources
 from api.roles import ROLES
@@ -24,7 +24,7 @@ from api.times import TIME_ZONE
 from storage.pool import Connection
 from storage.settings import Settings
 
-router = APIRouter(prefix="/v1", tags=["session"])
+router = APIRouter(prefix="/v1", tags=["session"], dependencies=JUDGED)
 
 FORM_BYTES_MAX: Final = 4_096
 FORM: Final = "application/x-www-form-urlencoded"

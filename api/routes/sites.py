@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import Fences, Site
 from api.auth import Organisation, OrganisationId
+from api.doorkeeper import JUDGED
 from api.etags import etag
 from api.formats import AS_GEOJSON, GeoJSONResponse, collection, feature, point
 from api.problems import Problem
@@ -18,7 +19,7 @@ from storage.pool import Connection
 JSON: Final = "application/json"
 ETAG: Final[dict[str, Any]] = {"ETag": {"schema": {"type": "string"}}}
 
-router = APIRouter(prefix="/v1", tags=["sites"])
+router = APIRouter(prefix="/v1", tags=["sites"], dependencies=JUDGED)
 Format = Annotated[
     Literal["json", "geojson"],
     Query(description="geojson is what `cordee import sites` reads.", examples=["json"]),

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 
 from api.answers import Catalogue, MyDay
 from api.auth import Asker
+from api.doorkeeper import JUDGED
 from api.etags import etag, is_known
 from api.queries import plans, tablet
 from api.resources import Conn, Now
@@ -22,7 +23,7 @@ ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     304: {"description": "What you have is what there is."},
 }
 
-router = APIRouter(prefix="/v1", tags=["tablet"])
+router = APIRouter(prefix="/v1", tags=["tablet"], dependencies=JUDGED)
 
 
 @router.get("/me/day", response_model=MyDay, responses=ANSWERS)

@@ -8,13 +8,14 @@ from fastapi import APIRouter, Response
 
 from api.answers import TimelineStop, Tour, Tours, TourSummary
 from api.auth import Organisation
+from api.doorkeeper import JUDGED
 from api.problems import Problem
 from api.queries import plans, vans
 from api.resources import Conn, Now
 from api.routes.parameters import Day, VanCode, today, van_key
 from api.spreadsheets import AS_CSV, AsSpreadsheet
 
-router = APIRouter(prefix="/v1", tags=["tours"])
+router = APIRouter(prefix="/v1", tags=["tours"], dependencies=JUDGED)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Response
 
 from api.answers import Stock, StockLevel, Track, Van, Vans, Visits
 from api.auth import Asker, Organisation, own_van
+from api.doorkeeper import JUDGED
 from api.formats import GeoJSONResponse, feature, point
 from api.queries import stock, vans, visits
 from api.resources import Conn, Held, Now
@@ -28,7 +29,7 @@ from storage.settings import as_ms
 TRACK_SPAN: Final = timedelta(hours=12)
 TRACK_POINTS_MAX: Final = 20_000
 
-router = APIRouter(prefix="/v1/vans", tags=["vans"])
+router = APIRouter(prefix="/v1/vans", tags=["vans"], dependencies=JUDGED)
 
 
 @router.get("")

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Response
 from api import cursors
 from api.answers import Visit, Visits
 from api.auth import Organisation, OrganisationId
+from api.doorkeeper import JUDGED
 from api.formats import AS_GEOJSON, GeoJSONResponse, collection, feature, point
 from api.problems import Problem
 from api.queries import visits
@@ -42,7 +43,7 @@ Cursor = Annotated[
 ]
 Limit = Annotated[int, at_most(VISITS_MAX)]
 
-router = APIRouter(prefix="/v1/visits", tags=["visits"])
+router = APIRouter(prefix="/v1/visits", tags=["visits"], dependencies=JUDGED)
 
 
 async def page_of_visits(

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from api.answers import Legs, Unusable
 from api.auth import Asker, Organisation
+from api.doorkeeper import JUDGED
 from api.queries import ways
 from api.resources import Conn, Held, Now
 from api.routes.parameters import (
@@ -22,7 +23,7 @@ from storage.settings import as_datetime, as_ms
 
 UNUSABLE_SPAN: Final = timedelta(days=1)
 
-router = APIRouter(prefix="/v1", tags=["ways"])
+router = APIRouter(prefix="/v1", tags=["ways"], dependencies=JUDGED)
 
 
 @router.get("/vans/{van}/legs")

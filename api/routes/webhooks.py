@@ -7,6 +7,7 @@ from fastapi import APIRouter, Path, Query
 from api import commands
 from api.answers import DeliveryState, WebhookDeliveries, WebhookDelivery, Webhooks
 from api.auth import Asker, Organisation
+from api.doorkeeper import JUDGED
 from api.problems import Problem
 from api.queries import webhooks
 from api.resources import Conn, Now
@@ -14,7 +15,7 @@ from api.routes.parameters import ID_MAX, at_most
 
 WEBHOOK_ID_MAX: Final = 2**31 - 1
 
-router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
+router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"], dependencies=JUDGED)
 
 
 @router.get("")

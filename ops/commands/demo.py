@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from ops import demo as demos
-from ops import embedded, imports
+from ops import embedded
 
 #: Below wherever one is, made absolute: the services run inside it.
 FOLDER = ".cordee"
@@ -27,7 +27,7 @@ def demo(**options: object) -> None:
     """Run everything here, with a simulated fleet; Ctrl-C stops it, the next run goes on."""
     try:
         sys.exit(demos.run(demos.Plan(**options)))  # type: ignore[arg-type]
-    except (embedded.ServerError, demos.DemoError, imports.UnusableFileError) as error:
+    except (embedded.ServerError, demos.DemoError) as error:
         raise click.ClickException(str(error)) from error
 
 

@@ -1,12 +1,14 @@
 """`cordee simulate`, `cordee migrate` and `cordee seed`: a fleet and what it needs first."""
 
 import asyncio
+from datetime import datetime
 from pathlib import Path
 
 import click
 
-from ops import fleet, seeds
+from ops import fleet
 from ops.commands.running import until_stopped
+from ops.world import new_world, read_world
 from storage.settings import Settings
 
 
@@ -22,7 +24,9 @@ def simulate(world_file: Path, truth: Path, logins: Path | None) -> None:
 @click.command()
 def migrate() -> None:
     """Bring the database up to date, and make the broker keep messages for ingest."""
-    for name in asyncio.run(fleet.prepare(Settings())):
+    from ops import ready  # noqa: PLC0415  ingest's own, which a fleet does not know
+
+    for name in asyncio.run(ready.prepare(Settings())):
         click.echo(f"applied {name}")
 
 
@@ -32,11 +36,18 @@ def migrate() -> None:
 @click.option("--sites", type=int, default=20_000, show_default=True)
 @click.option("--seed", "number", type=int, default=1, show_default=True)
 @click.option("--logins", type=click.Path(path_type=Path), help="Write each van's own there.")
-def seed(world_file: Path, vans: int, sites: int, number: int, logins: Path | None) -> None:
+@click.option("--day", type=click.DateTime(["%Y-%m-%d"]), help="Of the tours; else today.")
+def seed(
+    world_file: Path, vans: int, sites: int, number: int, logins: Path | None, day: datetime | None
+) -> None:
     """Import a simulated world once, today's tours each time, and write the world's file."""
-    asked, settings = seeds.new_world(number, vans, sites), Settings()
-    world = seeds.read_world(world_file) or asked
-    seeds.seed(settings, world_file, world, click.echo)
-    seeds.import_tours(settings, world_file.parent, world, asked.first_day)
+    from ops import seeds  # noqa: PLC0415  all that imports, which `simulate` does without
+
+    asked, settings = new_world(number, vans, sites), Settings()
+    known = read_world(world_file) or asked
+    seeds.seed(settings, world_file, known, click.echo)
+    click.echo("Importing tours")
+    wanted = day.date() if day else asked.first_day
+    seeds.import_tours(settings, world_file.parent, known, wanted)
     if logins is not None:
         seeds.provision_fleet(settings, logins)

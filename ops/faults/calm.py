@@ -17,10 +17,11 @@ from psycopg.rows import TupleRow
 from geofence import tracks
 from ingest import duty, service
 from ingest.batch import Batch, Delivery, decode
-from ops import embedded, imports, seeds
+from ops import embedded, imports
 from ops.faults import company
 from ops.faults.tablets import PROBE_VAN
 from ops.report import SCANS
+from ops.world import REFERENCE
 from simulators.world import World
 from simulators.world_files import write_tours, write_world
 from storage.pool import connect, migrate
@@ -55,7 +56,7 @@ async def import_world(
         template = world.templates[first.template].code
         vans.write(f"{PROBE_VAN},Probe,,{template},{warehouse}\n")
     settings = Settings(database_url=prepared)
-    for kind in seeds.REFERENCE:
+    for kind in REFERENCE:
         await _import(settings, kind, files)
     await asyncio.to_thread(write_tours, world, files, day)
     await _import(settings, "tours", files)

@@ -92,6 +92,21 @@ def test_leaving_the_block_ends_both_processes(folder: Path) -> None:
     children[0].stop()  # a second time does nothing
 
 
+def test_a_server_is_stopped_if_the_other_does_not_start(folder: Path) -> None:
+    with (
+        pytest.raises(ServerError, match="NATS Server ended"),
+        embedded.servers(folder, FAST, nats_more="nonsense {"),
+    ):
+        pass
+    assert "database system is shut down" in (folder / "postgres.log").read_text()
+    with (
+        pytest.raises(ServerError, match="PostgreSQL ended"),
+        embedded.servers(folder, ("nonsense=1",)),
+    ):
+        pass
+    assert not Path(f"/proc/{int((folder / 'nats.pid').read_text())}").exists()
+
+
 def test_stopping_postgres_is_an_orderly_shutdown(folder: Path) -> None:
     child, url = embedded.start_postgres(folder, FAST)
     with psycopg.connect(url):  # an open connection does not hold it up

@@ -7,9 +7,10 @@ import httpx
 import psycopg
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
+from fastapi.routing import APIRoute
 
 from api import roles
-from api.app import create_app
+from api.app import ROUTES, create_app
 from api.doorkeeper import doors_of, judged
 from api.roles import ROLES, Role, rule_of
 from ops.access.http import Asker, Tried, judge, try_all
@@ -172,6 +173,15 @@ async def test_a_route_that_the_doorkeeper_did_not_see_is_not_run(database_url: 
 
         app.include_router(late, dependencies=[Depends(judged)])
         assert refusal(await client.get("/v1/late")) == (403, "no_rule")
+
+
+def test_every_route_refuses_to_run_unless_it_was_judged() -> None:
+    routes = [route for route in ROUTES.routes if isinstance(route, APIRoute)]
+    assert {(method, route.path) for route in routes for method in route.methods} >= set(
+        roles.RULES
+    ) - {("GET", "/v1/openapi.json")}
+    for route in routes:
+        assert judged in [needed.call for needed in route.dependant.dependencies], route.path
 
 
 @pytest.mark.parametrize(

@@ -20,9 +20,11 @@ def test_every_subcommand_is_where_the_table_says_and_tells_what_it_is_for(name:
 @pytest.mark.parametrize(
     ("service", "needless"),
     [
-        ("ingest", ("fastapi", "ortools", "simulators", "authlib")),
-        ("relay", ("fastapi", "ortools", "simulators", "shapely")),
-        ("api", ("paho", "simulators", "ops.demo")),
+        ("ingest", ("fastapi", "ortools", "simulators", "authlib", "yoyo")),
+        ("relay", ("fastapi", "ortools", "simulators", "shapely", "yoyo")),
+        ("api", ("paho", "simulators", "ops.demo", "ortools", "pandas", "yoyo")),
+        ("fleet", ("geofence", "stock_tracker", "shapely", "fastapi", "yoyo")),
+        ("demo", ("fastapi", "ortools", "ops.imports", "shapely", "yoyo")),
     ],
 )
 def test_a_service_that_is_started_again_imports_only_what_it_runs_on(

@@ -3,7 +3,7 @@ from datetime import date, datetime
 import pytest
 
 from ops.demo import next_moment
-from ops.seeds import TIME_ZONE
+from ops.world import TIME_ZONE
 
 MONDAY = date(2026, 11, 23)
 NEVER = datetime(1970, 1, 1, tzinfo=TIME_ZONE)
