@@ -1,6 +1,7 @@
 """`cordee bench`: whole runs with real servers, medians, as JSON."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -21,6 +22,11 @@ from benchmarks import backlog, engine, ingest, stock
 @click.option("--messages", type=int, help="How many ingest is sent; else all of a working day.")
 @click.option("--days", type=int, default=60, show_default=True, help="Of queries.")
 @click.option("--database", help="An empty database for queries to fill; else one of its own.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder that keeps what queries were asked of: the next run of this size does not fill it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="On one line.")
 def bench(
     what: str,
@@ -30,6 +36,7 @@ def bench(
     messages: int | None,
     days: int,
     database: str | None,
+    data: Path | None,
     *,
     as_json: bool,
 ) -> None:
@@ -54,7 +61,7 @@ def bench(
         case "queries":
             from benchmarks import history, queries  # noqa: PLC0415  all of the API's questions
 
-            figures = queries.run(history.Size(vans, days), database)
+            figures = queries.run(history.Size(vans, days), database, data)
         case _:
             figures = stock.stock(runs, vans)
     click.echo(json.dumps(figures, indent=None if as_json else 2))
