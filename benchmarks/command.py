@@ -1,6 +1,7 @@
 """`cordee bench`: whole runs with real servers, medians, as JSON."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -25,6 +26,11 @@ from benchmarks import backlog, engine, ingest, start, stock
 @click.option("--days", type=int, default=60, show_default=True, help="Of queries.")
 @click.option("--database", help="An empty database for queries to fill; else one of its own.")
 @click.option("--minutes", type=float, default=0.0, show_default=True, help="Of start, for memory.")
+@click.option(
+    "--data",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder that keeps what queries were asked of: the next run of this size does not fill it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="On one line.")
 def bench(
     what: str,
@@ -36,6 +42,7 @@ def bench(
     days: int,
     database: str | None,
     minutes: float,
+    data: Path | None,
     *,
     as_json: bool,
 ) -> None:
@@ -61,7 +68,7 @@ def bench(
         case "queries":
             from benchmarks import history, queries  # noqa: PLC0415  all of the API's questions
 
-            figures = queries.run(history.Size(vans, days), database)
+            figures = queries.run(history.Size(vans, days), database, data)
         case "start":
             figures = start.run(runs, vans, minutes)
         case _:

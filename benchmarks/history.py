@@ -64,8 +64,7 @@ ORDER BY day, van_id
 #: A van's own hundred sites are neighbours; it comes to them in turn.
 STOPS_OF_TOURS: Final = """
 WITH place AS (
-  SELECT site_id, row_number() OVER (ORDER BY round(latitude_deg::numeric), longitude_deg) - 1 AS nr,
-         count(*) OVER () AS sites
+  SELECT site_id, row_number() OVER (ORDER BY round(latitude_deg::numeric), longitude_deg) - 1 AS nr
   FROM site
 ), planned AS (
   SELECT tour_id, van_id, service_date, position,
@@ -80,7 +79,7 @@ SELECT tour_id, position, site_id, at - INTERVAL '15 minutes',
        %(stay)s, 'W-' || tour_id || '-' || position, 'day', at
 FROM planned
 JOIN place ON place.nr = (van_id * 100 + ((service_date - %(first)s) * %(stops)s + position) %% 100)
-  %% place.sites
+  %% (SELECT count(*) FROM site)
 ORDER BY tour_id, position
 """
 
@@ -216,6 +215,11 @@ class Size:
         """The first day."""
         return LAST_DAY - timedelta(days=self.days - 1)
 
+    @property
+    def fixes(self) -> int:
+        """How many fixes all of it are."""
+        return self.vans * self.days * (DAY_S // INTERVAL_S)
+
 
 def fill(url: str, size: Size) -> int:
     """Write the past into an empty database and return how many fixes it has.
@@ -234,6 +238,7 @@ def fill(url: str, size: Size) -> int:
         }  # fmt: skip
         for script in (TOURS, STOPS_OF_TOURS, VISITS, ALERTS, LEGS, SCANS, STOCK, ORDERS):
             _run(conn, script, values)
+            conn.execute("ANALYZE")
         fixes = sum(_copy(conn, part) for part in _fixes(conn, size))
         _run(conn, NEWEST, values)
         conn.execute("VACUUM ANALYZE")

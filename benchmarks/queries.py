@@ -33,7 +33,7 @@ from typing import Any, Final
 
 import numpy as np
 import psycopg
-from psycopg import AsyncCursor
+from psycopg import AsyncCursor, sql
 
 from api.auth import OrganisationId
 from api.live import TOPICS, Audience, read_view
@@ -62,7 +62,7 @@ from api.queries import (
 from benchmarks import tsbs
 from benchmarks.history import LAST_DAY, Size, fill
 from ops import embedded
-from storage.pool import Connection, Pool, connect
+from storage.pool import Connection, Pool, connect, migrate
 from storage.settings import as_datetime, as_ms
 
 SAMPLES: Final = 100
@@ -216,8 +216,13 @@ PAGES: Final[Mapping[str, Ask]] = {
 }
 
 
-def run(size: Size, url: str | None = None) -> dict[str, Any]:
+def run(size: Size, url: str | None = None, data: Path | None = None) -> dict[str, Any]:
     """Fill a database (of a server of its own, if none is named) and return the figures.
+
+    Args:
+        size: How large the past is.
+        url: An empty database of somebody's server.
+        data: Where an own server keeps what it was filled with: the next run of the same size asks at once.
 
     Raises:
         SequentialScanError: A page's question reads fixes from end to end.
@@ -225,18 +230,40 @@ def run(size: Size, url: str | None = None) -> dict[str, Any]:
         ops.embedded.ServerError: PostgreSQL did not start.
     """
     with ExitStack() as stack:
+        begun = time.monotonic()
         if url is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            stack.callback(embedded.remove_data, folder)
+            folder = data
+            if folder is None:
+                folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+                stack.callback(embedded.remove_data, folder)
             server, own = embedded.start_postgres(folder)
             stack.callback(server.stop)
-            url = embedded.ensure_database(own, "queries")
-        begun = time.monotonic()
-        fixes = fill(url, size)
+            url, fixes = _kept(own, size)
+        else:
+            fixes = fill(url, size)
         filled_s = time.monotonic() - begun
         found: dict[str, Any] = {**asdict(size), "fixes": fixes, "fill_s": round(filled_s)}
         found |= _compressed(url, fixes)
         return found | asyncio.run(_ask_all(url, size))
+
+
+def _kept(server_url: str, size: Size) -> tuple[str, int]:
+    """Return the database of this size and its number of fixes, filled if it is not there yet.
+
+    It gets its name when it is full; what an interrupted run has left is filled anew.
+    """
+    name = f"queries_{size.vans}_{size.days}"
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        known = conn.execute("SELECT FROM pg_database WHERE datname = %s", (name,)).fetchone()
+        if known is None:
+            conn.execute("DROP DATABASE IF EXISTS filling")
+            fill(embedded.ensure_database(server_url, "filling"), size)
+            conn.execute(
+                sql.SQL("ALTER DATABASE filling RENAME TO {}").format(sql.Identifier(name))
+            )
+    url = embedded.ensure_database(server_url, name)
+    migrate(url)
+    return url, size.fixes
 
 
 def _compressed(url: str, fixes: int) -> dict[str, Any]:

@@ -5,6 +5,8 @@ the value in network byte order (PostgreSQL manual, COPY, "Binary Format"). When
 fixed width, a table of rows is therefore one numpy structured array, and its bytes are the stream.
 A NULL has the length -1 and no value: where a column is masked, the bytes of the value are left out of
 the stream.
+
+An array as `array_send` gives it is alike: a header, then of each element its length and its value.
 """
 
 from collections.abc import Container, Mapping
@@ -19,6 +21,21 @@ NULL_LENGTH: Final = -1
 
 #: From 1970-01-01 to PostgreSQL's own origin, 2000-01-01, in milliseconds.
 POSTGRES_ORIGIN_MS: Final = 946_684_800_000
+
+
+#: Dimensions, whether there are NULLs, type; length and lower bound of the one dimension: 32 bits each.
+ARRAY_HEADER_BYTES: Final = 20
+
+
+def array_of(sent: bytes, kind: str) -> npt.NDArray[np.generic]:
+    """Return the elements of an array as `array_send` gives it. Shape (n,), read-only.
+
+    Args:
+        sent: An array of one dimension, not empty, without NULLs.
+        kind: What numpy calls its elements in network byte order: `>i8` of bigint, `>f4` of real.
+    """
+    element = np.dtype([("length", ">i4"), ("value", kind)])
+    return np.frombuffer(sent, element, offset=ARRAY_HEADER_BYTES)["value"]
 
 
 def timestamps(t_ms: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

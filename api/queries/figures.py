@@ -179,26 +179,32 @@ async def least_trusted(
 
     A pair is asked about if something is on board, or should be.
     """
+    # A function whose argument is a sub-select is not merged into the statement: PostgreSQL then takes
+    # it for 1,000 rows, and compares each of 360,000 pairs with each item. So it does where what is asked
+    # of every pair looks so dear that no way to join counts beside it: hence EXISTS, not IN.
+    places = """
+        SELECT coalesce(array_agg(location_id), '{}') FROM location
+        WHERE organisation_id = %(organisation)s AND kind = 'van'
+          AND (%(van)s::int IS NULL OR van_id = %(van)s)
+    """
     query = f"""
         SELECT van.code AS van, item.ref AS item, item.name, item.base_unit, found.qty, found.trust,
                (1 - found.trust) * item.cost::numeric::double precision AS worth,
                {ms("found.counted_at")} AS counted_at_ms, found.movements,
                found.visits_needing_it, found.visits_without_scan, found.reasons
-        FROM trust_at(
-          ARRAY(SELECT location_id FROM location
-                WHERE organisation_id = %(organisation)s AND kind = 'van'
-                  AND (%(van)s::int IS NULL OR van_id = %(van)s)),
-          NULL, %(now)s) AS found
+        FROM trust_at(%(locations)s, NULL, %(now)s) AS found
         JOIN location USING (location_id)
         JOIN van USING (van_id)
         JOIN item USING (item_id)
-        WHERE found.qty <> 0 OR (location_id, item_id) IN (
-          SELECT location_id, item_id FROM followed_pair
-          WHERE until >= (%(now)s AT TIME ZONE 'Europe/Paris')::date)
+        WHERE found.qty <> 0 OR EXISTS (
+          SELECT FROM followed_pair AS pair
+          WHERE (pair.location_id, pair.item_id) = (found.location_id, found.item_id)
+            AND pair.until >= (%(now)s AT TIME ZONE 'Europe/Paris')::date)
         ORDER BY found.trust, worth DESC, van.code, item.ref
         LIMIT %(limit)s
     """
-    values = {"organisation": organisation, "van": van, "now": now, "limit": limit}
+    [locations] = await _row(conn, places, {"organisation": organisation, "van": van})
+    values = {"locations": locations, "now": now, "limit": limit}
     async with conn.cursor(row_factory=class_row(TrustedPair)) as cursor:
         await cursor.execute(query, values)
         return await cursor.fetchall()

@@ -8,8 +8,10 @@ holds and how it drove are not known here.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from psycopg.rows import class_row, scalar_row
 
 from api.answers import LastFix, NextStop, Place, Van, VanState
@@ -19,6 +21,7 @@ from api.states import age_s, van_state
 from api.times import TIME_ZONE, ms
 from geofence import duty_store
 from geofence.tours import service_date
+from storage.copy import array_of
 from storage.pool import Connection
 
 
@@ -151,6 +154,10 @@ class TrackColumns:
         return TrackColumns(*(getattr(self, name)[-limit:] for name in self.__slots__))
 
 
+#: What a track's columns are in PostgreSQL: bigint, double precision, real.
+_KINDS: Final = (">i8", ">f8", ">f8", ">f4", ">f4")
+
+
 async def newest_fix_time(conn: Connection, van: int) -> datetime | None:
     """Return the time of the van's newest fix, or None if it never reported."""
     query = "SELECT fix_time FROM van_position WHERE van_id = %s"
@@ -165,27 +172,39 @@ async def track(
 ) -> TrackColumns:
     """Return the newest `limit` fixes from `since` through `until`, oldest first.
 
-    A day is 8,640 fixes, and what each costs on its way is what is waited for: so they come in binary
-    form, and become columns, not objects.
+    A day is 8,640 fixes, and what each costs on its way is what is waited for: so each column comes as
+    one array in binary form, with NaN for NULL.
     """
     query = f"""
-        SELECT {ms("fix_time")}, latitude_deg, longitude_deg, speed_mps, horizontal_accuracy_m
-        FROM fix
-        WHERE van_id = %s AND fix_time BETWEEN %s AND %s
-        ORDER BY fix_time DESC
-        LIMIT %s
+        SELECT array_send(array_agg({ms("fix_time")})), array_send(array_agg(latitude_deg)),
+               array_send(array_agg(longitude_deg)), array_send(array_agg(coalesce(speed_mps, 'NaN'))),
+               array_send(array_agg(coalesce(horizontal_accuracy_m, 'NaN')))
+        FROM (
+          SELECT * FROM fix
+          WHERE van_id = %s AND fix_time BETWEEN %s AND %s
+          ORDER BY fix_time DESC
+          LIMIT %s
+        ) AS newest
     """
     found = await conn.execute(query, (van, since, until, limit), binary=True)
-    rows = (await found.fetchall())[::-1]
-    if not rows:
+    row = await found.fetchone()
+    if row is None or row[0] is None:
         return TrackColumns()
-    t_ms, latitude_deg, longitude_deg, speed_mps, accuracy_m = zip(*rows, strict=True)
-    return TrackColumns(t_ms, latitude_deg, longitude_deg, _in_mm(speed_mps), _in_mm(accuracy_m))
+    t_ms, latitude_deg, longitude_deg, speed_mps, accuracy_m = (
+        array_of(sent, kind)[::-1] for sent, kind in zip(row, _KINDS, strict=True)
+    )
+    return TrackColumns(
+        t_ms.tolist(),
+        latitude_deg.tolist(),
+        longitude_deg.tolist(),
+        _in_mm(speed_mps),
+        _in_mm(accuracy_m),
+    )
 
 
-def _in_mm(metres: Sequence[float | None]) -> list[float | None]:
+def _in_mm(metres: npt.NDArray[np.generic]) -> list[float | None]:
     """Return reals of seven digits as they would be written: 12.3, not 12.300000190734863."""
-    rounded = np.round(np.array(metres, dtype=np.float64), 3)
+    rounded = np.round(metres.astype(np.float64), 3)
     told: list[float | None] = rounded.tolist()
     for nth in np.flatnonzero(np.isnan(rounded)).tolist():
         told[nth] = None

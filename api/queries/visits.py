@@ -78,5 +78,6 @@ async def of_organisation(
         "limit": limit,
     }
     async with conn.cursor(row_factory=class_row(Visit)) as cursor:
-        await cursor.execute(query, values)
+        # Planned each time: one plan for conditions that may be left open goes through all visits.
+        await cursor.execute(query, values, prepare=False)
         return await cursor.fetchall()

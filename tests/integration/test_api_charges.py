@@ -130,6 +130,20 @@ async def test_a_planned_visit_that_used_nothing_is_asked_about_once_it_is_over(
     assert await asked(api) == []
 
 
+async def test_a_visit_is_asked_about_whose_van_used_something_only_at_the_next_one(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute(LEFT_AT_8_30)
+    conn.execute(
+        "UPDATE visit SET verdict = 'visit', arrived_at = '2026-11-20 08:33Z',"
+        " left_at = '2026-11-20 08:50Z' WHERE (van_id, site_id, verdict) = (1, 2, 'pass')"
+    )
+    use(conn, 1, "08:35")
+    assert ("visit_without_scan", "V1", "BAKERY", None, None) in await asked(api)
+    use(conn, 2, "08:32")
+    assert "BAKERY" not in [row[2] for row in await asked(api)]
+
+
 FIX = """
 INSERT INTO fix (van_id, fix_time, latitude_deg, longitude_deg, payload_hash, received_time)
 VALUES (1, '2026-11-20 {t}Z', {latitude_deg}, 4.8, 0, '2026-11-20 09:00Z')

@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, time, timedelta
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -29,6 +30,21 @@ def test_a_late_fix_is_measured_beside_one_in_time() -> None:
 @pytest.fixture(scope="module")
 def asked() -> dict[str, Any]:
     return queries.run(Size(vans=2, days=2, sites=1_200, items=100))
+
+
+def test_what_was_filled_once_is_asked_again_without_filling(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = Size(vans=2, days=1, sites=1_200, items=10)
+    monkeypatch.setattr(queries, "PAGES", {})
+    monkeypatch.setattr(tsbs, "ASKED", ())
+    try:
+        first = queries.run(size, data=tmp_path)
+        monkeypatch.setattr(queries, "fill", None)
+        again = queries.run(size, data=tmp_path)
+    finally:
+        embedded.remove_data(tmp_path)
+    assert first["fixes"] == again["fixes"] == 2 * 8_640
 
 
 def test_every_page_s_question_is_asked_of_a_past_with_all_its_fixes(asked: dict[str, Any]) -> None:

@@ -5,7 +5,7 @@ import struct
 import numpy as np
 import pytest
 
-from storage.copy import HEADER, TRAILER, binary_rows, timestamps
+from storage.copy import HEADER, TRAILER, array_of, binary_rows, timestamps
 
 Field = bytes | None
 
@@ -60,3 +60,11 @@ def test_no_rows_are_header_and_trailer() -> None:
 
 def test_times_are_microseconds_since_2000() -> None:
     assert timestamps(np.array([946_684_800_001])).tolist() == [1_000]
+
+
+def test_an_array_is_read_as_postgresql_sends_it() -> None:
+    values = [0.5, -1.25, 1e300]
+    sent = struct.pack("!iiIii", 1, 0, 701, len(values), 1) + b"".join(
+        struct.pack("!id", 8, value) for value in values
+    )
+    assert array_of(sent, ">f8").tolist() == values
