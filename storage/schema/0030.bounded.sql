@@ -30,7 +30,7 @@ SELECT 'visit_without_scan' AS kind, visit.van_id, visit.left_at AS t, visit.sit
 FROM visit
 WHERE verdict = 'visit' AND shadowed_by IS NULL AND left_at IS NOT NULL AND stop_id IS NOT NULL
   AND NOT EXISTS (
-    SELECT FROM scan JOIN movement USING (device, epoch, seq, t)
+    SELECT FROM scan JOIN standing_movement AS movement USING (device, epoch, seq, t)
     WHERE scan.van_id = visit.van_id AND scan.status = 'applied' AND movement.kind = 'issue'
       AND scan.t BETWEEN visit.arrived_at AND visit.left_at + INTERVAL '10 minutes'
       AND NOT EXISTS (

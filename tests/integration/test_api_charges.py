@@ -21,6 +21,13 @@ INSERT INTO movement (device, epoch, seq, t, kind, item_id, qty, from_location_i
 VALUES ('V1', 'u', {seq}, '{t}', '{kind}', 1, 2, 101,
         (SELECT location_id FROM location WHERE organisation_id = 1 AND kind = 'customer'), {job});
 """
+#: By the second scan, at the time of the first.
+TAKEN_BACK = """
+INSERT INTO movement (device, epoch, seq, t, kind, item_id, qty, from_location_id, to_location_id,
+                      reverses_epoch, reverses_seq)
+SELECT device, epoch, 2, t, 'reverse', item_id, qty, to_location_id, from_location_id, epoch, seq
+FROM movement WHERE (device, epoch, seq) = ('V1', 'u', 1)
+"""
 LEFT_AT_8_30 = """
 UPDATE visit SET left_at = '2026-11-20 08:30Z', last_inside_at = '2026-11-20 08:29Z'
 WHERE (van_id, site_id) = (1, 1)
@@ -71,6 +78,17 @@ async def test_a_part_is_charged_to_the_visit_and_the_job_of_its_time(
     use(conn, 2, "08:11", job="'WO-9'")
     assert await charged(api) == [("BAKERY", 1, "WO-9"), ("BAKERY", 1, "WO-1")]
     assert await charged(api, work_order="WO-9") == [("BAKERY", 1, "WO-9")]
+
+
+async def test_what_was_taken_back_was_not_used(
+    api: httpx.AsyncClient, conn: psycopg.Connection[Any]
+) -> None:
+    conn.execute(LEFT_AT_8_30)
+    use(conn, 1, "08:10")
+    assert await charged(api) == [("BAKERY", 1, None)]
+    conn.execute(TAKEN_BACK)
+    assert await charged(api) == []
+    assert ("visit_without_scan", "V1", "BAKERY", None, None) in await asked(api)
 
 
 @pytest.mark.parametrize(
