@@ -22,6 +22,7 @@ from benchmarks import backlog, engine, ingest, start, stock
 @click.option("--hours", type=float, default=8.0, show_default=True, help="Offline: of backlog.")
 @click.option("--runs", type=int, default=5, show_default=True, help="Of which the median is told.")
 @click.option("--workers", type=int, default=1, show_default=True, help="Processes of ingest.")
+@click.option("--every", type=int, default=10, show_default=True, help="Seconds: of ingest's vans.")
 @click.option("--messages", type=int, help="How many ingest is sent; else all of a working day.")
 @click.option("--days", type=int, default=60, show_default=True, help="Of queries.")
 @click.option("--database", help="An empty database for queries to fill; else one of its own.")
@@ -38,6 +39,7 @@ def bench(
     hours: float,
     runs: int,
     workers: int,
+    every: int,
     messages: int | None,
     days: int,
     database: str | None,
@@ -58,7 +60,7 @@ def bench(
         case "geofence":
             figures = engine.geofence(runs)
         case "ingest":
-            figures = ingest.run(vans, runs, messages=messages, workers=workers)
+            figures = ingest.run(vans, runs, messages=messages, workers=workers, every_s=every)
         case "late":
             figures = engine.late()
         case "pages":

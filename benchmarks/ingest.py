@@ -8,7 +8,8 @@ fleet is split into as many partitions (`ingest/partitions.py`), and their figur
 | figure                    | from, to                                                              |
 | ------------------------- | --------------------------------------------------------------------- |
 | `messages_per_s`          | first byte sent; broker holds nothing unacknowledged. One fix a message |
-| `fixes_per_s_backlog`     | the same, of a day's fixes every 2 s in arrays of 500, all vans in turn |
+| `fixes_per_s_backlog`     | the same, of a day's fixes in arrays of 500, all vans in turn: every 2 s |
+|                           | from 200 vans, every 20 s from 2,000, for the broker keeps them all    |
 | `publish_to_commit_ms_*`  | each sent alone, 200 a second; its row's commit, as PostgreSQL says    |
 | `copy_rows_per_s`         | the same rows by binary COPY into a table like `fix`, same minute      |
 | `cpu_s_per_million_*`     | of single fixes: CPU seconds of each process for a million messages    |
@@ -55,10 +56,11 @@ CORES: Final = 2
 PER_SECOND: Final = 200
 PACED: Final = 6_000
 POLL_S: Final = 0.05
-GIVE_UP_S: Final = 900.0
+GIVE_UP_S: Final = 1_800.0
 PUBLISHER_WINDOW: Final = 4_000
 LIVE: Final = Tracker(10, 10)
-DENSE: Final = Tracker(2, 2)
+#: Of one van, fixes a second in arrays times this many vans is what the broker is to hold.
+DENSE_VANS: Final = 100
 
 COMMITTED: Final = "SELECT coalesce(sum(messages), 0)::bigint FROM ingest_activity"
 COMMIT_TIMES: Final = """
@@ -100,10 +102,11 @@ class Given:
     paced: list[Message]
 
     @classmethod
-    def of(cls, bench: "IngestBench", messages: int | None) -> Self:
+    def of(cls, bench: "IngestBench", messages: int | None, every_s: int = 10) -> Self:
         """Return a working day: at most so many fixes one by one, all of them in arrays, some paced."""
-        live = singles(bench.tracks(LIVE), messages)
-        by_van = arrays_by_van(bench.tracks(DENSE))
+        live = singles(bench.tracks(Tracker(every_s, every_s)), messages)
+        every_s = max(2, len(bench.world.vans) // DENSE_VANS)
+        by_van = arrays_by_van(bench.tracks(Tracker(every_s, every_s)))
         in_turn = [message for nth in zip_longest(*by_van) for message in nth if message]
         return cls(live, in_turn, live[:PACED])
 
@@ -114,6 +117,7 @@ def run(
     sites: int = 20_000,
     messages: int | None = None,
     workers: int = 1,
+    every_s: int = 10,
 ) -> dict[str, Any]:
     """Return the figures of the table above, for so many vans.
 
@@ -121,17 +125,18 @@ def run(
         vans: How many send.
         runs: Of how many each figure is the median.
         sites: How many fences there are.
-        messages: How many single fixes are sent; all of a working day, every 10 s, if None.
+        messages: How many single fixes are sent; all of a working day if None.
         workers: How many processes ingest, each with a partition of the fleet if they are several.
+        every_s: How often each van sends one.
 
     Raises:
         ServerError: A server did not start, or ingest stopped working.
     """
     with opened(vans, sites, workers) as bench:
-        given = Given.of(bench, messages)
+        given = Given.of(bench, messages, every_s)
         found = [bench.once(given) for _ in range(runs)]
     figures = {name: statistics.median(one[name] for one in found) for name in found[0]}
-    asked = {"vans": vans, "sites": sites, "runs": runs, "workers": workers}
+    asked = {"vans": vans, "sites": sites, "runs": runs, "workers": workers, "every_s": every_s}
     return asked | {"messages": len(given.singles)} | figures
 
 
