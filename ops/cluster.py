@@ -16,7 +16,7 @@ from typing import Any, Final
 from urllib.request import urlopen
 
 from ops import embedded
-from ops.embedded import Child, free_port, listens, says_healthy, start, wait_until
+from ops.embedded import Child, free_ports, listens, says_healthy, start, wait_until
 
 SERVERS: Final = 3
 #: How long what was not acknowledged waits until it is sent again: shorter than for one server, since here
@@ -47,10 +47,15 @@ mqtt {{
 class Ports:
     """Where one server listens."""
 
-    client: int = field(default_factory=free_port)
-    monitor: int = field(default_factory=free_port)
-    route: int = field(default_factory=free_port)
-    mqtt: int = field(default_factory=free_port)
+    client: int
+    monitor: int
+    route: int
+    mqtt: int
+
+
+def _free() -> tuple[Ports, ...]:
+    found = iter(free_ports(4 * SERVERS))
+    return tuple(Ports(*four) for four in zip(found, found, found, found, strict=True))
 
 
 @dataclass(slots=True)
@@ -66,7 +71,7 @@ class Cluster:
 
     folder: Path
     more: str = ""
-    ports: tuple[Ports, ...] = field(default_factory=lambda: tuple(Ports() for _ in range(SERVERS)))
+    ports: tuple[Ports, ...] = field(default_factory=_free)
     children: dict[int, Child] = field(default_factory=dict)
 
     def start(self, numbers: Iterable[int] = range(SERVERS)) -> None:
@@ -79,9 +84,14 @@ class Cluster:
         for number in started:
             self.children[number] = self._start(number)
         for number in started:
-            ports, child = self.ports[number], self.children[number]
-            is_healthy, does_listen = says_healthy(ports.monitor), listens(ports.mqtt)
-            wait_until(lambda h=is_healthy, ln=does_listen: h() and ln(), child)  # type: ignore[misc]
+            wait_until(lambda n=number: self._is_ready(n, started), self.children[number])  # type: ignore[misc]
+
+    def _is_ready(self, number: int, started: Iterable[int]) -> bool:
+        """Whether a server serves. Raises ServerError if one has ended that was started with it."""
+        for each in started:
+            self.children[each].check()  # without it the others wait in vain for a leader
+        ports = self.ports[number]
+        return says_healthy(ports.monitor)() and listens(ports.mqtt)()
 
     def _start(self, number: int) -> Child:
         folder, ports = (self.folder / f"nats-{number}").resolve(), self.ports[number]

@@ -14,6 +14,7 @@ import hashlib
 import os
 import pwd
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -37,6 +38,9 @@ from storage.settings import Settings
 READY_WITHIN_S = 60.0
 STOP_WITHIN_S = 20.0
 LOG_LINES_SHOWN = 15
+#: Below those that a system gives to connections that go out, 32,768 and more on Linux: what is free among
+#: those may be taken before a server has started.
+PORTS = range(16_384, 32_768)
 ROOT_DATA = Path("/var/lib/cordee")
 POINTER = "postgres-is-in"
 
@@ -145,10 +149,19 @@ class Servers:
 
 def free_port() -> int:
     """Return a loopback port that nothing listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return free_ports(1)[0]
+
+
+def free_ports(count: int) -> list[int]:
+    """Return so many different loopback ports that nothing listens on at this moment."""
+    with contextlib.ExitStack() as held:
+        found: list[int] = []
+        while len(found) < count:
+            probe = held.enter_context(socket.socket())
+            with contextlib.suppress(OSError):
+                probe.bind(("127.0.0.1", secrets.choice(PORTS)))
+                found.append(probe.getsockname()[1])
+        return found
 
 
 def start(

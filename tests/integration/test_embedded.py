@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -19,6 +20,7 @@ import psycopg
 import pytest
 
 from ops import embedded
+from ops.cluster import Cluster
 from ops.devices import certificates, nats, passwords
 from ops.devices.rights import Rights
 from ops.embedded import ServerError
@@ -311,3 +313,20 @@ async def test_the_compose_broker_takes_large_messages_and_answers_its_health_ch
         answer = await asyncio.to_thread(urlopen, f"http://{http[1]}/healthz", timeout=5)
         assert answer.status == 200
         answer.close()
+
+
+def test_ports_are_different_and_none_that_connections_take_which_go_out() -> None:
+    ports = embedded.free_ports(300)
+    assert len(set(ports)) == 300
+    outgoing = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert max(ports) < int(outgoing[0])
+
+
+def test_a_cluster_names_the_server_that_did_not_start(tmp_path: Path) -> None:
+    first, second, third = Cluster(tmp_path).ports
+    cluster = Cluster(tmp_path, ports=(first, replace(second, mqtt=first.mqtt), third))
+    try:
+        with pytest.raises(ServerError, match=r"NATS Server [01] ended"):
+            cluster.start()
+    finally:
+        cluster.stop()
