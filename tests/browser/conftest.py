@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -16,17 +14,15 @@ import psycopg
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from api.serve import Server, make_server
 from api.sessions import PLAIN_COOKIE
 from ingest.subscriber import open_session
-from ops.embedded import free_port
 from ops.services import Services
 from storage.settings import Settings
 from tests.integration.api_client import new_session, new_user
+from tests.integration.api_thread import Api
 
 #: Friday 2026-11-20 10:00 in Paris.
 NOW_MS = 1_795_165_200_000
-PATIENCE_S = 20.0
 ARGUMENTS = [
     "--no-sandbox",
     "--use-angle=swiftshader",  # WebGL without a graphics card, for the map
@@ -52,39 +48,6 @@ def browser() -> Iterator[Browser]:
         started.close()
 
 
-class Api:
-    """The server, which a test may stop and start again at the same address."""
-
-    def __init__(self, database_url: str) -> None:
-        self.settings = Settings(
-            database_url=database_url,
-            api_port=free_port(),
-            clock_origin_ms=NOW_MS,
-            clock_start_ms=int(time.time() * 1_000),
-        )
-        self.url = f"http://127.0.0.1:{self.settings.api_port}/"
-        self._server: Server | None = None
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        self._server = make_server(self.settings)
-        self._thread = threading.Thread(target=self._server.run, daemon=True)
-        self._thread.start()
-        deadline = time.monotonic() + PATIENCE_S
-        while not self._server.started:
-            assert self._thread.is_alive(), "the server did not start"
-            assert time.monotonic() < deadline, "the server did not start in time"
-            time.sleep(0.01)
-
-    def stop(self) -> None:
-        if self._server is None or self._thread is None:
-            return
-        self._server.should_exit = True
-        self._thread.join(PATIENCE_S)
-        assert not self._thread.is_alive(), "the server did not stop"
-        self._server = self._thread = None
-
-
 @pytest.fixture
 def conn(database_url: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(database_url, autocommit=True) as connection:
@@ -93,7 +56,7 @@ def conn(database_url: str) -> Iterator[psycopg.Connection[Any]]:
 
 @pytest.fixture
 def api(conn: psycopg.Connection[Any], database_url: str) -> Iterator[Api]:
-    api = Api(database_url)
+    api = Api(database_url, NOW_MS)
     api.start()
     yield api
     api.stop()

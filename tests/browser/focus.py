@@ -8,6 +8,8 @@ from playwright.sync_api import Locator, Page
 SCRIPT: Final = Path(__file__).with_suffix(".js")
 #: More than any page of the tests has to be gone through.
 STEPS_MAX: Final = 300
+#: A page that got another size knows how high the line on top is when a frame has been drawn.
+DRAWN: Final = "() => new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))"
 
 
 def round_trip(page: Page, key: Literal["Tab", "Shift+Tab"]) -> list[str]:
@@ -16,6 +18,7 @@ def round_trip(page: Page, key: Literal["Tab", "Shift+Tab"]) -> list[str]:
     The focus has to be seen wherever it comes to (WCAG 2.4.7), with nothing over it (2.4.11), and has to come to
     everything that can have it and away from it again (2.1.1, 2.1.2).
     """
+    page.evaluate(DRAWN)
     page.evaluate(SCRIPT.read_text(encoding="utf-8"))
     page.evaluate("focusSeen.begin()")
     faults: list[str] = []

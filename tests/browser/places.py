@@ -9,11 +9,12 @@ import psycopg
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.company import REFERENCE, WAIT_MS
-from tests.browser.conftest import Api, opened_page
+from tests.browser.conftest import opened_page
 from tests.browser.test_client_page import PLANS
 from tests.browser.test_operations import REJECTED
 from tests.browser.test_warehouse import ORDERS, PROPOSALS
 from tests.integration.api_client import new_session, new_user
+from tests.integration.api_thread import Api
 
 
 @dataclass(frozen=True)

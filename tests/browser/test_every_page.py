@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tests.browser import axe
-from tests.browser.conftest import Api
 from tests.browser.places import NAMES, PLACES, Place, found, go, page_of
+from tests.integration.api_thread import Api
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from storage.settings import Settings
 from tests.browser.company import REFERENCE, WAIT_MS
-from tests.browser.conftest import Api
 from tests.browser.focus import reach, round_trip
 from tests.browser.places import NAMES, PLACES, Place, found, go, page_of
 from tests.browser.test_planner import DAY, LATE, drawer, group
 from tests.browser.test_van import CODES, scan
 from tests.browser.test_warehouse import ORDERS, lane
+from tests.integration.api_thread import Api
 
 Database = psycopg.Connection[Any]
 

@@ -8,8 +8,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.company import REFERENCE, WAIT_MS
-from tests.browser.conftest import Api, opened_page
+from tests.browser.conftest import opened_page
 from tests.integration.api_client import new_session, new_user
+from tests.integration.api_thread import Api
 
 REJECTED = """
 INSERT INTO rejected VALUES

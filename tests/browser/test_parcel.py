@@ -13,11 +13,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from storage.settings import Settings
 from tests.browser.company import REFERENCE, WAIT_MS
-from tests.browser.conftest import Api, opened_page
+from tests.browser.conftest import opened_page
 from tests.browser.test_van import doing, outbox, ready
 from tests.browser.test_van import scan as scan_on_board
 from tests.browser.test_warehouse import ORDERS, lane, scan
 from tests.integration.api_client import new_session, new_user
+from tests.integration.api_thread import Api
 
 DEPOT = """
 INSERT INTO location (organisation_id, kind, warehouse_id) VALUES (1, 'warehouse', 1);

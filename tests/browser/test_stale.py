@@ -10,8 +10,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.company import WAIT_MS
-from tests.browser.conftest import Api
 from tests.browser.places import found, page_of
+from tests.integration.api_thread import Api
 
 #: A page asks again when somebody looks at it again.
 LOOK = "document.dispatchEvent(new Event('visibilitychange'))"

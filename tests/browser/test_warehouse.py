@@ -12,8 +12,9 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from storage.settings import Settings
 from tests.browser.company import REFERENCE, WAIT_MS
-from tests.browser.conftest import Api, opened_page
+from tests.browser.conftest import opened_page
 from tests.integration.api_client import new_session, new_user
+from tests.integration.api_thread import Api
 
 ORDERS = """
 INSERT INTO barcode VALUES ('4006381333931', 1, 1), ('BOX-OF-5', 1, 5), ('PUMPCODE', 2, 1);

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, replace
@@ -18,11 +17,11 @@ from hypothesis import strategies as st
 from api import live as live_stream
 from api.deltas import Delta, History, View, applied, difference, merged
 from api.live import HISTORY_DELTAS, Client, LiveHub
-from api.serve import Server, make_server
+from api.serve import Server
 from api.sessions import PLAIN_COOKIE
-from ops.embedded import free_port
-from storage.settings import Settings, as_datetime
+from storage.settings import as_datetime
 from tests.integration.api_client import new_session, new_user
+from tests.integration.api_thread import Api
 
 NOW_MS = 1_795_165_200_000
 PATIENCE_S = 20.0
@@ -110,27 +109,13 @@ class Running:
 @contextlib.contextmanager
 def running(database_url: str) -> Iterator[Running]:
     """The API on a free port in a thread of its own."""
-    settings = Settings(
-        database_url=database_url,
-        api_port=free_port(),
-        clock_origin_ms=NOW_MS,
-        clock_start_ms=int(time.time() * 1_000),
-    )
-    server = make_server(settings)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + PATIENCE_S
-    while not server.started:
-        assert thread.is_alive(), "the server did not start"
-        assert time.monotonic() < deadline, "the server did not start in time"
-        time.sleep(0.01)
+    api = Api(database_url, NOW_MS)
+    api.start()
     try:
         token = new_session(database_url, new_user(database_url, "admin-1", "admin"))
-        yield Running(server, f"http://127.0.0.1:{settings.api_port}", {PLAIN_COOKIE: token})
+        yield Running(api.server, api.url.rstrip("/"), {PLAIN_COOKIE: token})
     finally:
-        server.should_exit = True
-        thread.join(PATIENCE_S)
-        assert not thread.is_alive(), "the server did not stop"
+        api.stop()
 
 
 @pytest.fixture(autouse=True)
