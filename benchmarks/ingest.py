@@ -59,8 +59,8 @@ POLL_S: Final = 0.05
 GIVE_UP_S: Final = 1_800.0
 PUBLISHER_WINDOW: Final = 4_000
 LIVE: Final = Tracker(10, 10)
-#: Of one van, fixes a second in arrays times this many vans is what the broker is to hold.
-DENSE_VANS: Final = 100
+#: Of a day in arrays the broker keeps this many fixes a second, of all vans together.
+KEPT_PER_S: Final = 100
 
 COMMITTED: Final = "SELECT coalesce(sum(messages), 0)::bigint FROM ingest_activity"
 COMMIT_TIMES: Final = """
@@ -105,8 +105,8 @@ class Given:
     def of(cls, bench: "IngestBench", messages: int | None, every_s: int = 10) -> Self:
         """Return a working day: at most so many fixes one by one, all of them in arrays, some paced."""
         live = singles(bench.tracks(Tracker(every_s, every_s)), messages)
-        every_s = max(2, len(bench.world.vans) // DENSE_VANS)
-        by_van = arrays_by_van(bench.tracks(Tracker(every_s, every_s)))
+        apart_s = max(2, len(bench.world.vans) // KEPT_PER_S)
+        by_van = arrays_by_van(bench.tracks(Tracker(apart_s, apart_s)))
         in_turn = [message for nth in zip_longest(*by_van) for message in nth if message]
         return cls(live, in_turn, live[:PACED])
 

@@ -8,12 +8,10 @@ told its RSS.
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 from benchmarks import cpu
 
-PROC: Final = Path("/proc")
 #: In /proc, kB are units of 1,024 bytes; MB are of a million here, as everywhere in `benchmarks`.
 BYTES_PER_KB: Final = 1_024
 
@@ -22,7 +20,7 @@ def of(pid: int) -> float:
     """Return a process's PSS, or its RSS where that cannot be read, MB; 0 if it is gone."""
     for name, field in (("smaps_rollup", "Pss:"), ("status", "VmRSS:")):
         try:
-            lines = (PROC / str(pid) / name).read_text().splitlines()
+            lines = (cpu.PROC / str(pid) / name).read_text().splitlines()
         except (PermissionError, FileNotFoundError, ProcessLookupError):
             continue
         found = next((line for line in lines if line.startswith(field)), None)

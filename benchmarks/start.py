@@ -217,7 +217,7 @@ def by_process(demo: int, kept: Path) -> dict[str, float]:
     names = {int(path.read_text()): path.stem for path in kept.glob("*.pid")}
     found = {"demo": memory.of(demo)}
     for child in cpu.children(demo):
-        comm = (memory.PROC / str(child) / "comm").read_text().strip()
+        comm = (cpu.PROC / str(child) / "comm").read_text().strip()
         found[names.get(child, comm)] = memory.of_tree(child)
     told = {name: round(mb, 1) for name, mb in sorted(found.items())}
     return told | {"all": round(sum(found.values()), 1)}

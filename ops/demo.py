@@ -93,8 +93,7 @@ def run(plan: Plan) -> int:
                 door = doors.Doors(settings, plan.folder, servers.nats)
                 door.let_services_in()
             asyncio.run(ready.prepare(door.as_service("ingest") if door else settings))
-            day = _begins(plan, world).date()
-            _seed(plan, settings, world, day, step)
+            _seed(plan, world, settings, step)
             services = Services(settings, plan.folder, logins=door.logins if door else {})
             stack.callback(services.stop_all)
             step("Starting ingest, relay, API and the fleet")
@@ -197,11 +196,9 @@ def _is_free(port: int) -> bool:
 
 def _begin_day(plan: Plan, world: WorldFile, services: Services, logins: tuple[str, ...]) -> None:
     """Start every service on a clock that goes on where the last run ended, but by day."""
-    begin = _begins(plan, world)
-    _seed(plan, services.settings, world, begin.date())
     services.settings = services.settings.model_copy(
         update={
-            "clock_origin_ms": as_ms(begin),
+            "clock_origin_ms": as_ms(_begins(plan, world)),
             "clock_start_ms": real_ms() + FLEET_GETS_READY_MS * world.vans,
             "clock_factor": plan.speed,
         }
@@ -228,12 +225,11 @@ def _begins(plan: Plan, world: WorldFile) -> datetime:
 
 def _seed(
     plan: Plan,
-    settings: Settings,
     world: WorldFile,
-    day: date,
+    settings: Settings,
     tell: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Import the world and the tours of a day and the next, unless they are there, in a child.
+    """Import the world, and the tours of the day that begins and the next, unless they are there, in a child.
 
     What making a world takes of memory ends with it, and a start that needs none imports nothing for it.
 
@@ -241,6 +237,7 @@ def _seed(
         DemoError: It failed; the message ends with the end of its log.
     """
     path, log = plan.folder / "world.json", plan.folder / "seed.log"
+    day = _begins(plan, world).date()
     if is_known(settings.database_url, path, day):
         return
     command: list[str | Path] = [
@@ -249,14 +246,15 @@ def _seed(
     ]  # fmt: skip
     log.unlink(missing_ok=True)
     child = embedded.start("seed", command, log, environment=environment(settings))
-    told = 0
+    code, told = None, 0
     try:
-        while (code := child.process.poll()) is None or told < len(log.read_text().splitlines()):
+        while code is None:
+            time.sleep(0.02)
+            code = child.process.poll()  # before its log is read: nothing comes after the last reading
             said = log.read_text().splitlines()
             for line in said[told:]:
                 tell(line)
             told = len(said)
-            time.sleep(0.02)
     finally:
         child.stop()
     if code != 0:
@@ -314,6 +312,7 @@ def _watch(
             moment = as_datetime(now())
             if is_night(moment.astimezone(TIME_ZONE)):
                 services.stop_all()
+                _seed(plan, world, services.settings)
                 _begin_day(plan, world, services, logins)
                 continue
             if console.is_terminal:
