@@ -44,7 +44,11 @@ CREATE VIEW fix AS SELECT van_id, fix_time, longitude_deg, horizontal_accuracy_m
 FROM kept;
 """
 RAISES = BEHIND.format(what="latitude_deg / (van_id - 2)")
-SLEEPS = BEHIND.format(what="length(pg_sleep(600)::text)")
+# Said to be stable, or the view would be read as a whole, and every van's reader would sleep.
+SLEEPS = """
+CREATE FUNCTION slept() RETURNS float8 LANGUAGE plpgsql STABLE
+AS 'BEGIN PERFORM pg_sleep(600); RETURN 0; END';
+""" + BEHIND.format(what="slept()")
 ASLEEP = """
 SELECT count(*) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'cordee-replay-rules'
