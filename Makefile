@@ -52,8 +52,8 @@ fuzzapi: .venv/.tools  ## 200 generated requests for every route of the API (a q
 
 .PHONY: browser
 browser: .venv/.tools
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || \
-		command -v google-chrome >/dev/null || $(BIN)/playwright install chromium
+	@command -v chromium-headless-shell >/dev/null || command -v chromium >/dev/null || \
+		command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || $(BIN)/playwright install chromium
 
 lock: .venv/.tools  ## write requirements.lock anew from pyproject.toml
 	$(BIN)/python tools/lock.py

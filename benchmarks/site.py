@@ -85,8 +85,11 @@ def _when_ready(child: Child, kept: Path) -> Site:
 
 
 def chromium() -> str | None:
-    """Return the system's browser; None lets Playwright take its own, which fails if it has none."""
-    names = ("chromium", "chromium-browser", "google-chrome")
+    """Return the system's browser; None lets Playwright take its own, which fails if it has none.
+
+    The shell is Chromium without a window of its own around the page, which would have to be drawn too.
+    """
+    names = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
     return next((path for name in names if (path := shutil.which(name))), None)
 
 

@@ -250,7 +250,7 @@ def _seed(
     try:
         while code is None:
             time.sleep(0.02)
-            code = child.process.poll()  # before its log is read: nothing comes after the last reading
+            code = child.process.poll()  # asked first: what is read after the end is all
             said = log.read_text().splitlines()
             for line in said[told:]:
                 tell(line)

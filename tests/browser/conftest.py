@@ -1,7 +1,6 @@
 """The page in a real browser, served by the real server over a real database."""
 
 import asyncio
-import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from api.sessions import PLAIN_COOKIE
+from benchmarks.site import chromium
 from ingest.subscriber import open_session
 from ops.services import Services
 from storage.settings import Settings
@@ -27,16 +27,12 @@ ARGUMENTS = [
     "--no-sandbox",
     "--use-angle=swiftshader",  # WebGL without a graphics card, for the map
     "--enable-unsafe-swiftshader",
+    "--disable-gpu-compositing",  # nor is all the rest drawn as if there were one
+    "--disable-gpu-rasterization",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
 ]
-
-
-def chromium() -> str | None:
-    """The system's browser; None lets Playwright take its own, which fails if it has none."""
-    names = ("chromium", "chromium-browser", "google-chrome")
-    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +107,11 @@ def opened_page(
     browser: Browser, expected_errors: list[str], token: str | None = None
 ) -> Iterator[Page]:
     """A page that fails the test if it logs an error, breaks its policy or leaves this machine."""
-    context = browser.new_context(viewport={"width": 1440, "height": 900}, locale="en-GB")
+    context = browser.new_context(
+        viewport={"width": 1440, "height": 900},
+        locale="en-GB",
+        reduced_motion="reduce",  # what glides is drawn sixty times a second, by processors here
+    )
     if token is not None:
         context.add_cookies(
             [{"name": PLAIN_COOKIE, "value": token, "domain": "127.0.0.1", "path": "/"}]

@@ -66,7 +66,6 @@ def page_of(browser: Browser, database_url: str, role: str) -> Iterator[Page]:
         )  # fmt: skip
         token = new_session(database_url, user)
     with opened_page(browser, ["401"], token) as page:
-        page.emulate_media(reduced_motion="reduce")  # or colours would be those between two themes
         yield page
 
 

@@ -129,7 +129,6 @@ def test_the_map_follows_the_pages_palette_and_keeps_what_the_page_drew(
 
 
 def test_the_map_is_moved_by_keys_and_cannot_be_turned(api: Any, page: Page) -> None:
-    page.emulate_media(reduced_motion="reduce")
     lay(page, api.url, MAP)
     drawn(page)
     canvas = page.get_by_role("region", name="Map")
@@ -143,7 +142,11 @@ def test_the_map_is_moved_by_keys_and_cannot_be_turned(api: Any, page: Page) -> 
     assert page.evaluate("map.getBearing()") == 0
     page.get_by_role("button", name="Zoom out").press("Enter")
     page.evaluate("() => { map.flyTo({center: [4.85, 45.75], zoom: 10}); }")
-    assert page.evaluate("map.getZoom()") == 10, "it flies, for who wants less motion"
+    assert page.evaluate("map.getZoom()") == 10, "it flies for who wants less motion"
+    page.emulate_media(reduced_motion="no-preference")
+    page.evaluate("() => { map.flyTo({center: [4.85, 45.75], zoom: 11, duration: 300}); }")
+    assert page.evaluate("map.isMoving()"), "it jumps for who has no wish"
+    page.wait_for_function("map.getZoom() === 11")
 
 
 def test_a_browser_without_webgl_is_told_so_before_it_fetches_the_map(api: Any, page: Page) -> None:

@@ -17,11 +17,12 @@ import zxingcpp
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from api import precache
+from benchmarks.site import chromium
 from ingest import signatures
 from ingest.messages import VisitReport
 from stock_tracker import barcodes
 from tests.browser.company import REFERENCE, WAIT_MS
-from tests.browser.conftest import ARGUMENTS, NOW_MS, chromium, opened_page
+from tests.browser.conftest import ARGUMENTS, NOW_MS, opened_page
 from tests.integration.api_client import new_session, new_user
 
 AXE: Final = Path(__file__).with_name("vendor") / "axe.min.js"
@@ -596,7 +597,6 @@ def test_every_tab_has_room_and_a_name_for_everything_in_every_theme(
 ) -> None:
     width, height = size
     tablet.set_viewport_size({"width": width, "height": height})
-    tablet.emulate_media(reduced_motion="reduce")  # or colours would be those between two themes
     ready(tablet, api.url)
     doing(tablet, "Use")
     scan(tablet, "FIL-20", "A CODE THAT NOBODY KNOWS".ljust(80, "X"))
