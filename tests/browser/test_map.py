@@ -144,9 +144,13 @@ def test_the_map_is_moved_by_keys_and_cannot_be_turned(api: Any, page: Page) -> 
     page.evaluate("() => { map.flyTo({center: [4.85, 45.75], zoom: 10}); }")
     assert page.evaluate("map.getZoom()") == 10, "it flies for who wants less motion"
     page.emulate_media(reduced_motion="no-preference")
-    page.evaluate("() => { map.flyTo({center: [4.85, 45.75], zoom: 11, duration: 300}); }")
-    assert page.evaluate("map.isMoving()"), "it jumps for who has no wish"
-    page.wait_for_function("map.getZoom() === 11")
+    flight = """() => {
+      const landed = map.once("moveend");
+      map.flyTo({center: [4.85, 45.75], zoom: 11, duration: 300});
+      const flies = map.isMoving();
+      return landed.then(() => [flies, map.getZoom()]);
+    }"""
+    assert page.evaluate(flight) == [True, 11]
 
 
 def test_a_browser_without_webgl_is_told_so_before_it_fetches_the_map(api: Any, page: Page) -> None:
