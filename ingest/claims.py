@@ -7,7 +7,7 @@
 | (CLOCK, 0)          | who does what only the clock demands: late stops, cut-offs, retention     |
 
 A lock ends with its connection, so a worker that is killed has let go at once; one whose machine is gone,
-after a few seconds of keepalive. Whoever loses the connection has lost all claims, and must not read on.
+after a few seconds of keepalive; one that hangs, when it has not looked for a minute. Whoever loses the connection has lost all claims, and must not read on.
 That two read one partition for a moment is harmless: the broker lets the older session go, van rows are
 locked by each batch, and every row is keyed.
 
@@ -28,10 +28,11 @@ PARTITION: Final = 1_668_246_116
 WORKER: Final = 1_668_246_117
 CLOCK: Final = 1_668_246_118
 
-#: The server ends a session within about four seconds whose machine is gone.
+#: The server ends a session within about four seconds whose machine is gone, and one in which nobody has
+#: looked for a minute: a worker looks after each batch.
 KEEPALIVE: Final = (
     "-c application_name=cordee-ingest -c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1"
-    " -c tcp_keepalives_count=2 -c tcp_user_timeout=4000"
+    " -c tcp_keepalives_count=2 -c tcp_user_timeout=4000 -c idle_session_timeout=60000"
 )
 ANSWERS_WITHIN_S: Final = 4.0
 

@@ -18,8 +18,12 @@ SCHEMA = Path(__file__).with_name("schema")
 WAITS_S = 5.0
 #: A page that is not read in order costs hardly more: databases are in memory or on flash, not on the
 #: turning disks that PostgreSQL assumes, for which it reads whole tables instead of a day's rows of them.
-#: And 360,000 pairs of van and item are summed up in 16 MB, not by way of files.
-SESSION = "-c TimeZone=UTC -c application_name={name} -c random_page_cost=1.1 -c work_mem=16MB"
+#: And 360,000 pairs of van and item are summed up in 16 MB, not by way of files. Whoever hangs in the middle
+#: of a transaction loses it after a minute, or everybody would wait for the rows that it holds.
+SESSION = (
+    "-c TimeZone=UTC -c application_name={name} -c random_page_cost=1.1 -c work_mem=16MB"
+    " -c idle_in_transaction_session_timeout=60000"
+)
 
 Connection = AsyncConnection[TupleRow]
 Pool = AsyncConnectionPool[Connection]

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 
 from ingest import partitions, service
-from ingest.claims import CLOCK, PARTITION, Claims
+from ingest.claims import CLOCK, KEEPALIVE, PARTITION, Claims
 from ingest.subscriber import open_session
 from ops import embedded
 from ops.devices import nats, passwords
@@ -193,6 +193,26 @@ async def test_a_lost_connection_voids_all_claims_and_the_next_look_makes_new_on
     await claims.close()
 
 
+async def test_a_worker_that_hangs_loses_its_claims_to_the_others(
+    shared: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasty = KEEPALIVE.replace("idle_session_timeout=60000", "idle_session_timeout=500")
+    assert hasty != KEEPALIVE
+    one, other = Claims(shared.database_url, 4), Claims(shared.database_url, 4)
+    with monkeypatch.context() as patch:
+        patch.setattr("ingest.claims.KEEPALIVE", hasty)
+        await one.look()
+    deadline = asyncio.get_running_loop().time() + 20
+    while other.held != {0, 1, 2, 3} or not other.holds_clock:
+        assert asyncio.get_running_loop().time() < deadline
+        await other.look()
+        await asyncio.sleep(0.05)
+    await one.look()
+    assert (one.held, one.holds_clock) == (set(), False)
+    await other.close()
+    await one.close()
+
+
 async def test_what_a_mapped_broker_delivers_is_stored_under_its_plain_topic(
     shared: Settings,
 ) -> None:
@@ -316,7 +336,7 @@ async def test_a_worker_whose_claims_are_gone_leaves_its_sessions_and_comes_back
     await open_session(shared)
     with capture_logs() as logs:
         async with worker(shared):
-            await until(lambda: holdings(shared) == [4])
+            await until(lambda: events(logs).count("took over a partition") == 4)
             with psycopg.connect(shared.database_url) as conn:
                 conn.execute(END_CLAIMS, (CLOCK,))
             await until(lambda: events(logs).count("took over a partition") == 8)

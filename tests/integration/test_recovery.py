@@ -12,7 +12,7 @@ from ingest import recovery, service
 from ingest.apply import Reference
 from ingest.batch import Delivery
 from ops.faults.proxy import Proxy
-from storage.pool import Pool
+from storage.pool import SESSION, Pool, connect
 from storage.settings import Clock
 from tests.integration.test_stock_ledger import (
     EMPTY,
@@ -79,6 +79,21 @@ async def test_a_message_that_a_constraint_forbids_is_rejected_and_all_others_ar
     assert rows(company_url, "SELECT qty FROM level") == [(7,)]
     assert last_receipts(company_url) == {("van-001", "e"): 2}
     assert rows(company_url, "SELECT count(*) FROM rejected") == [(2,)]
+
+
+async def test_whoever_hangs_in_a_transaction_loses_it_and_others_get_its_rows(
+    company_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hasty = SESSION.replace("session_timeout=60000", "session_timeout=300")
+    assert hasty != SESSION
+    monkeypatch.setattr("storage.pool.SESSION", hasty)
+    async with connect(company_url, "test") as pool, pool.connection() as hanging:
+        await hanging.execute("UPDATE van SET name = 'held'")
+        with psycopg.connect(company_url, options="-c lock_timeout=20s") as other:
+            other.execute("UPDATE van SET name = 'free'")  # waits, and with it all of this process
+        with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+            await hanging.execute("SELECT 1")
+    assert rows(company_url, "SELECT DISTINCT name FROM van") == [("free",)]
 
 
 async def test_several_refused_messages_are_each_rejected(company_url: str, pool: Pool) -> None:
