@@ -105,14 +105,18 @@ def postgres_url(server_folder: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def template(postgres_url: str) -> str:
     migrate(embedded.ensure_database(postgres_url, "template_cordee"))
-    with psycopg.connect(postgres_url, autocommit=True) as conn:
-        # A template must have no session, and TimescaleDB's workers would connect to it.
-        conn.execute("ALTER DATABASE template_cordee ALLOW_CONNECTIONS false")
-        conn.execute(
-            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
-            " WHERE datname = 'template_cordee'"
-        )
+    keep_as_template(postgres_url, "template_cordee")
     return "template_cordee"
+
+
+def keep_as_template(server_url: str, name: str) -> None:
+    """Let nobody into a database any more: a template must have no session, and TimescaleDB's workers come."""
+    with psycopg.connect(server_url, autocommit=True) as conn:
+        conn.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+        conn.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+            (name,),
+        )
 
 
 class Databases:

@@ -261,7 +261,8 @@ def reachable(path: Path) -> bool:
 
 def test_without_root_both_servers_keep_their_data_in_the_folder_itself() -> None:
     environment = dict(os.environ)
-    environment.pop("CORDEE_POSTGRES_PROGRAMS", None)
+    for other_server in ("CORDEE_POSTGRES_PROGRAMS", "CORDEE_POSTGRES_OPTIONS"):
+        environment.pop(other_server, None)
     # Not pytest's own folder, which is closed to nobody.
     home = Path(tempfile.mkdtemp(dir="/tmp"))
     try:

@@ -31,6 +31,7 @@ from simulators.vans import Tracker
 from simulators.world import create_world
 from storage.pool import connect
 from storage.settings import Settings
+from tests.conftest import keep_as_template
 
 FIRST, LAST = date(2026, 6, 2), date(2026, 6, 3)
 OTHERS = rules_of(["dwell_s=400", "radius_m=500"])
@@ -57,8 +58,8 @@ WHERE datname = current_database() AND application_name = 'cordee-replay-rules'
 
 
 @pytest.fixture(scope="module")
-def filled(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    """Two days' messages, as harsh networks deliver them: late, twice, in no order."""
+def filled(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A server with two days' messages in a template, as harsh networks deliver them: late, twice, in no order."""
     world = create_world(3, vans=3, sites=1_200, items=10)
     both = list(islice(fleet_days(world, FIRST, Tracker(10, 30)), 2))
     bench = Bench(postgres_url, tmp_path_factory.mktemp("fleet"), world, both[-1])
@@ -70,7 +71,8 @@ def filled(postgres_url: str, tmp_path_factory: pytest.TempPathFactory) -> Bench
     ]
     random.Random(0).shuffle(sent)
     asyncio.run(_commit(bench.database("fleet"), sent, bench.evening_ms))
-    return bench
+    keep_as_template(postgres_url, "fleet")
+    return postgres_url
 
 
 async def _commit(url: str, sent: list[Outgoing], now_ms: int) -> None:
@@ -81,11 +83,11 @@ async def _commit(url: str, sent: list[Outgoing], now_ms: int) -> None:
 
 
 @pytest.fixture
-def past(filled: Bench) -> Iterator[Settings]:
+def past(filled: str) -> Iterator[Settings]:
     """A copy of that database, to be spoilt by a test."""
-    with psycopg.connect(filled.url, autocommit=True) as conn:
+    with psycopg.connect(filled, autocommit=True) as conn:
         conn.execute("CREATE DATABASE spoilt TEMPLATE fleet")
-        yield Settings(database_url=filled.url.rsplit("/", 1)[0] + "/spoilt")
+        yield Settings(database_url=filled.rsplit("/", 1)[0] + "/spoilt")
         conn.execute("DROP DATABASE spoilt WITH (FORCE)")
 
 
