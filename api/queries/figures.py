@@ -106,9 +106,10 @@ async def missing_parts(
         return await cursor.fetchall()
 
 
-# What is on board and was not issued there since; lots together.
-DEAD = """
-WITH dead AS (
+# What is on board and was not issued there since; lots together. The sums are there if no row is, and are
+# taken of the same rows: to find them is what costs.
+DEAD = f"""
+WITH dead AS MATERIALIZED (
   SELECT van.code AS van, held.location_id, held.item_id, held.qty,
          (held.qty * item.cost::numeric)::double precision AS value
   FROM (
@@ -124,7 +125,28 @@ WITH dead AS (
       SELECT FROM standing_movement AS movement
       WHERE (movement.from_location_id, movement.item_id) = (held.location_id, held.item_id)
         AND movement.t > %(since)s AND movement.kind = 'issue')
-)
+), total AS (
+  SELECT count(*) AS pairs, coalesce(sum(qty), 0)::bigint AS units, coalesce(sum(value), 0) AS worth
+  FROM dead
+), top AS (SELECT * FROM dead ORDER BY value DESC, van, item_id LIMIT %(limit)s)
+SELECT total.pairs, total.units, total.worth, top.van, item.ref AS item, item.name, item.base_unit,
+       top.qty, top.value, {ms("issued.t")} AS last_issued_ms, {ms("first.t")} AS known_since_ms
+FROM total LEFT JOIN (top JOIN item USING (item_id)) ON true
+CROSS JOIN LATERAL (
+  SELECT max(posting.t) AS t FROM posting
+  JOIN standing_movement AS movement USING (device, epoch, seq, line)
+  WHERE (posting.location_id, posting.item_id) = (top.location_id, top.item_id)
+    AND movement.kind = 'issue'
+) AS issued
+CROSS JOIN LATERAL (
+  SELECT least(
+    (SELECT min(t) FROM posting
+     WHERE (posting.location_id, posting.item_id) = (top.location_id, top.item_id)),
+    (SELECT min(t) FROM count_line
+     WHERE (count_line.location_id, count_line.item_id) = (top.location_id, top.item_id))
+  ) AS t
+) AS first
+ORDER BY top.value DESC, top.van, top.item_id
 """
 
 
@@ -137,38 +159,15 @@ async def dead_stock(
     limit: int,
 ) -> DeadStock:
     """Return what lies in vans and was not issued there in the last `days`; up to `limit` rows."""
-    sums = "SELECT count(*), coalesce(sum(qty), 0)::bigint, coalesce(sum(value), 0) FROM dead"
-    query = f"""
-        , top AS (SELECT * FROM dead ORDER BY value DESC, van, item_id LIMIT %(limit)s)
-        SELECT top.van, item.ref AS item, item.name, item.base_unit, top.qty, top.value,
-               {ms("issued.t")} AS last_issued_ms, {ms("first.t")} AS known_since_ms
-        FROM top JOIN item USING (item_id)
-        CROSS JOIN LATERAL (
-          SELECT max(posting.t) AS t FROM posting
-          JOIN standing_movement AS movement USING (device, epoch, seq, line)
-          WHERE (posting.location_id, posting.item_id) = (top.location_id, top.item_id)
-            AND movement.kind = 'issue'
-        ) AS issued
-        CROSS JOIN LATERAL (
-          SELECT least(
-            (SELECT min(t) FROM posting
-             WHERE (posting.location_id, posting.item_id) = (top.location_id, top.item_id)),
-            (SELECT min(t) FROM count_line
-             WHERE (count_line.location_id, count_line.item_id) = (top.location_id, top.item_id))
-          ) AS t
-        ) AS first
-        ORDER BY top.value DESC, top.van, top.item_id
-    """
     values = {
         "organisation": organisation,
         "van": van,
         "since": now - timedelta(days=days),
         "limit": limit + 1,
     }
-    pairs, units, value = await _row(conn, DEAD + sums, values)
-    async with conn.cursor(row_factory=class_row(DeadItem)) as cursor:
-        await cursor.execute(DEAD + query, values)
-        found = await cursor.fetchall()
+    rows = await (await conn.execute(DEAD, values)).fetchall()
+    pairs, units, value = rows[0][:3]
+    found = [DeadItem(*row[3:]) for row in rows if pairs]
     return DeadStock(days, pairs, units, value, found[:limit], truncated=len(found) > limit)
 
 

@@ -123,6 +123,8 @@ async def test_what_was_not_issued_for_a_year_is_dead_and_what_was_is_not(
         ("van-002", "P-1", 9, 22.5)
     ]
     assert (found["pairs"], found["units"], found["value"]) == (1, 9, 22.5)
+    none = await answer(asked, "/v1/stock/dead", van="van-001")
+    assert (none["pairs"], none["units"], none["value"], none["items"]) == (0, 0, 0, [])
     # Taken back, the issues were none.
     undone = [
         scan("van-001", 30 + of, "reverse", None, reverses={"epoch": "e", "seq": of})  # type: ignore[arg-type]
