@@ -193,6 +193,7 @@ def test_a_scanner_may_type_into_any_tab_and_leaves_fields_as_they_were(
     ready(tablet, api.url)
     doing(tablet, "Load")
     tablet.get_by_role("navigation", name="Tabs").get_by_role("link", name=tab.title()).click()
+    expect(tablet.locator(f"van-{tab}")).to_be_visible()
     field = tablet.locator("van-page input:not([type=radio]), van-page textarea").last
     if field.count():
         field.fill("three of")

@@ -1,7 +1,7 @@
 // Lit, and the one base class of all components: in light DOM, so that a page has one style sheet and
 // a label may name a field of another component.
 
-import { LitElement } from "../vendor/lit.js";
+import { LitElement, html } from "../vendor/lit.js";
 
 export * from "../vendor/lit.js";
 
@@ -17,3 +17,6 @@ export function define(name, component) {
   customElements.define(name, component);
   return component;
 }
+
+/** What there is of some things, one after the other; where a line ends it ends between two of them. */
+export const listed = (...things) => things.filter(Boolean).map((thing, nth) => html`${nth ? " · " : ""}<span class="whole">${thing}</span>`);

@@ -3,7 +3,7 @@
 
 import { asCsv } from "../base/csv.js";
 import { Again } from "../base/again.js";
-import { Part, define, html, nothing, repeat } from "../base/lit.js";
+import { Part, define, html, listed, nothing, repeat } from "../base/lit.js";
 import { NONE, count, day, duration, fullDay, isoDay, range, time } from "../base/format.js";
 import { language, t } from "../base/i18n.js";
 import { read } from "../base/session.js";
@@ -87,10 +87,10 @@ class Client extends Part {
       <h2>${visit.site_name}</h2>
       ${status(stateOf(visit))}
       <p class="when"><span class="quiet">${title}</span> <strong>${said}</strong></p>
-      <p class="quiet">${[
+      <p class="quiet">${listed(
         t("Planned {window}", { window: range(visit.window_start_ms, visit.window_end_ms, now) }),
         visit.technician, visit.work_order,
-      ].filter(Boolean).join(" · ")}</p>
+      )}</p>
     </article>`;
   }
 }

@@ -1,7 +1,7 @@
 // The report of a visit: what was done, and who signed for it. Written and signed without a network, sent
 // when there is one; a correction is one more report of the same visit.
 
-import { define, html, nothing } from "../base/lit.js";
+import { define, html, listed, nothing } from "../base/lit.js";
 import { range } from "../base/format.js";
 import { t } from "../base/i18n.js";
 import { say } from "../base/shell.js";
@@ -36,7 +36,7 @@ class Report extends VanPart {
       <input class="unseen" type="radio" name="signed" value=${value} .checked=${kept.signed === value} @change=${() => this.set({ signed: value })}><span>${words}</span></label>`;
     return html`<form class="report card" novalidate @submit=${this.send}>
       <h2>${t("Report: {site}", { site: stop.site_name })}</h2>
-      <p class="quiet">${range(stop.window_start_ms, stop.window_end_ms, this.tablet.now())}${stop.work_order ? ` · ${stop.work_order}` : ""} · ${t("Times and parts come by themselves.")}</p>
+      <p class="quiet">${listed(range(stop.window_start_ms, stop.window_end_ms, this.tablet.now()), stop.work_order, t("Times and parts come by themselves."))}</p>
       <label class="field">${t("What was done")}
         <textarea rows="5" maxlength=${TEXT_MAX} .value=${kept.text} @input=${(event) => this.set({ text: event.target.value })}></textarea></label>
       <fieldset class="intents"><legend>${t("Who signs for it?")}</legend>

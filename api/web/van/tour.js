@@ -1,6 +1,6 @@
 // The third tab: where to go, when, with what. Nobody has to say "I am here": visits come from positions.
 
-import { define, html, nothing } from "../base/lit.js";
+import { define, html, listed, nothing } from "../base/lit.js";
 import { count, duration, fullDay, range, time } from "../base/format.js";
 import { t, tn } from "../base/i18n.js";
 import { status } from "../base/status.js";
@@ -34,7 +34,7 @@ class Tour extends VanPart {
     const way = ahead && wayTo(stop, preferences().map);
     return html`<li class="card stop ${said}">
       <div class="head"><h3>${stop.stop}. ${stop.site_name}</h3>${status(said, { over: !ahead })}</div>
-      <p><strong>${range(stop.window_start_ms, stop.window_end_ms, now)}</strong> <span class="quiet">${about(stop)}</span></p>
+      <p class="quiet">${listed(html`<strong>${range(stop.window_start_ms, stop.window_end_ms, now)}</strong>`, ...about(stop))}</p>
       ${this.when(stop, now)}
       ${ahead ? this.needs(stop) : nothing}
       <p class="actions">
@@ -82,7 +82,7 @@ define("van-tour", Tour);
 
 /** How long the work is, its order and its trade. */
 const about = ({ planned_duration_s, work_order, skill }) =>
-  [planned_duration_s ? t("{time} of work", { time: duration(planned_duration_s) }) : "", work_order, skill].filter(Boolean).map((each) => `· ${each}`).join(" ");
+  [planned_duration_s ? t("{time} of work", { time: duration(planned_duration_s) }) : "", work_order, skill];
 
 function stateOf({ outcome, punctuality }, isNext) {
   if (outcome === "done") return "completed";
