@@ -78,20 +78,24 @@ ON CONFLICT (van_id) DO UPDATE SET
   received_time = excluded.received_time
 """
 
-# Each stretch is after one moment and up to another; without one it has no end.
+# Each stretch is after one moment and up to another; without one it has no end. Each is read from the key's
+# index, in its order: joined with many stretches at once, all fixes there are would be read from end to end.
 TRACKS = """
-SELECT nr,
-       string_agg(int8send((extract(epoch FROM fix_time) * 1000)::bigint), '' ORDER BY fix_time),
-       string_agg(float8send(latitude_deg), '' ORDER BY fix_time),
-       string_agg(float8send(longitude_deg), '' ORDER BY fix_time),
-       string_agg(float8send(coalesce(horizontal_accuracy_m, 'NaN')), '' ORDER BY fix_time),
-       string_agg(int2send(coalesce(ignition::int, -1)::int2), '' ORDER BY fix_time),
-       string_agg(float8send(coalesce(odometer_m, 'NaN')), '' ORDER BY fix_time)
+SELECT nr, track.*
 FROM unnest(%s::int[], %s::int[], %s::timestamptz[], %s::timestamptz[])
   AS stretch (nr, van_id, after, up_to)
-JOIN fix USING (van_id)
-WHERE fix_time > coalesce(after, '-infinity') AND fix_time <= coalesce(up_to, 'infinity')
-GROUP BY nr
+CROSS JOIN LATERAL (
+  SELECT string_agg(int8send((extract(epoch FROM fix_time) * 1000)::bigint), '' ORDER BY fix_time),
+         string_agg(float8send(latitude_deg), '' ORDER BY fix_time),
+         string_agg(float8send(longitude_deg), '' ORDER BY fix_time),
+         string_agg(float8send(coalesce(horizontal_accuracy_m, 'NaN')), '' ORDER BY fix_time),
+         string_agg(int2send(coalesce(ignition::int, -1)::int2), '' ORDER BY fix_time),
+         string_agg(float8send(coalesce(odometer_m, 'NaN')), '' ORDER BY fix_time)
+  FROM fix
+  WHERE fix.van_id = stretch.van_id
+    AND fix_time > coalesce(after, '-infinity') AND fix_time <= coalesce(up_to, 'infinity')
+  HAVING count(*) > 0
+) AS track
 """
 
 PROGRESS = """
