@@ -7,9 +7,10 @@
 | (CLOCK, 0)          | who does what only the clock demands: late stops, cut-offs, retention     |
 
 A lock ends with its connection, so a worker that is killed has let go at once; one whose machine is gone,
-after a few seconds of keepalive; one that hangs, when it has not looked for a minute. Whoever loses the connection has lost all claims, and must not read on.
-That two read one partition for a moment is harmless: the broker lets the older session go, van rows are
-locked by each batch, and every row is keyed.
+after a few seconds of keepalive; one that hangs, or has one batch in hand, when it has not looked for a
+minute. Whoever loses the connection has lost all claims, and must not read on. That two read one
+partition for a moment is harmless: the broker lets the older session go, van rows are locked by each
+batch, and every row is keyed.
 
 The connection must be the server's own: a pool in between (PgBouncer) would give the locks to others.
 """

@@ -1,5 +1,5 @@
-// Lit, and the one base class of all components: in light DOM, so that a page has one style sheet and
-// a label may name a field of another component.
+// Lit, what components have in common, and their one base class: in light DOM, so that a page has one style
+// sheet and a label may name a field of another component.
 
 import { LitElement, html } from "../vendor/lit.js";
 
