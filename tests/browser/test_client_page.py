@@ -31,6 +31,14 @@ INSERT INTO visit_report VALUES ('V1', 'e', 9, 0, 1, '2026-11-18 09:40Z', 'BAKER
 """
 
 
+SECOND = """
+INSERT INTO site (site_id, organisation_id, client_id, code, name, latitude_deg, longitude_deg, radius_m)
+VALUES (3, 1, 1, 'LONG', 'Supermarché de la Porte de Clermont-Ferrand 19471', 45.7, 4.8, 100);
+INSERT INTO stop (stop_id, tour_id, position, site_id, window_start, window_end, planned_duration_s)
+VALUES (4, 2, 2, 3, '2026-11-23 11:00Z', '2026-11-23 12:00Z', 3600);
+"""
+
+
 @pytest.mark.parametrize("width", [1280, 320])
 def test_a_client_sees_when_somebody_comes_and_what_was_done_at_its_own_sites_only(
     api: Any, browser: Browser, conn: psycopg.Connection[Any], database_url: str, width: int
@@ -59,3 +67,17 @@ def test_a_client_sees_when_somebody_comes_and_what_was_done_at_its_own_sites_on
         assert "Rival" not in page.content()
         assert "SECRET" not in page.content()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_a_choice_among_sites_with_long_names_fits_a_window_of_320_pixels(
+    api: Any, browser: Browser, conn: psycopg.Connection[Any], database_url: str
+) -> None:
+    for statements in (REFERENCE, PLANS, SECOND):
+        conn.execute(statements)
+    user = new_user(database_url, "dupont", "client", client_id=1)
+    with opened_page(browser, [], new_session(database_url, user)) as page:
+        page.set_viewport_size({"width": 320, "height": 640})
+        page.goto(f"{api.url}client/")
+        choice = page.get_by_role("combobox", name="Site")
+        expect(choice).to_contain_text("Supermarché", timeout=WAIT_MS)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
